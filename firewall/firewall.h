@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * firewall: policy to nftables, in one transaction.
+ *
+ * Two tables are cordon's own and nothing else is touched: `inet cordon` (conntrack, a verdict map
+ * from interface name to the VM's own chain, NAT) and `netdev cordon` (one base chain a tap, at
+ * ingress: anti-spoofing). A VM joins, changes or leaves by one transaction through one long-lived
+ * libnftables context, so rules are old or new and never neither or half.
+ *
+ * The caller loads the rules before the tap is up. Names are matched (iifname), so the inet rules
+ * stand before the tap exists; the netdev base chain is made as soon as the tap exists, while it is down.
+ */
+#ifndef CORDON_FIREWALL_H
+#define CORDON_FIREWALL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "policies/policies.h"
+
+/* What the host decided for one NIC: the policy does not hold it. */
+struct firewall_nic {
+	char tap[16];
+	enum policy_nic_mode mode;
+	uint8_t mac[6];	       /* the guest's */
+	uint8_t ip4[4];	       /* the guest's */
+	uint8_t gateway4[4];   /* the host's side, where dnsmasq answers */
+	uint8_t ip6[16];       /* the guest's */
+	uint8_t gateway6[16];
+	/* dnsmasq has no capabilities, so it listens above 1024 and the table rewrites the ports
+	 * statelessly: 67 <-> dhcp_port, 53 <-> dns_port. 0: no such service. */
+	uint16_t dhcp_port;
+	uint16_t dns_port;
+};
+
+struct firewall;
+
+/* A long-lived context; not for two threads. NULL with errno when libnftables has none. */
+struct firewall *firewall_open(void);
+void firewall_close(struct firewall *fw);
+/* The kernel's words for the last error, one line; never NULL. */
+const char *firewall_error(const struct firewall *fw);
+
+/* Adds or atomically replaces the VM's rules, and cordon's tables if they are not there yet.
+ * Returns 0 or a negative errno; after an error nothing has changed. */
+int firewall_vm_apply(struct firewall *fw, const struct policy *policy,
+		      const struct firewall_nic *nics, size_t nic_count);
+
+/* Removes all that is the VM's (0 also when nothing is), and the tables with the last VM. */
+int firewall_vm_remove(struct firewall *fw, const char *vm);
+
+/* Nothing in or out but `allow` (may be NULL), established connections included; and back. */
+int firewall_vm_quarantine(struct firewall *fw, const char *vm, const struct policy_cidr *allow);
+int firewall_vm_release(struct firewall *fw, const char *vm);
+
+/* One counter of the VM: a policy rule, a default deny, or an anti-spoofing rule. */
+struct firewall_counter {
+	char what[64];	/* "egress[0]", "egress default deny", "spoofed ipv4 source", … */
+	uint32_t line;	/* of the policy, or 0 */
+	uint64_t packets, bytes;
+};
+/* Fills at most `max`; returns how many there are, or a negative errno. */
+int firewall_vm_counters(struct firewall *fw, const char *vm, struct firewall_counter *list, size_t max);
+
+/* VMs that have rules now: fills at most `max` names, returns how many there are (recovery, reaping). */
+int firewall_vm_list(struct firewall *fw, char (*names)[POLICY_NAME_MAX], size_t max);
+
+/* Prints the rules that firewall_vm_apply() would load, without touching the kernel. */
+int firewall_explain(FILE *out, const struct policy *policy, const struct firewall_nic *nics,
+		     size_t nic_count);
+
+/* True when the kernel has what the rules need; else *missing names the first thing it has not. */
+bool firewall_host_check(struct firewall *fw, const char **missing);
+
+#endif

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * policies: the policy language, schema version 1.
+ *
+ * A policy is YAML text. policy_parse() turns it into one flat `struct policy`: no pointers, every
+ * array capped, every string terminated, so that it can be filled in by an unprivileged child in
+ * shared memory and copied out with one memcpy. Lists whose length varies (CIDRs, ports, names) sit
+ * in pools at the end and are named by a `struct policy_span`.
+ *
+ * Each thing that an operator may have to find again carries the line of the policy it came from.
+ */
+#ifndef CORDON_POLICIES_H
+#define CORDON_POLICIES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum {
+	POLICY_SIZE_MAX = 256 * 1024, /* bytes of YAML */
+	POLICY_DEPTH_MAX = 16,
+	POLICY_NAME_MAX = 32, /* VM name, with its NUL: [a-z0-9][a-z0-9-]{0,30} */
+	POLICY_PATH_MAX = 512,
+	POLICY_DISKS_MAX = 8,
+	POLICY_NICS_MAX = 4,
+	POLICY_RULES_MAX = 256, /* each way */
+	POLICY_CIDRS_MAX = 2048,
+	POLICY_PORTS_MAX = 2048,
+	POLICY_NAMES_MAX = 256,
+	POLICY_DNS_NAME_MAX = 254,
+	POLICY_SINKS_MAX = 8,
+	POLICY_CMDLINE_MAX = 2048,
+	POLICY_CPUS_MAX = 1024,
+};
+
+struct policy_span { /* entries [first, first + count) of the pool that the field names */
+	uint16_t first, count;
+};
+
+struct policy_cidr {
+	uint8_t family;	  /* 4 or 6 */
+	uint8_t prefix;	  /* bits */
+	uint8_t addr[16]; /* network order; IPv4 in the first four bytes; host bits are zero */
+	uint32_t line;
+};
+
+struct policy_ports {
+	uint16_t first, last; /* inclusive, host order */
+};
+
+enum policy_proto { POLICY_PROTO_ANY, POLICY_PROTO_TCP, POLICY_PROTO_UDP, POLICY_PROTO_ICMP };
+enum policy_action { POLICY_ALLOW, POLICY_DROP, POLICY_REJECT };
+
+struct policy_rule {
+	enum policy_action action;
+	enum policy_proto proto;
+	bool any;		  /* `to: any` / `from: any`: every address */
+	struct policy_span cidrs; /* of policy.cidrs; the peer */
+	struct policy_span names; /* of policy.names; egress only, by way of dnsmasq's nftset */
+	struct policy_span ports; /* of policy.ports; none means every port */
+	bool log;
+	uint32_t line;
+};
+
+struct policy_limit { /* token bucket; 0 means no limit */
+	uint64_t bandwidth; /* bytes/s */
+	uint64_t iops;	    /* operations/s */
+};
+
+enum policy_disk_format { POLICY_DISK_RAW };
+
+struct policy_disk {
+	char path[POLICY_PATH_MAX]; /* as written; relative ones are relative to the policy's folder */
+	enum policy_disk_format format;
+	bool read_only;
+	char serial[21];
+	struct policy_limit limit;
+	uint32_t line;
+};
+
+enum policy_nic_mode { POLICY_NIC_NAT, POLICY_NIC_HOST_ONLY, POLICY_NIC_ROUTED, POLICY_NIC_BRIDGE };
+
+struct policy_nic {
+	enum policy_nic_mode mode;
+	char bridge[16]; /* mode bridge: the host's bridge */
+	uint8_t mac[6];	 /* all zero: chosen by cordon */
+	uint16_t mtu;	 /* 0: 1500 */
+	struct policy_limit limit;
+	uint32_t line;
+};
+
+struct policy_vm {
+	char name[POLICY_NAME_MAX];
+	uint32_t vcpus;	 /* 1..64 */
+	uint64_t memory; /* bytes, 64 MiB..1 TiB, a multiple of 2 MiB */
+	char kernel[POLICY_PATH_MAX]; /* a path if it holds a '/', else an imported image's name */
+	char initrd[POLICY_PATH_MAX];
+	char cmdline[POLICY_CMDLINE_MAX]; /* added to cordon's own */
+	struct policy_disk disks[POLICY_DISKS_MAX];
+	size_t disk_count;
+	struct policy_nic nics[POLICY_NICS_MAX];
+	size_t nic_count;
+	uint32_t line;
+};
+
+struct policy_isolation {
+	uint8_t cpus[POLICY_CPUS_MAX / 8]; /* bitmap; all zero: any */
+	bool core_scheduling;
+	uint64_t huge_pages; /* 0 (none, THP left alone) or 2 MiB */
+	uint64_t memory_overhead; /* bytes the VM's processes may use beyond guest RAM; 0: no limit */
+	bool any; /* something here was written: the host has to give it or refuse */
+	uint32_t line;
+};
+
+enum policy_confidential { POLICY_CC_NONE, POLICY_CC_SEV, POLICY_CC_SEV_ES, POLICY_CC_SEV_SNP, POLICY_CC_TDX };
+
+struct policy_firewall {
+	struct policy_rule ingress[POLICY_RULES_MAX];
+	size_t ingress_count;
+	struct policy_rule egress[POLICY_RULES_MAX];
+	size_t egress_count;
+	uint32_t new_connections; /* per second; 0: no limit */
+	uint32_t connections;	  /* at once; 0: no limit */
+	uint64_t bandwidth;	  /* bytes/s each way; 0: no limit */
+	bool dns;		  /* the guest may ask cordon's resolver (default: true) */
+	uint32_t line;
+};
+
+enum policy_response { /* bits */
+	POLICY_RESPOND_ALERT = 1,
+	POLICY_RESPOND_CAPTURE = 2,
+	POLICY_RESPOND_THROTTLE = 4,
+	POLICY_RESPOND_QUARANTINE = 8,
+	POLICY_RESPOND_PAUSE = 16,
+};
+
+struct policy_detector {
+	bool enabled; /* default true */
+	uint32_t respond;
+	uint32_t line; /* 0: not written, defaults stand */
+};
+
+enum policy_sink_type { POLICY_SINK_FILE, POLICY_SINK_SYSLOG_UDP, POLICY_SINK_SYSLOG_TCP };
+
+struct policy_sink {
+	enum policy_sink_type type;
+	char target[POLICY_PATH_MAX]; /* a file's path, or HOST:PORT (numeric address) */
+	uint32_t line;
+};
+
+struct policy_monitor {
+	struct policy_detector scan, dns_tunnel, exfiltration, beacon;
+	uint32_t scan_ports; /* failed ports on one host before it is a vertical scan */
+	uint32_t scan_hosts; /* failed hosts on one port before it is a horizontal scan */
+	struct policy_sink sinks[POLICY_SINKS_MAX]; /* beside the host's own alert log */
+	size_t sink_count;
+};
+
+struct policy_capture {
+	uint64_t ring;		/* bytes of the flight recorder; 0: none */
+	uint32_t snaplen;	/* bytes a packet */
+	uint32_t before_alert;	/* seconds */
+	uint32_t line;
+};
+
+struct policy {
+	uint32_t version;
+	struct policy_vm vm;
+	struct policy_isolation isolation;
+	enum policy_confidential confidential;
+	uint32_t confidential_line;
+	struct policy_firewall firewall;
+	struct policy_monitor monitor;
+	struct policy_capture capture;
+	/* pools */
+	struct policy_cidr cidrs[POLICY_CIDRS_MAX];
+	size_t cidr_count;
+	struct policy_ports ports[POLICY_PORTS_MAX];
+	size_t port_count;
+	char names[POLICY_NAMES_MAX][POLICY_DNS_NAME_MAX];
+	size_t name_count;
+};
+
+enum { POLICY_ERRORS_MAX = 64, POLICY_TEXT_MAX = 160 };
+
+struct policy_error {
+	uint32_t line, column;		/* from 1 */
+	uint32_t width;			/* columns that the caret underlines, at least 1 */
+	char found[POLICY_TEXT_MAX];	/* what stands there, escaped */
+	char expected[POLICY_TEXT_MAX]; /* what would have been right */
+	char hint[POLICY_TEXT_MAX];	/* did-you-mean, or empty */
+	char source[POLICY_TEXT_MAX];	/* the source line, escaped, for the caret */
+};
+
+struct policy_errors {
+	struct policy_error list[POLICY_ERRORS_MAX];
+	size_t count; /* at most POLICY_ERRORS_MAX; more were found if `more` */
+	bool more;
+};
+
+/*
+ * Parses `size` bytes of YAML at `text` in a child process that has no privileges (its own seccomp
+ * list, no file descriptor but its result, a CPU-time and memory limit), and copies the checked
+ * result to *policy. All errors of the text are reported in one run, in `errors`, by line.
+ * Returns 0; -EINVAL when the text is refused (errors->count >= 1); another negative errno when the
+ * child could not be run or died (errors->count == 0).
+ */
+int policy_parse(const char *text, size_t size, struct policy *policy, struct policy_errors *errors);
+
+/* Prints each error as FILE:LINE:COLUMN: found, expected, the line and a caret under it. */
+void policy_errors_print(FILE *out, const char *file, const struct policy_errors *errors);
+
+/* The same errors as one JSON array; the caller frees the string. NULL when memory is short. */
+char *policy_errors_json(const char *file, const struct policy_errors *errors);
+
+/* The policy as it stands with its defaults, as a person reads it (part of `check --explain`). */
+void policy_explain(FILE *out, const struct policy *policy);
+
+/* Reads the file (at most POLICY_SIZE_MAX bytes) into a fresh buffer that the caller frees.
+ * Returns its length or a negative errno (-EFBIG: too large). */
+ssize_t policy_read_file(const char *path, char **text);
+
+#endif

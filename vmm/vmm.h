@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vmm: how cordon-vmm and the device processes are started and spoken to.
+ *
+ * cordon-vmm is handed every fd that it will ever have, by number, on its command line:
+ *
+ *   cordon-vmm --name web0 --vcpus 2 --memory BYTES --kvm FD --memfd FD --kernel FD [--initrd FD]
+ *              [--cmdline TEXT] --control FD [--console FD] [--serial-log FD] [--stdio]
+ *              [--device TYPE:FD[:key=value...]]...   TYPE net|blk|rng; FD a vhost-user socket
+ *              [--no-sandbox]   only for running it by hand
+ *
+ * --kernel is an ELF with a PVH note or a bzImage; --memfd is guest memory, of the right size;
+ * --control a listening SOCK_SEQPACKET unix socket, --console a listening SOCK_STREAM one (raw bytes
+ * of the serial port both ways), --serial-log a file that the vmm appends to, at most
+ * VMM_SERIAL_LOG_MAX bytes. --stdio puts the serial port on fds 0 and 1 as well.
+ *
+ * It builds the machine, finishes the vhost-user negotiation, enters its seccomp list, then waits for
+ * VMM_START on the control socket (with --stdio and no --control it starts at once). The guest has not
+ * run an instruction before that.
+ *
+ * Devices: `cordon-blk --vhost FD --disk FD [--read-only] [--serial TEXT]`, `cordon-net --vhost FD
+ * --tap FD [--mac M] [--mtu N]`, `cordon-rng --vhost FD`. `--socket PATH` instead of --vhost listens
+ * there for any vhost-user front end. A device ends when its front end hangs up.
+ */
+#ifndef CORDON_VMM_H
+#define CORDON_VMM_H
+
+#include <stdint.h>
+
+enum {
+	VMM_VERSION = 1,
+	VMM_SERIAL_LOG_MAX = 4 * 1024 * 1024,
+	VMM_CONTROL_CLIENTS_MAX = 4,
+	VMM_VCPUS_MAX = 64,
+	VMM_DEVICES_MAX = 16,
+};
+
+/* Both ways on the control socket; every message is exactly this. */
+enum vmm_verb {
+	/* to the vmm; each is answered by VMM_STATE or VMM_REFUSED */
+	VMM_START = 1,
+	VMM_PAUSE,
+	VMM_RESUME,
+	VMM_POWER_BUTTON, /* ask the guest to shut down (ACPI) */
+	VMM_QUIT,	  /* stop at once, exit 0 */
+	VMM_QUERY,
+	/* from the vmm, to every client */
+	VMM_STATE = 100, /* state, and counters */
+	VMM_REFUSED,	 /* error: negative errno */
+};
+
+enum vmm_state { VMM_READY = 1, VMM_RUNNING, VMM_PAUSED, VMM_ENDED };
+
+/* Why a VM ended: the vmm's exit status too. */
+enum vmm_end {
+	VMM_END_POWEROFF = 0,	/* guest S5, or VMM_QUIT */
+	VMM_END_FAILED = 1,	/* could not start; one sentence on stderr */
+	VMM_END_USAGE = 2,
+	VMM_END_RESET = 10,	/* guest reset (not restarted) */
+	VMM_END_TRIPLE_FAULT = 11,
+	VMM_END_KVM_ERROR = 12, /* KVM_EXIT_INTERNAL_ERROR, FAIL_ENTRY: registers are in the log */
+	VMM_END_PANIC = 13,
+	VMM_END_DEVICE = 14,	/* a device process died and could not be done without */
+};
+
+struct vmm_message {
+	uint32_t verb;
+	uint32_t state; /* enum vmm_state */
+	int32_t error;
+	uint32_t end;  /* enum vmm_end, when state is VMM_ENDED */
+	uint64_t exits; /* VM exits so far */
+	uint64_t unknown_io; /* port and MMIO accesses that nothing answers */
+};
+
+/*
+ * The kernel formats, for `cordon image import`: unpacks a bzImage's payload (gzip, xz, zstd, lz4 as
+ * Debian uses) to the ELF inside it. `in` is any readable file, `out` an empty one. The payload is
+ * read in a sandboxed child. 0, or a negative errno with one sentence in why[160].
+ */
+int vmm_image_unpack(int in, int out, char why[160]);
+
+#endif
