@@ -1,0 +1,85 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# lib.sh: what a rig case starts with (run-cases reads it in before the case). A case fails at its
+# first want that does not hold, or at any command that fails, and the file and line are printed.
+set -eu -o pipefail
+
+CORDON=${CORDON_TREE:?}/build/cordon/cordon
+export CORDON
+
+# fail WHY…: ends the case as failed.
+fail() {
+	local depth=1
+	while [ "${BASH_SOURCE[$depth]##*/}" = lib.sh ]; do
+		depth=$((depth + 1))
+	done
+	echo "${BASH_SOURCE[$depth]##*/}:${BASH_LINENO[$((depth - 1))]}: $*" >&2
+	exit 1
+}
+
+# skip WHY…: ends the case as skipped: it cannot be run here. Never for what ought to work.
+skip() {
+	echo "skip: $*" >&2
+	exit 77
+}
+
+# want COMMAND…: it has to succeed. What it prints is the case's to use (and shown if the case fails).
+want() {
+	"$@" || fail "failed with $?: $*"
+}
+
+# want_fails COMMAND…: it has to fail, by itself and not by a signal.
+want_fails() {
+	local status=0
+	"$@" || status=$?
+	[ $status != 0 ] || fail "succeeded, and had to fail: $*"
+	[ $status -lt 128 ] || fail "was killed ($status), and had to fail by itself: $*"
+}
+
+# want_status N COMMAND…: it has to end with exit status N.
+want_status() {
+	local expected=$1 status=0
+	shift
+	"$@" || status=$?
+	[ $status = "$expected" ] || fail "ended with $status, not $expected: $*"
+}
+
+# want_equal FOUND EXPECTED [WHAT]
+want_equal() {
+	[ "$1" = "$2" ] || fail "${3:-value}: found '$1', expected '$2'"
+}
+
+# want_match TEXT REGEX: the extended regular expression has to match somewhere in TEXT.
+want_match() {
+	[[ $1 =~ $2 ]] || fail "'$2' does not match: $1"
+}
+
+# wait_for SECONDS COMMAND…: until the command succeeds. The time is a limit, never a measure.
+wait_for() {
+	local tries=$(($1 * 10))
+	shift
+	while ! "$@" >/dev/null 2>&1; do
+		tries=$((tries - 1))
+		[ $tries -gt 0 ] || fail "never came to hold: $*"
+		sleep 0.1
+	done
+}
+
+# at_end COMMAND…: runs when the case ends, however it ends; the last one given runs first.
+AT_END=()
+at_end() {
+	AT_END=("$(printf '%q ' "$@")" "${AT_END[@]}")
+}
+
+run_at_end() {
+	local status=$? command
+	trap - EXIT
+	set +e
+	for command in "${AT_END[@]}"; do
+		eval "$command"
+	done
+	exit $status
+}
+trap run_at_end EXIT
+trap 'echo "${BASH_SOURCE[0]##*/}:$LINENO: failed: $BASH_COMMAND" >&2' ERR
