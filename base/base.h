@@ -20,7 +20,7 @@
 #define BASE_MAX(a, b)	  ((a) > (b) ? (a) : (b))
 
 #define BASE_CLEANUP(fn) __attribute__((cleanup(fn)))
-#define BASE_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define BASE_PRINTF(at, first) __attribute__((__format__(__printf__, at, first)))
 
 static inline void base_close(int *fd)
 {

@@ -190,7 +190,8 @@ struct policy_error {
 	char found[POLICY_TEXT_MAX];	/* what stands there, escaped */
 	char expected[POLICY_TEXT_MAX]; /* what would have been right */
 	char hint[POLICY_TEXT_MAX];	/* did-you-mean, or empty */
-	char source[POLICY_TEXT_MAX];	/* the source line, escaped, for the caret */
+	char source[POLICY_TEXT_MAX];	/* the source line, or a window of a long one; one column a character */
+	uint32_t caret;			/* columns of `source` before the caret */
 };
 
 struct policy_errors {

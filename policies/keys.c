@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Every key of the language, once: what reads it, where it goes, its range, its default and one
+ * phrase about it. The parser, its suggestions and `cordon check --keys` all use these tables.
+ */
+#include <ctype.h>
+
+#include "policies/internal.h"
+
+#define KiB (1ull << 10)
+#define MiB (1ull << 20)
+#define GiB (1ull << 30)
+
+#define FIELD(type, field) \
+	.offset = offsetof(struct type, field), .size = sizeof(((struct type *)0)->field)
+#define ITEMS(type, field, count, most)                                                       \
+	.offset = offsetof(struct type, field), .size = sizeof(((struct type *)0)->field[0]), \
+	.counter = offsetof(struct type, count), .max = (most)
+#define MAP(name_, keys_, ...)                   \
+	static const struct policy_map name_ = { \
+	        .keys = keys_, .count = BASE_COUNT(keys_), __VA_ARGS__}
+
+/* ---- kinds of one key only ---- */
+
+static void read_name(struct policy_walk *walk, const struct policy_key *key,
+                      struct policy_node *value, void *base)
+{
+	size_t length;
+
+	if (!policy_walk_text(walk, key, value))
+		return;
+	length = strspn(value->text, "abcdefghijklmnopqrstuvwxyz0123456789-");
+	if (value->text[length] || value->text[0] == '-' || length >= POLICY_NAME_MAX)
+		policy_walk_refuse(walk, value, "%s", key->kind->noun);
+	else
+		base_copy_string((char *)base + key->offset, key->size, value->text);
+}
+
+static const struct policy_kind kind_name = {
+        .noun = "at most 31 of a-z, 0-9 and '-', the first not a '-'",
+        .read = read_name,
+};
+
+/* A path if it holds a '/', else the name of an image. */
+static void read_kernel(struct policy_walk *walk, const struct policy_key *key,
+                        struct policy_node *value, void *base)
+{
+	if (!policy_walk_text(walk, key, value))
+		return;
+	if (!strchr(value->text, '/') &&
+	    (!isalnum((unsigned char)value->text[0]) || strlen(value->text) > 63 ||
+	     value->text[strspn(value->text, "abcdefghijklmnopqrstuvwxyz0123456789.-_")]))
+		policy_walk_refuse(walk, value, "%s", key->kind->noun);
+	else
+		policy_kind_path.read(walk, key, value, base);
+}
+
+static const struct policy_kind kind_kernel = {
+        .noun = "an image's name such as debian-12, or a path with a '/' in it",
+        .read = read_kernel,
+};
+
+static void read_cpus(struct policy_walk *walk, const struct policy_key *key,
+                      struct policy_node *value, void *base)
+{
+	int error;
+
+	if (!policy_walk_text(walk, key, value))
+		return;
+	error = policy_value_cpus(value->text, (uint8_t *)base + key->offset);
+	if (error == -EEXIST)
+		policy_walk_refuse(walk, value, "each CPU once");
+	else if (error == -ERANGE)
+		policy_walk_refuse(walk, value, "CPUs 0 to %d, ranges upwards",
+		                   POLICY_CPUS_MAX - 1);
+	else if (error)
+		policy_walk_refuse(walk, value, "%s", key->kind->noun);
+}
+
+static const struct policy_kind kind_cpus = {
+        .noun = "CPU numbers such as \"2-3,5\"",
+        .read = read_cpus,
+};
+
+static void read_interface(struct policy_walk *walk, const struct policy_key *key,
+                           struct policy_node *value, void *base)
+{
+	bool good = true;
+
+	if (!policy_walk_text(walk, key, value))
+		return;
+	for (const char *at = value->text; *at; at++)
+		good &= isalnum((unsigned char)*at) || strchr("._-", *at);
+	if (!good || strlen(value->text) >= key->size || value->text[0] == '.' ||
+	    value->text[0] == '-')
+		policy_walk_refuse(walk, value, "%s", key->kind->noun);
+	else
+		base_copy_string((char *)base + key->offset, key->size, value->text);
+}
+
+static const struct policy_kind kind_interface = {
+        .noun = "an interface's name: at most 15 letters, digits, '.', '_' and '-'",
+        .read = read_interface,
+};
+
+static void read_mac(struct policy_walk *walk, const struct policy_key *key,
+                     struct policy_node *value, void *base)
+{
+	static const uint8_t zero[6];
+	uint8_t mac[6];
+
+	if (!policy_walk_text(walk, key, value))
+		return;
+	if (policy_value_mac(value->text, mac))
+		policy_walk_refuse(walk, value, "%s", key->kind->noun);
+	else if (mac[0] & 1 || memcmp(mac, zero, 6) == 0)
+		policy_walk_refuse(walk, value, "the address of one card: not multicast, not zero");
+	else
+		memcpy((uint8_t *)base + key->offset, mac, 6);
+}
+
+static const struct policy_kind kind_mac = {
+        .noun = "a MAC address such as 52:54:00:12:34:56",
+        .read = read_mac,
+};
+
+static void read_sink_file(struct policy_walk *walk, const struct policy_key *key,
+                           struct policy_node *value, void *base)
+{
+	if (!policy_walk_text(walk, key, value))
+		return;
+	if (value->text[0] != '/') {
+		policy_walk_refuse(walk, value, "%s", key->kind->noun);
+		return;
+	}
+	policy_kind_path.read(walk, key, value, base);
+	((struct policy_sink *)base)->type = POLICY_SINK_FILE;
+}
+
+static const struct policy_kind kind_sink_file = {
+        .noun = "an absolute path such as /var/log/cordon/web0.json",
+        .read = read_sink_file,
+};
+
+/* udp://ADDRESS:PORT, the address numeric: resolving a name would need a network here. */
+static bool read_url(const char *url, struct policy_sink *sink)
+{
+	const char *at = url + 6, *colon = strrchr(at, ':');
+	char address[64] = "";
+	struct policy_cidr cidr;
+	struct policy_ports port;
+	size_t length;
+	bool host_bits, v6;
+
+	if (strncmp(url, "udp://", 6) == 0)
+		sink->type = POLICY_SINK_SYSLOG_UDP;
+	else if (strncmp(url, "tcp://", 6) == 0)
+		sink->type = POLICY_SINK_SYSLOG_TCP;
+	else
+		return false;
+	if (!colon)
+		return false;
+	length = (size_t)(colon - at);
+	v6 = length > 2 && at[0] == '[' && at[length - 1] == ']';
+	if (v6)
+		at++, length -= 2;
+	if (length >= sizeof(address))
+		return false;
+	memcpy(address, at, length);
+	if (strchr(address, '/') || policy_value_cidr(address, &cidr, &host_bits) ||
+	    (cidr.family == 6) != v6 || strchr(colon, '-') || policy_value_ports(colon + 1, &port))
+		return false;
+	snprintf(sink->target, sizeof(sink->target), v6 ? "[%s]:%u" : "%s:%u", address, port.first);
+	return true;
+}
+
+static void read_sink_syslog(struct policy_walk *walk, const struct policy_key *key,
+                             struct policy_node *value, void *base)
+{
+	if (policy_walk_text(walk, key, value) && !read_url(value->text, base))
+		policy_walk_refuse(walk, value, "%s", key->kind->noun);
+}
+
+static const struct policy_kind kind_sink_syslog = {
+        .noun = "udp://ADDRESS:PORT or tcp://ADDRESS:PORT, the address numeric",
+        .read = read_sink_syslog,
+};
+
+/* ---- words ---- */
+
+static const struct policy_word words_format[] = {{"raw", POLICY_DISK_RAW}, {NULL, 0}};
+static const struct policy_word words_mode[] = {
+        {"nat", POLICY_NIC_NAT},
+        {"host-only", POLICY_NIC_HOST_ONLY},
+        {"routed", POLICY_NIC_ROUTED},
+        {"bridge", POLICY_NIC_BRIDGE},
+        {NULL, 0},
+};
+static const struct policy_word words_huge_pages[] = {
+        {"none", 0},
+        {"2M", 2 * MiB},
+        {NULL, 0},
+};
+static const struct policy_word words_confidential[] = {
+        {"none", POLICY_CC_NONE},       {"sev", POLICY_CC_SEV}, {"sev-es", POLICY_CC_SEV_ES},
+        {"sev-snp", POLICY_CC_SEV_SNP}, {"tdx", POLICY_CC_TDX}, {NULL, 0},
+};
+static const struct policy_word words_proto[] = {
+        {"any", POLICY_PROTO_ANY},
+        {"tcp", POLICY_PROTO_TCP},
+        {"udp", POLICY_PROTO_UDP},
+        {"icmp", POLICY_PROTO_ICMP},
+        {NULL, 0},
+};
+static const struct policy_word words_action[] = {
+        {"allow", POLICY_ALLOW},
+        {"drop", POLICY_DROP},
+        {"reject", POLICY_REJECT},
+        {NULL, 0},
+};
+static const struct policy_word words_respond[] = {
+        {"alert", POLICY_RESPOND_ALERT},       {"capture", POLICY_RESPOND_CAPTURE},
+        {"throttle", POLICY_RESPOND_THROTTLE}, {"quarantine", POLICY_RESPOND_QUARANTINE},
+        {"pause", POLICY_RESPOND_PAUSE},       {NULL, 0},
+};
+
+/* ---- defaults that are not zero ---- */
+
+static void default_vm(void *base)
+{
+	struct policy_vm *vm = base;
+
+	vm->vcpus = 1;
+	vm->memory = 256 * MiB;
+}
+
+static void default_capture(void *base)
+{
+	struct policy_capture *capture = base;
+
+	*capture = (struct policy_capture){.ring = 16 * MiB, .snaplen = 256, .before_alert = 30};
+}
+
+static void check_isolation(struct policy_walk *walk, struct policy_node *map, void *base)
+{
+	(void)walk;
+	((struct policy_isolation *)base)->any = map->count > 0;
+}
+
+/* ---- the tables ---- */
+
+static const struct policy_key keys_disk_limit[] = {
+        {"bandwidth", &policy_kind_bandwidth, FIELD(policy_limit, bandwidth), 1000, 1ull << 40,
+         .help = "bytes read and written a second"},
+        {"iops", &policy_kind_uint, FIELD(policy_limit, iops), 1, 100000000,
+         .help = "requests a second"},
+};
+MAP(map_disk_limit, keys_disk_limit, .what = "a disk's limit", .line = POLICY_NO_OFFSET);
+
+static const struct policy_key keys_disk[] = {
+        {"path", &policy_kind_path, FIELD(policy_disk, path), .required = true,
+         .help = "the disk's file; a relative path starts at the policy's folder"},
+        {"format", &policy_kind_word, FIELD(policy_disk, format), .words = words_format,
+         .fallback = "raw", .help = "how the file is laid out; never guessed from its content"},
+        {"read_only", &policy_kind_bool, FIELD(policy_disk, read_only), .fallback = "false",
+         .help = "the guest cannot write to it, and the file is opened for reading only"},
+        {"serial", &policy_kind_text, FIELD(policy_disk, serial),
+         .help = "the serial number that the guest sees, at most 20 characters"},
+        {"limit", &policy_kind_map, FIELD(policy_disk, limit), .map = &map_disk_limit,
+         .help = "the most that the guest may ask of it"},
+};
+MAP(map_disk, keys_disk, .what = "a disk", .line = offsetof(struct policy_disk, line));
+
+static const struct policy_key keys_nic_limit[] = {
+        {"bandwidth", &policy_kind_bandwidth, FIELD(policy_limit, bandwidth), 1000, 1ull << 40,
+         .help = "each way, a second"},
+};
+MAP(map_nic_limit, keys_nic_limit, .what = "a NIC's limit", .line = POLICY_NO_OFFSET);
+
+static const struct policy_key keys_nic[] = {
+        {"mode", &policy_kind_word, FIELD(policy_nic, mode), .words = words_mode, .fallback = "nat",
+         .help = "how the guest reaches the network"},
+        {"bridge", &kind_interface, FIELD(policy_nic, bridge),
+         .help = "the host's bridge that mode bridge joins"},
+        {"mac", &kind_mac, FIELD(policy_nic, mac), .fallback = "chosen by cordon",
+         .help = "the guest's MAC address"},
+        {"mtu", &policy_kind_uint, FIELD(policy_nic, mtu), 1280, 9216, .fallback = "1500",
+         .help = "the largest packet in bytes; at least what IPv6 needs"},
+        {"limit", &policy_kind_map, FIELD(policy_nic, limit), .map = &map_nic_limit,
+         .help = "the most that the guest may send and receive"},
+};
+MAP(map_nic, keys_nic, .what = "a NIC", .line = offsetof(struct policy_nic, line),
+    .check = policy_check_nic);
+
+static const struct policy_key keys_vm[] = {
+        {"name", &kind_name, FIELD(policy_vm, name), .required = true,
+         .help = "the VM's name on this host"},
+        {"vcpus", &policy_kind_uint, FIELD(policy_vm, vcpus), 1, 64, .fallback = "1",
+         .help = "virtual CPUs"},
+        {"memory", &policy_kind_size, FIELD(policy_vm, memory), 64 * MiB, 1024 * GiB, 2 * MiB,
+         .fallback = "256M", .help = "the guest's RAM"},
+        {"kernel", &kind_kernel, FIELD(policy_vm, kernel), .required = true,
+         .help = "an imported image, or the path of a kernel"},
+        {"initrd", &policy_kind_path, FIELD(policy_vm, initrd), .fallback = "the image's",
+         .help = "an initial RAM disk in place of the image's"},
+        {"cmdline", &policy_kind_text, FIELD(policy_vm, cmdline),
+         .help = "kernel parameters, added to cordon's own"},
+        {"disks", &policy_kind_list, ITEMS(policy_vm, disks, disk_count, POLICY_DISKS_MAX),
+         .map = &map_disk, .help = "disks, in the order that the guest sees"},
+        {"nics", &policy_kind_list, ITEMS(policy_vm, nics, nic_count, POLICY_NICS_MAX),
+         .map = &map_nic, .help = "network cards; without one the guest has no network"},
+};
+MAP(map_vm, keys_vm, .what = "vm", .line = offsetof(struct policy_vm, line), .defaults = default_vm,
+    .check = policy_check_vm);
+
+static const struct policy_key keys_isolation[] = {
+        {"cpus", &kind_cpus, FIELD(policy_isolation, cpus), .fallback = "any",
+         .help = "the host's CPUs that the VM's processes run on"},
+        {"core_scheduling", &policy_kind_bool, FIELD(policy_isolation, core_scheduling),
+         .fallback = "false", .help = "no other VM on the sibling threads of its cores"},
+        {"huge_pages", &policy_kind_word, FIELD(policy_isolation, huge_pages),
+         .words = words_huge_pages, .fallback = "none",
+         .help = "guest RAM from the host's reserved huge pages"},
+        {"memory_overhead", &policy_kind_size, FIELD(policy_isolation, memory_overhead), 16 * MiB,
+         64 * GiB, .fallback = "no limit",
+         .help = "memory for the VM's processes beyond guest RAM"},
+};
+MAP(map_isolation, keys_isolation, .what = "isolation",
+    .line = offsetof(struct policy_isolation, line), .check = check_isolation);
+
+static const struct policy_key keys_confidential[] = {
+        {"type", &policy_kind_word, FIELD(policy, confidential), .words = words_confidential,
+         .required = true, .help = "how guest memory is hidden from the host"},
+};
+MAP(map_confidential, keys_confidential, .what = "confidential",
+    .line = offsetof(struct policy, confidential_line));
+
+/* The two directions differ in one key. The peer has to be said, if only to say `any`. */
+#define RULE_KEYS(peer, phrase)                                                                    \
+	{peer, &policy_kind_peers, 0, 0, .required = true, .help = phrase},                        \
+	        {"proto",                                                                          \
+	         &policy_kind_word,                                                                \
+	         FIELD(policy_rule, proto),                                                        \
+	         .words = words_proto,                                                             \
+	         .fallback = "any",                                                                \
+	         .help = "the protocol; icmp is ICMPv6 too"},                                      \
+	        {"ports", &policy_kind_ports, FIELD(policy_rule, ports), .fallback = "every port", \
+	         .help = "destination ports and ranges of tcp or udp"},                            \
+	        {"action",                                                                         \
+	         &policy_kind_word,                                                                \
+	         FIELD(policy_rule, action),                                                       \
+	         .words = words_action,                                                            \
+	         .fallback = "allow",                                                              \
+	         .help = "what happens to a packet that matches"},                                 \
+	{                                                                                          \
+		"log", &policy_kind_bool, FIELD(policy_rule, log),                                 \
+		        .fallback = "false",                                                       \
+		        .help = "log new connections that match, at a limited rate"                \
+	}
+
+static const struct policy_key keys_ingress[] = {RULE_KEYS("from", "who may reach the guest")};
+static const struct policy_key keys_egress[] = {RULE_KEYS("to", "what the guest may reach")};
+MAP(map_ingress, keys_ingress, .what = "an ingress rule",
+    .line = offsetof(struct policy_rule, line), .check = policy_check_rule);
+MAP(map_egress, keys_egress, .what = "an egress rule", .line = offsetof(struct policy_rule, line),
+    .check = policy_check_rule);
+
+static const struct policy_key keys_limits[] = {
+        {"new_connections", &policy_kind_rate, FIELD(policy_firewall, new_connections), 1, 1000000,
+         .fallback = "no limit", .help = "connections that the guest may open a second"},
+        {"connections", &policy_kind_uint, FIELD(policy_firewall, connections), 1, 10000000,
+         .fallback = "no limit", .help = "connections at once"},
+        {"bandwidth", &policy_kind_bandwidth, FIELD(policy_firewall, bandwidth), 1000, 1ull << 40,
+         .fallback = "no limit", .help = "each way, over all NICs"},
+};
+MAP(map_limits, keys_limits, .what = "limits", .line = POLICY_NO_OFFSET);
+
+static const struct policy_key keys_firewall[] = {
+        {"ingress", &policy_kind_list,
+         ITEMS(policy_firewall, ingress, ingress_count, POLICY_RULES_MAX), .map = &map_ingress,
+         .fallback = "nothing comes in",
+         .help = "rules for connections to the guest, first match wins"},
+        {"egress", &policy_kind_list,
+         ITEMS(policy_firewall, egress, egress_count, POLICY_RULES_MAX), .map = &map_egress,
+         .fallback = "nothing goes out",
+         .help = "rules for connections from the guest, first match wins"},
+        {"limits", &policy_kind_map, 0, 0, .map = &map_limits,
+         .help = "how much the guest may use of what it may reach"},
+        {"dns", &policy_kind_bool, FIELD(policy_firewall, dns), .fallback = "true",
+         .help = "the guest may ask cordon's resolver"},
+};
+MAP(map_firewall, keys_firewall, .what = "firewall", .line = offsetof(struct policy_firewall, line),
+    .check = policy_check_firewall);
+
+#define DETECTOR_KEYS(type, field)                                                                \
+	{"enabled", &policy_kind_bool, FIELD(type, field.enabled), .fallback = "true",            \
+	 .help = "whether it watches"},                                                           \
+	{                                                                                         \
+		"respond", &policy_kind_words, FIELD(type, field.respond), POLICY_RESPOND_ALERT,  \
+		        .words = words_respond, .fallback = "[alert]",                            \
+		        .help = "what happens when it finds something; an alert is always raised" \
+	}
+
+static const struct policy_key keys_scan[] = {
+        DETECTOR_KEYS(policy_monitor, scan),
+        {"ports", &policy_kind_uint, FIELD(policy_monitor, scan_ports), 2, 65535, .fallback = "15",
+         .help = "failed ports on one host that make a scan"},
+        {"hosts", &policy_kind_uint, FIELD(policy_monitor, scan_hosts), 2, 65535, .fallback = "15",
+         .help = "hosts that failed on one port that make a scan"},
+};
+static const struct policy_key keys_dns_tunnel[] = {DETECTOR_KEYS(policy_monitor, dns_tunnel)};
+static const struct policy_key keys_exfiltration[] = {DETECTOR_KEYS(policy_monitor, exfiltration)};
+static const struct policy_key keys_beacon[] = {DETECTOR_KEYS(policy_monitor, beacon)};
+MAP(map_scan, keys_scan, .what = "scan", .line = offsetof(struct policy_monitor, scan.line));
+MAP(map_dns_tunnel, keys_dns_tunnel, .what = "dns_tunnel",
+    .line = offsetof(struct policy_monitor, dns_tunnel.line));
+MAP(map_exfiltration, keys_exfiltration, .what = "exfiltration",
+    .line = offsetof(struct policy_monitor, exfiltration.line));
+MAP(map_beacon, keys_beacon, .what = "beacon",
+    .line = offsetof(struct policy_monitor, beacon.line));
+
+static const struct policy_key keys_sink[] = {
+        {"file", &kind_sink_file, FIELD(policy_sink, target),
+         .help = "a file that gets each alert as a line of JSON"},
+        {"syslog", &kind_sink_syslog, FIELD(policy_sink, target),
+         .help = "an RFC 5424 syslog server"},
+};
+static void check_sink(struct policy_walk *walk, struct policy_node *map, void *base)
+{
+	(void)base;
+	if (map->bad || map->count == 2)
+		return;
+	policy_error_found(policy_walk_refuse(walk, map, "either file or syslog"), "a sink with %s",
+	                   map->count ? "both" : "neither file nor syslog");
+}
+MAP(map_sink, keys_sink, .what = "a sink", .line = offsetof(struct policy_sink, line),
+    .check = check_sink);
+
+static const struct policy_key keys_monitor[] = {
+        {"scan", &policy_kind_map, 0, 0, .map = &map_scan,
+         .help = "port scans, by connections that fail"},
+        {"dns_tunnel", &policy_kind_map, 0, 0, .map = &map_dns_tunnel,
+         .help = "data hidden in DNS questions"},
+        {"exfiltration", &policy_kind_map, 0, 0, .map = &map_exfiltration,
+         .help = "much more going out than usual"},
+        {"beacon", &policy_kind_map, 0, 0, .map = &map_beacon,
+         .help = "connections at regular intervals"},
+        {"sinks", &policy_kind_list, ITEMS(policy_monitor, sinks, sink_count, POLICY_SINKS_MAX),
+         .map = &map_sink, .help = "where alerts go beside the host's own alert log"},
+};
+MAP(map_monitor, keys_monitor, .what = "monitor", .line = POLICY_NO_OFFSET,
+    .check = policy_check_monitor);
+
+static const struct policy_key keys_capture[] = {
+        {"ring", &policy_kind_size, FIELD(policy_capture, ring), 1 * MiB, 4 * GiB,
+         .fallback = "16M", .help = "memory of the flight recorder"},
+        {"snaplen", &policy_kind_uint, FIELD(policy_capture, snaplen), 64, 65535, .fallback = "256",
+         .help = "bytes kept of each packet"},
+        {"before_alert", &policy_kind_duration, FIELD(policy_capture, before_alert), 0, 3600,
+         .fallback = "30s", .help = "how far before an alert its capture begins"},
+};
+MAP(map_capture, keys_capture, .what = "capture", .line = offsetof(struct policy_capture, line),
+    .defaults = default_capture);
+
+static const struct policy_key keys_policy[] = {
+        {"version", &policy_kind_uint, FIELD(policy, version), 1, 1, .required = true,
+         .help = "of the policy language"},
+        {"vm", &policy_kind_map, FIELD(policy, vm), .map = &map_vm, .required = true,
+         .help = "the machine"},
+        {"isolation", &policy_kind_map, FIELD(policy, isolation), .map = &map_isolation,
+         .help = "what the VM shares with others, and what it does not"},
+        {"confidential", &policy_kind_map, 0, 0, .map = &map_confidential,
+         .help = "memory encryption by the processor"},
+        {"firewall", &policy_kind_map, FIELD(policy, firewall), .map = &map_firewall,
+         .help = "who may talk to whom; nobody, if it is left out"},
+        {"monitor", &policy_kind_map, FIELD(policy, monitor), .map = &map_monitor,
+         .help = "what is watched for, and what happens then"},
+        {"capture", &policy_kind_map, FIELD(policy, capture), .map = &map_capture,
+         .fallback = "no recorder", .help = "the flight recorder"},
+};
+
+static void default_policy(void *base)
+{
+	struct policy *policy = base;
+	struct policy_detector on = {.enabled = true, .respond = POLICY_RESPOND_ALERT};
+	struct policy_monitor *monitor = &policy->monitor;
+
+	monitor->scan = monitor->dns_tunnel = monitor->exfiltration = monitor->beacon = on;
+	monitor->scan_ports = monitor->scan_hosts = 15;
+	policy->firewall.dns = true;
+}
+
+const struct policy_map policy_map_policy = {
+        .what = "the policy",
+        .keys = keys_policy,
+        .count = BASE_COUNT(keys_policy),
+        .line = POLICY_NO_OFFSET,
+        .defaults = default_policy,
+        .check = policy_check_policy,
+};
+
+static const char *find_home(const struct policy_map *map, const char *name)
+{
+	for (size_t i = 0; i < map->count; i++)
+		if (strcmp(map->keys[i].name, name) == 0)
+			return map->what;
+	for (size_t i = 0; i < map->count; i++) {
+		const char *home = map->keys[i].map ? find_home(map->keys[i].map, name) : NULL;
+
+		if (home)
+			return home;
+	}
+	return NULL;
+}
+
+const char *policy_keys_home(const char *name)
+{
+	return find_home(&policy_map_policy, name);
+}
