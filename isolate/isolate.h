@@ -34,8 +34,24 @@ struct isolate_fd {
 enum isolate_flags {
 	ISOLATE_KEEP_NET = 1,	/* stay in the caller's network namespace (dnsmasq) */
 	ISOLATE_KEEP_ROOT = 2,	/* the root is read-only binds of `binds` and nothing else */
-	ISOLATE_PDEATHSIG = 4,	/* SIGKILL when the parent dies */
+	ISOLATE_PDEATHSIG = 4,	/* SIGKILL when the thread that started it dies */
+	/*
+	 * isolate_enter() only, for a caller that is not root: keeps uid, gid and namespaces; the
+	 * rest (fds, limits, capabilities, no_new_privs, Landlock, seccomp) is as for all.
+	 */
+	ISOLATE_UNPRIVILEGED = 8,
 };
+
+enum {
+	ISOLATE_FDS_MAX = 64,	/* that can be handed to one process */
+	ISOLATE_BINDS_MAX = 32,
+	ISOLATE_REPORT_FD = 96, /* targets are below; this and the next exist until the exec */
+	ISOLATE_EXEC_FD = 97,
+	ISOLATE_FD_END = 98,
+};
+
+/* A core-scheduling cookie that nobody else has. */
+#define ISOLATE_CORE_NEW UINT64_MAX
 
 struct isolate_process {
 	const char *name;	/* for messages */
@@ -47,21 +63,45 @@ struct isolate_process {
 	size_t fd_count;
 	int cgroup;		/* fd of a cgroup v2 directory, or -1 */
 	unsigned int flags;	/* enum isolate_flags */
-	const char *const *binds; /* with ISOLATE_KEEP_ROOT: paths, NULL-terminated; "w:/path" is writable */
-	uint64_t core_cookie_of; /* 0, or a pid whose core-scheduling cookie is shared */
-	uint64_t file_size_max; /* RLIMIT_FSIZE, bytes; 0: no file may grow */
+	/*
+	 * With ISOLATE_KEEP_ROOT: absolute paths, NULL-terminated; "w:/path" is writable. What is
+	 * mounted below a path is not part of it.
+	 */
+	const char *const *binds;
+	/*
+	 * 0; or ISOLATE_CORE_NEW; or a pid whose core-scheduling cookie is shared. -ENODEV where the
+	 * kernel or the processor (no SMT) has none.
+	 */
+	uint64_t core_cookie_of;
+	/*
+	 * RLIMIT_FSIZE in bytes: a regular file cannot be written beyond it, whether it grows or not
+	 * (SIGXFSZ). So it is the disk's size for a disk, the log's for a log; 0: no file is written.
+	 */
+	uint64_t file_size_max;
 	uint64_t open_files_max; /* RLIMIT_NOFILE; 0: just what it was handed and a few */
-	const struct sock_fprog *list; /* NULL, or installed before exec (programs that are not ours) */
+	/*
+	 * NULL, or installed before exec (programs that are not ours). Such a list needs
+	 * execveat(arg0 = 97, arg4 = AT_EMPTY_PATH) and write(arg0 = 96): ISOLATE_EXEC_FD, _REPORT_FD.
+	 */
+	const struct sock_fprog *list;
 };
 
 /*
- * Starts the program in its role, up to stage 2. Returns its pid, or a negative errno that the child
- * met (and *stage, when not NULL, names the stage that failed, a static string). Nothing is left
- * behind on failure. The caller reaps it.
+ * Starts the program in its role, up to stage 2, with an empty environment. Returns its pid once the
+ * program has been executed, or a negative errno that the child met (and *stage, when not NULL, names
+ * the stage that failed, a static string). Nothing is left behind on failure. The caller reaps it.
+ *
+ * The program is the first of a PID namespace of its own: it sees no other process, what it might
+ * leave dies with it, its getpid() is 1, and a signal that it has no handler for does nothing unless
+ * it is SIGKILL, SIGSTOP or the kernel's own (a fault, seccomp).
  */
 pid_t isolate_spawn(const struct isolate_process *process, const char **stage);
 
-/* A role that a running process puts itself into: stages 2 and 3 at once. */
+/*
+ * A role that a running process puts itself into: stages 2 and 3 at once. It must have one thread
+ * (else -EBUSY) and be root unless ISOLATE_UNPRIVILEGED; it stays in its PID namespace, because a
+ * process cannot change that. After an error it is halfway in, and can only end.
+ */
 struct isolate_role {
 	uid_t uid;
 	gid_t gid;
