@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * vmm_guest: small guests, written here byte by byte, on this machine's own KVM. They see that the run
+ * loop answers what is there, answers all-ones where nothing is, and ends for the right reason.
+ * Skipped where there is no /dev/kvm or it lacks something that the vmm needs.
+ */
+#include <check.h>
+#include <fcntl.h>
+
+#include "base/base.h"
+#include "tests/unit/vmm_fixture.h"
+#include "vmm/boot.h"
+#include "vmm/console.h"
+#include "vmm/power.h"
+
+enum { MEMORY = 2 << 20, CODE = 0x1000, RESULT = 0x2000 };
+
+static int kvm = -1;
+static struct machine m;
+static struct console console;
+static struct power power;
+static int log_fd = -1;
+
+static void ignore_interrupt(void *self, bool high)
+{
+	(void)self;
+	(void)high;
+}
+
+static void guest_create_mode(const void *code, size_t size, bool real_mode)
+{
+	struct vcpu_start start = {.real_mode = real_mode, .rip = CODE, .gdt = BOOT_GDT};
+	char why[VM_WHY_MAX] = "";
+	int memfd = vmm_fixture_memfd(MEMORY);
+
+	log_fd = vmm_fixture_file("", 0);
+	vm_init(&m, "test");
+	ck_assert_msg(vm_memory_map(&m, memfd, MEMORY, why) == 0, "%s", why);
+	ck_assert_msg(vm_create(&m, kvm, why) == 0, "%s", why);
+	ck_assert_int_eq(console_create(&console, &m, &(struct console_fds){-1, log_fd, false}), 0);
+	power = (struct power){.machine = &m, .interrupt = ignore_interrupt};
+	ck_assert_int_eq(
+	        machine_io_add(&m, MACHINE_PIO, POWER_PORT, POWER_PORTS, &power_io, &power), 0);
+	memcpy(machine_memory(&m, CODE, size), code, size);
+	ck_assert_msg(vcpus_create(&m, 1, &start, why) == 0, "%s", why);
+	ck_assert_msg(vcpus_launch(&m, why) == 0, "%s", why);
+}
+
+static void guest_create(const void *code, size_t size)
+{
+	guest_create_mode(code, size, true);
+}
+
+/* Runs until the guest ends. Its memory stays for the test to look at. */
+static void guest_run(void)
+{
+	machine_lock(&m);
+	vm_state_set(&m, VMM_RUNNING);
+	machine_unlock(&m);
+	ck_assert_int_eq(loop_run(&m), 0);
+	vcpus_destroy(&m);
+	console_flush(&console);
+}
+
+static void guest_destroy(void)
+{
+	console_destroy(&console);
+	close(machine_memfd(&m));
+	vm_destroy(&m);
+	close(log_fd);
+}
+
+START_TEST(says_hello_and_powers_off)
+{
+	static const uint8_t code[] = {
+	        0xbe, 0x12, 0x10,                                          /*      mov si, 0x1012 */
+	        0xba, 0xf8, 0x03,                                          /*      mov dx, 0x3f8 */
+	        0xac,                                                      /* 1:   lodsb */
+	        0x84, 0xc0,                                                /*      test al, al */
+	        0x74, 0x03,                                                /*      jz 2f */
+	        0xee,                                                      /*      out dx, al */
+	        0xeb, 0xf8,                                                /*      jmp 1b */
+	        0xeb, 0x08,                                                /* 2:   jmp 3f */
+	        0x90, 0x90, 'h',  'e', 'l', 'l', 'o', 0, 0xba, 0x00, 0x06, /* 3:   mov dx, 0x600 */
+	        0xb0, 0x34, /*      mov al, SLP_EN | S5 */
+	        0xee,       /*      out dx, al */
+	        0xf4,       /*      hlt */
+	};
+	char text[16] = "";
+
+	guest_create(code, sizeof(code));
+	guest_run();
+	ck_assert_int_eq(m.end, VMM_END_POWEROFF);
+	ck_assert_int_eq(pread(log_fd, text, sizeof(text), 0), 5);
+	ck_assert_str_eq(text, "hello");
+	ck_assert_uint_eq(m.unknown_io, 0);
+	guest_destroy();
+}
+END_TEST
+
+START_TEST(unknown_ports_and_memory_read_as_ones)
+{
+	static const uint8_t code[] = {
+	        0xba, 0x34, 0x12, /* mov dx, 0x1234 */
+	        0xb0, 0x00,       /* mov al, 0 */
+	        0xec,             /* in al, dx */
+	        0xa2, 0x00, 0x20, /* mov [0x2000], al */
+	        0xed,             /* in ax, dx */
+	        0xa3, 0x02, 0x20, /* mov [0x2002], ax */
+	        0xee,             /* out dx, al */
+	        0xba, 0x02, 0x06, /* mov dx, 0x602 */
+	        0xb0, 0x5a,       /* mov al, reset */
+	        0xee,             /* out dx, al */
+	        0xf4,             /* hlt */
+	};
+	static const uint8_t ones[] = {0xff, 0x00, 0xff, 0xff};
+
+	guest_create(code, sizeof(code));
+	guest_run();
+	ck_assert_int_eq(m.end, VMM_END_RESET);
+	ck_assert_mem_eq(machine_memory(&m, RESULT, 4), ones, 4);
+	ck_assert_uint_eq(m.unknown_io, 3);
+	guest_destroy();
+}
+END_TEST
+
+START_TEST(triple_fault_ends_the_vm)
+{
+	static const uint8_t code[] = {
+	        0x0f, 0x01, 0x1d, 0x00, 0x20, 0x00, 0x00, /* lidt [0x2000]: a limit of zero */
+	        0x0f, 0x0b,                               /* ud2 */
+	};
+
+	guest_create_mode(code, sizeof(code), false);
+	guest_run();
+	ck_assert_int_eq(m.end, VMM_END_TRIPLE_FAULT);
+	guest_destroy();
+}
+END_TEST
+
+/* A guest that never leaves by itself is stopped between two of its instructions, and goes on. */
+START_TEST(a_spinning_guest_is_paused_and_ended)
+{
+	static const uint8_t code[] = {0xff, 0x06, 0x00, 0x20, /* 1: inc word [0x2000] */
+	                               0xeb, 0xfa};            /*    jmp 1b */
+	volatile uint16_t *counter;
+	uint16_t seen;
+
+	guest_create(code, sizeof(code));
+	counter = machine_memory(&m, RESULT, 2);
+	machine_lock(&m);
+	vm_state_set(&m, VMM_RUNNING);
+	machine_unlock(&m);
+	while (*counter == 0)
+		usleep(1000);
+	machine_lock(&m);
+	vm_state_set(&m, VMM_PAUSED);
+	seen = *counter;
+	usleep(20000);
+	ck_assert_uint_eq(*counter, seen);
+	vm_state_set(&m, VMM_RUNNING);
+	machine_unlock(&m);
+	while (*counter == seen)
+		usleep(1000);
+	machine_lock(&m);
+	machine_end(&m, VMM_END_POWEROFF);
+	machine_unlock(&m);
+	guest_run();
+	ck_assert_int_eq(m.end, VMM_END_POWEROFF);
+	guest_destroy();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("vmm_guest");
+	TCase *tests = tcase_create("native");
+	SRunner *runner;
+	struct machine probe;
+	char why[VM_WHY_MAX] = "";
+	int failed;
+
+	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm < 0) {
+		printf("skipped: no /dev/kvm here\n");
+		return 77;
+	}
+	vm_init(&probe, "probe");
+	if (vm_create(&probe, kvm, why) != 0) {
+		printf("skipped: %s\n", why);
+		return 77;
+	}
+	vm_destroy(&probe);
+	tcase_add_test(tests, says_hello_and_powers_off);
+	tcase_add_test(tests, unknown_ports_and_memory_read_as_ones);
+	tcase_add_test(tests, triple_fault_ends_the_vm);
+	tcase_add_test(tests, a_spinning_guest_is_paused_and_ended);
+	tcase_set_timeout(tests, 60);
+	suite_add_tcase(suite, tests);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * memory: guest RAM is one memfd, mapped once, shared with the device processes. RAM ends at the PCI
+ * hole; the rest of the file goes on at 4 GiB. The seals are what makes a host pointer safe: without
+ * F_SEAL_SHRINK anyone with the fd could truncate it under us (SIGBUS).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/base.h"
+#include "vmm/vm.h"
+
+enum { MEMORY_PAGE = 4096 };
+#define MEMORY_MIN (2ull << 20)
+#define MEMORY_MAX (1ull << 40)
+
+static int memory_check(int memfd, uint64_t size, char *why)
+{
+	struct stat status;
+	int seals;
+
+	if (size < MEMORY_MIN || size > MEMORY_MAX || size % MEMORY_PAGE != 0)
+		return vm_fail(why, -EINVAL,
+		               "memory is %llu bytes; expected 2 MiB to 1 TiB in whole pages",
+		               (unsigned long long)size);
+	if (fstat(memfd, &status) < 0)
+		return vm_fail(why, -errno, "memory fd %d cannot be examined", memfd);
+	if ((uint64_t)status.st_size != size)
+		return vm_fail(why, -EINVAL, "memory fd %d holds %lld bytes; expected %llu", memfd,
+		               (long long)status.st_size, (unsigned long long)size);
+	seals = fcntl(memfd, F_GET_SEALS);
+	if (seals < 0 || (seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW))
+		return vm_fail(why, -EPERM,
+		               "memory fd %d is not a memfd sealed against shrinking and growing",
+		               memfd);
+	return 0;
+}
+
+int vm_memory_map(struct machine *m, int memfd, uint64_t size, char *why)
+{
+	uint64_t low = BASE_MIN(size, MACHINE_LOW_RAM_MAX);
+	int error = memory_check(memfd, size, why);
+	char *host;
+
+	if (error)
+		return error;
+	host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memfd, 0);
+	if (host == MAP_FAILED)
+		return vm_fail(why, -errno, "guest memory cannot be mapped");
+	madvise(host, size, MADV_DONTDUMP); /* guest secrets stay out of core files */
+	m->memfd = memfd;
+	m->regions[0] = (struct machine_region){.guest = 0, .size = low, .offset = 0, .host = host};
+	m->region_count = 1;
+	if (size > low)
+		m->regions[m->region_count++] = (struct machine_region){
+		        .guest = MACHINE_HIGH_RAM_BASE,
+		        .size = size - low,
+		        .offset = low,
+		        .host = host + low,
+		};
+	return 0;
+}
+
+void vm_memory_unmap(struct machine *m)
+{
+	uint64_t size = 0;
+
+	for (size_t i = 0; i < m->region_count; i++)
+		size += m->regions[i].size;
+	if (size > 0)
+		munmap(m->regions[0].host, size);
+	m->region_count = 0;
+}
+
+void *machine_memory(const struct machine *m, uint64_t guest, uint64_t size)
+{
+	for (size_t i = 0; i < m->region_count; i++) {
+		const struct machine_region *region = &m->regions[i];
+
+		if (guest >= region->guest && guest - region->guest <= region->size &&
+		    size <= region->size - (guest - region->guest))
+			return (char *)region->host + (guest - region->guest);
+	}
+	return NULL;
+}
+
+size_t machine_regions(const struct machine *m, struct machine_region list[2])
+{
+	memcpy(list, m->regions, m->region_count * sizeof(list[0]));
+	return m->region_count;
+}
+
+int machine_memfd(const struct machine *m)
+{
+	return m->memfd;
+}

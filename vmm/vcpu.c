@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * vcpu: one thread a vCPU. A thread is in KVM_RUN, or handles one exit (under the machine's lock when
+ * it touches a device), or is parked because the machine is not RUNNING.
+ *
+ * To stop a vCPU: change the state, set its run->immediate_exit, send it VCPU_KICK. Whether the signal
+ * comes before, in or after KVM_RUN, the ioctl returns EINTR, and the flag is cleared only by the
+ * thread itself, under the lock, once it has seen the new state.
+ *
+ * Each kind of exit either completes an access, or ends the VM: none can repeat by itself.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include "base/base.h"
+#include "vmm/vcpu_state.h"
+#include "vmm/vm.h"
+
+#define VCPU_KICK SIGRTMIN
+
+static void vcpu_kicked(int signal)
+{
+	(void)signal; /* it is there to make KVM_RUN return */
+}
+
+/* #syscall vmm: tgkill - stops a vCPU's KVM_RUN */
+/* #syscall vmm: rt_sigreturn - returns from that signal */
+static void vcpu_kick(struct vcpu *vcpu)
+{
+	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELEASE);
+	pthread_kill(vcpu->thread, VCPU_KICK);
+}
+
+/* #syscall vmm: ioctl(arg1 = KVM_GET_REGS) - registers of a failed vCPU */
+/* #syscall vmm: ioctl(arg1 = KVM_GET_SREGS) - the same */
+/* The registers, for the operator: numbers only, nothing that a guest could have shaped as text. */
+static void vcpu_report(struct vcpu *vcpu, const char *what, uint64_t first, uint64_t second)
+{
+	struct kvm_sregs sregs = {0};
+	struct kvm_regs regs = {0};
+
+	ioctl(vcpu->fd, KVM_GET_REGS, &regs);
+	ioctl(vcpu->fd, KVM_GET_SREGS, &sregs);
+	machine_log(vcpu->machine, "vCPU %u: %s (0x%llx, 0x%llx)", vcpu->index, what,
+	            (unsigned long long)first, (unsigned long long)second);
+	machine_log(vcpu->machine,
+	            "rip %llx cs %x rflags %llx rsp %llx rax %llx rbx %llx rcx %llx rdx %llx",
+	            regs.rip, sregs.cs.selector, regs.rflags, regs.rsp, regs.rax, regs.rbx,
+	            regs.rcx, regs.rdx);
+	machine_log(vcpu->machine,
+	            "rsi %llx rdi %llx rbp %llx cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx",
+	            regs.rsi, regs.rdi, regs.rbp, sregs.cr0, sregs.cr2, sregs.cr3, sregs.cr4,
+	            sregs.efer);
+}
+
+static void vcpu_end(struct vcpu *vcpu, enum vmm_end end)
+{
+	machine_lock(vcpu->machine);
+	machine_end(vcpu->machine, end);
+	machine_unlock(vcpu->machine);
+}
+
+/* One port instruction; `count` is above one for REP INS/OUTS, at most a page of data. */
+static void vcpu_port(struct vcpu *vcpu)
+{
+	struct machine *m = vcpu->machine;
+	struct kvm_run *run = vcpu->run;
+	uint8_t *data = (uint8_t *)run + run->io.data_offset;
+	unsigned int size = run->io.size;
+	bool known = true;
+
+	machine_lock(m);
+	for (uint32_t i = 0; i < run->io.count; i++, data += size) {
+		if (run->io.direction == KVM_EXIT_IO_IN)
+			known = iobus_read(&m->pio, run->io.port, data, size);
+		else
+			known = iobus_write(&m->pio, run->io.port, data, size);
+		m->unknown_io += !known;
+	}
+	machine_unlock(m);
+}
+
+static void vcpu_mmio(struct vcpu *vcpu)
+{
+	struct machine *m = vcpu->machine;
+	struct kvm_run *run = vcpu->run;
+	bool known;
+
+	machine_lock(m);
+	if (run->mmio.is_write)
+		known = iobus_write(&m->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
+	else
+		known = iobus_read(&m->mmio, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
+	m->unknown_io += !known;
+	machine_unlock(m);
+}
+
+static void vcpu_eoi(struct vcpu *vcpu)
+{
+	machine_lock(vcpu->machine);
+	ioapic_eoi(&vcpu->machine->ioapic, vcpu->run->eoi.vector);
+	machine_unlock(vcpu->machine);
+}
+
+static void vcpu_system_event(struct vcpu *vcpu)
+{
+	switch (vcpu->run->system_event.type) {
+	case KVM_SYSTEM_EVENT_SHUTDOWN: vcpu_end(vcpu, VMM_END_POWEROFF); break;
+	case KVM_SYSTEM_EVENT_RESET: vcpu_end(vcpu, VMM_END_RESET); break;
+	case KVM_SYSTEM_EVENT_CRASH: vcpu_end(vcpu, VMM_END_PANIC); break;
+	default:
+		vcpu_report(vcpu, "unknown system event", vcpu->run->system_event.type, 0);
+		vcpu_end(vcpu, VMM_END_KVM_ERROR);
+	}
+}
+
+static void vcpu_exit(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	switch (run->exit_reason) {
+	case KVM_EXIT_IO: vcpu_port(vcpu); return;
+	case KVM_EXIT_MMIO: vcpu_mmio(vcpu); return;
+	case KVM_EXIT_IOAPIC_EOI: vcpu_eoi(vcpu); return;
+	case KVM_EXIT_SYSTEM_EVENT: vcpu_system_event(vcpu); return;
+	case KVM_EXIT_SHUTDOWN:
+		vcpu_report(vcpu, "triple fault", 0, 0);
+		vcpu_end(vcpu, VMM_END_TRIPLE_FAULT);
+		return;
+	case KVM_EXIT_INTERNAL_ERROR:
+		vcpu_report(vcpu, "KVM internal error", run->internal.suberror,
+		            run->internal.ndata ? run->internal.data[0] : 0);
+		break;
+	case KVM_EXIT_FAIL_ENTRY:
+		vcpu_report(vcpu, "KVM could not enter the guest",
+		            run->fail_entry.hardware_entry_failure_reason, run->fail_entry.cpu);
+		break;
+	default: vcpu_report(vcpu, "unexpected VM exit", run->exit_reason, 0); break;
+	}
+	vcpu_end(vcpu, VMM_END_KVM_ERROR);
+}
+
+/* Waits while the machine is not running. False when it has ended. */
+static bool vcpu_park(struct vcpu *vcpu)
+{
+	struct machine *m = vcpu->machine;
+	bool run;
+
+	machine_lock(m);
+	vcpu->parked = true;
+	pthread_cond_broadcast(&m->parked);
+	while (m->state == VMM_READY || m->state == VMM_PAUSED)
+		pthread_cond_wait(&m->changed, &m->lock);
+	run = m->state == VMM_RUNNING;
+	if (run) {
+		vcpu->parked = false;
+		vcpu->run->immediate_exit = 0;
+	}
+	machine_unlock(m);
+	return run;
+}
+
+/* Runs the guest until its next exit. 0 or a negative errno. */
+static int vcpu_run(struct vcpu *vcpu)
+{
+	/* #syscall vmm: ioctl(arg1 = KVM_RUN) - runs the guest */
+	return ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+}
+
+static void *vcpu_main(void *argument)
+{
+	struct vcpu *vcpu = argument;
+
+	while (vcpu_park(vcpu)) {
+		int error = 0;
+
+		while (!error || error == -EAGAIN) { /* EAGAIN: a processor took its INIT or SIPI */
+			error = vcpu_run(vcpu);
+			if (error)
+				continue;
+			atomic_fetch_add_explicit(&vcpu->exits, 1, memory_order_relaxed);
+			vcpu_exit(vcpu);
+		}
+		if (error == -EINTR)
+			continue;
+		vcpu_report(vcpu, "KVM_RUN failed", (uint64_t)-error, vcpu->run->exit_reason);
+		vcpu_end(vcpu, VMM_END_KVM_ERROR);
+	}
+	return NULL;
+}
+
+void vm_state_set(struct machine *m, enum vmm_state state)
+{
+	if (m->state != VMM_ENDED) /* the end is final */
+		m->state = state;
+	pthread_cond_broadcast(&m->changed);
+	if (state == VMM_RUNNING)
+		return;
+	for (unsigned int i = 0; i < m->vcpu_count; i++)
+		if (m->vcpus[i].started && !m->vcpus[i].parked)
+			vcpu_kick(&m->vcpus[i]);
+	for (unsigned int i = 0; i < m->vcpu_count; i++)
+		while (m->vcpus[i].started && !m->vcpus[i].parked)
+			pthread_cond_wait(&m->parked, &m->lock);
+}
+
+uint64_t vcpus_exits(const struct machine *m)
+{
+	uint64_t exits = 0;
+
+	for (unsigned int i = 0; i < m->vcpu_count; i++)
+		exits += atomic_load_explicit(&m->vcpus[i].exits, memory_order_relaxed);
+	return exits;
+}
+
+static int vcpu_create(struct machine *m, unsigned int index, size_t run_size)
+{
+	struct vcpu *vcpu = &m->vcpus[index];
+
+	*vcpu = (struct vcpu){.machine = m, .index = index, .run_size = run_size};
+	vcpu->fd = ioctl(m->vm, KVM_CREATE_VCPU, index);
+	if (vcpu->fd < 0)
+		return -errno;
+	m->vcpu_count++;
+	vcpu->run = mmap(NULL, run_size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
+	if (vcpu->run == MAP_FAILED) {
+		vcpu->run = NULL;
+		return -errno;
+	}
+	return 0;
+}
+
+int vcpus_create(struct machine *m, unsigned int count, const struct vcpu_start *start, char *why)
+{
+	int run_size = ioctl(m->kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	int error;
+
+	if (run_size < (int)sizeof(struct kvm_run))
+		return vm_fail(why, -ENOTSUP, "KVM's run area is %d bytes", run_size);
+	m->vcpus = calloc(count, sizeof(*m->vcpus));
+	if (!m->vcpus)
+		return vm_fail(why, -ENOMEM, "no memory for %u vCPUs", count);
+	for (unsigned int i = 0; i < count; i++) {
+		error = vcpu_create(m, i, (size_t)run_size);
+		if (error)
+			return vm_fail(why, error, "KVM cannot make vCPU %u: %s", i,
+			               strerror(-error));
+		error = vcpu_state_set(m->kvm, m->vcpus[i].fd, i, count, start, why);
+		if (error)
+			return error;
+	}
+	return 0;
+}
+
+int vcpus_launch(struct machine *m, char *why)
+{
+	struct sigaction action = {.sa_handler = vcpu_kicked};
+	pthread_attr_t attributes;
+	int error = 0;
+
+	sigaction(VCPU_KICK, &action, NULL);
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, VM_VCPU_STACK);
+	for (unsigned int i = 0; i < m->vcpu_count && !error; i++) {
+		error = pthread_create(&m->vcpus[i].thread, &attributes, vcpu_main, &m->vcpus[i]);
+		m->vcpus[i].started = error == 0;
+	}
+	pthread_attr_destroy(&attributes);
+	return error ? vm_fail(why, -error, "no thread for a vCPU: %s", strerror(error)) : 0;
+}
+
+/* #syscall vmm: exit - a vCPU's thread ends with its VM */
+/* #syscall vmm: madvise - glibc gives the stack of a thread that ends back */
+/* #syscall vmm: munmap - the same, and the vCPUs' run areas at the end */
+void vcpus_destroy(struct machine *m)
+{
+	machine_lock(m);
+	vm_state_set(m, VMM_ENDED);
+	machine_unlock(m);
+	for (unsigned int i = 0; i < m->vcpu_count; i++) {
+		struct vcpu *vcpu = &m->vcpus[i];
+
+		if (vcpu->started)
+			pthread_join(vcpu->thread, NULL);
+		if (vcpu->run)
+			munmap(vcpu->run, vcpu->run_size);
+		base_close(&vcpu->fd);
+	}
+	free(m->vcpus);
+	m->vcpus = NULL;
+	m->vcpu_count = 0;
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * vcpu_state: what firmware would have left in a processor. The boot processor starts in the mode
+ * that its boot protocol asks for; the others wait for INIT and SIPI, as KVM makes them.
+ */
+#include "vmm/vcpu_state.h"
+
+#include <errno.h>
+#include <sys/ioctl.h>
+
+#include "base/base.h"
+#include "vmm/boot.h"
+#include "vmm/cpuid.h"
+
+enum {
+	CR0_PE = 1 << 0,
+	CR0_ET = 1 << 4,
+	CR4_PAE = 1 << 5,
+	EFER_LME = 1 << 8,
+	EFER_LMA = 1 << 10,
+	RFLAGS_FIXED = 1 << 1,
+	MSR_MISC_ENABLE = 0x1a0,
+	MSR_MTRR_DEFAULT = 0x2ff,
+	MISC_ENABLE_FAST_STRINGS = 1 << 0,
+	MTRR_ENABLED_WRITE_BACK = 1 << 11 | 6,
+	LAPIC_LVT_LINT0 = 0x350,
+	LAPIC_LVT_LINT1 = 0x360,
+	LVT_MASKED = 1 << 16,
+	LVT_NMI = 4 << 8,
+};
+#define CR0_PG (1ull << 31)
+
+static int vcpu_cpuid(int kvm, int fd, unsigned int index, unsigned int count)
+{
+	struct cpuid_table host = {.head.nent = CPUID_ENTRIES_MAX}, guest;
+
+	if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &host) < 0)
+		return -errno;
+	cpuid_filter(&host, index, count, &guest);
+	return ioctl(fd, KVM_SET_CPUID2, &guest) < 0 ? -errno : 0;
+}
+
+/*
+ * MTRRs on with write-back as the default: with them off, Linux takes it that the PAT is unusable.
+ * A host whose KVM does not know one of the two sets what it knows.
+ */
+static int vcpu_msrs(int fd)
+{
+	struct {
+		struct kvm_msrs head;
+		struct kvm_msr_entry entries[2];
+	} msrs = {
+	        .head.nmsrs = 2,
+	        .entries = {{.index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRINGS},
+	                    {.index = MSR_MTRR_DEFAULT, .data = MTRR_ENABLED_WRITE_BACK}},
+	};
+
+	return ioctl(fd, KVM_SET_MSRS, &msrs) < 0 ? -errno : 0;
+}
+
+/* No PIC: LINT0 is masked. LINT1 is NMI on every processor, as the MADT says. */
+static int vcpu_lapic(int fd)
+{
+	struct kvm_lapic_state lapic;
+	uint32_t lint0 = LVT_MASKED, lint1 = LVT_NMI;
+
+	if (ioctl(fd, KVM_GET_LAPIC, &lapic) < 0)
+		return -errno;
+	memcpy(&lapic.regs[LAPIC_LVT_LINT0], &lint0, sizeof(lint0));
+	memcpy(&lapic.regs[LAPIC_LVT_LINT1], &lint1, sizeof(lint1));
+	return ioctl(fd, KVM_SET_LAPIC, &lapic) < 0 ? -errno : 0;
+}
+
+static void vcpu_flat(struct kvm_sregs *sregs, bool long_mode)
+{
+	struct kvm_segment data = {.limit = 0xffffffff,
+	                           .selector = BOOT_SELECTOR_DATA,
+	                           .type = 3,
+	                           .present = 1,
+	                           .db = 1,
+	                           .s = 1,
+	                           .g = 1};
+
+	sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss = data;
+	sregs->cs = data;
+	sregs->cs.selector = BOOT_SELECTOR_CODE;
+	sregs->cs.type = 11;
+	sregs->cs.l = long_mode;
+	sregs->cs.db = !long_mode;
+	sregs->tr = (struct kvm_segment){
+	        .limit = 0x67, .selector = BOOT_SELECTOR_TASK, .type = 11, .present = 1};
+}
+
+static int vcpu_registers(int fd, const struct vcpu_start *start)
+{
+	struct kvm_regs regs = {
+	        .rip = start->rip, .rbx = start->rbx, .rsi = start->rsi, .rflags = RFLAGS_FIXED};
+	struct kvm_sregs sregs;
+
+	if (ioctl(fd, KVM_GET_SREGS, &sregs) < 0)
+		return -errno;
+	if (start->real_mode) {
+		sregs.cs.base = 0;
+		sregs.cs.selector = 0;
+	} else {
+		vcpu_flat(&sregs, start->long_mode);
+		sregs.gdt.base = start->gdt;
+		sregs.gdt.limit = BOOT_GDT_ENTRIES * 8 - 1;
+		sregs.cr0 = CR0_PE | CR0_ET;
+	}
+	if (start->long_mode) {
+		sregs.cr0 |= CR0_PG;
+		sregs.cr3 = start->cr3;
+		sregs.cr4 = CR4_PAE;
+		sregs.efer = EFER_LME | EFER_LMA;
+	}
+	if (ioctl(fd, KVM_SET_SREGS, &sregs) < 0 || ioctl(fd, KVM_SET_REGS, &regs) < 0)
+		return -errno;
+	return 0;
+}
+
+int vcpu_state_set(int kvm, int fd, unsigned int index, unsigned int count,
+                   const struct vcpu_start *start, char *why)
+{
+	int error = vcpu_cpuid(kvm, fd, index, count);
+
+	if (error)
+		return vm_fail(why, error, "KVM refuses the CPUID of vCPU %u: %s", index,
+		               strerror(-error));
+	error = vcpu_msrs(fd);
+	if (error)
+		return vm_fail(why, error, "KVM refuses the MSRs of vCPU %u: %s", index,
+		               strerror(-error));
+	error = vcpu_lapic(fd);
+	if (error)
+		return vm_fail(why, error, "KVM refuses the local APIC of vCPU %u: %s", index,
+		               strerror(-error));
+	error = index == 0 ? vcpu_registers(fd, start) : 0;
+	if (error)
+		return vm_fail(why, error, "KVM refuses the registers of vCPU %u: %s", index,
+		               strerror(-error));
+	return 0;
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * vm: the KVM side of the machine. What this VMM needs of KVM is a table, checked by name, so that a
+ * host that lacks something is told what. The interrupt chips are split: local APICs in the kernel,
+ * I/O APIC in ioapic.c, no PIC and no PIT at all.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+
+#include "base/base.h"
+#include "vmm/vm.h"
+
+/* Three pages for Intel's real-mode TSS and one for its identity map, below the BIOS's old place. */
+#define VM_IDENTITY_MAP 0xfffbc000ull
+#define VM_TSS          0xfffbd000ul
+
+static const struct {
+	int number;
+	const char *name;
+} vm_needs[] = {
+        {KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"},
+        {KVM_CAP_SET_TSS_ADDR, "KVM_CAP_SET_TSS_ADDR"},
+        {KVM_CAP_SET_IDENTITY_MAP_ADDR, "KVM_CAP_SET_IDENTITY_MAP_ADDR"},
+        {KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
+        {KVM_CAP_MP_STATE, "KVM_CAP_MP_STATE"},
+        {KVM_CAP_IRQ_ROUTING, "KVM_CAP_IRQ_ROUTING"},
+        {KVM_CAP_SIGNAL_MSI, "KVM_CAP_SIGNAL_MSI"},
+        {KVM_CAP_IRQFD, "KVM_CAP_IRQFD"},
+        {KVM_CAP_IOEVENTFD, "KVM_CAP_IOEVENTFD"},
+        {KVM_CAP_IOEVENTFD_ANY_LENGTH, "KVM_CAP_IOEVENTFD_ANY_LENGTH"},
+        {KVM_CAP_SPLIT_IRQCHIP, "KVM_CAP_SPLIT_IRQCHIP"},
+        {KVM_CAP_TSC_DEADLINE_TIMER, "KVM_CAP_TSC_DEADLINE_TIMER"},
+        {KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
+};
+
+int vm_fail(char *why, int error, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(why, VM_WHY_MAX, format, arguments);
+	va_end(arguments);
+	return error;
+}
+
+static int vm_check_host(int kvm, char *why)
+{
+	int version = ioctl(kvm, KVM_GET_API_VERSION, 0);
+
+	if (version != KVM_API_VERSION)
+		return vm_fail(why, -ENOTSUP, "KVM's API version is %d; expected %d", version,
+		               KVM_API_VERSION);
+	for (size_t i = 0; i < BASE_COUNT(vm_needs); i++)
+		if (ioctl(kvm, KVM_CHECK_EXTENSION, vm_needs[i].number) <= 0)
+			return vm_fail(why, -ENOTSUP, "KVM on this host lacks %s",
+			               vm_needs[i].name);
+	return 0;
+}
+
+static int vm_set_memory(struct machine *m)
+{
+	for (size_t i = 0; i < m->region_count; i++) {
+		struct kvm_userspace_memory_region region = {
+		        .slot = (uint32_t)i,
+		        .guest_phys_addr = m->regions[i].guest,
+		        .memory_size = m->regions[i].size,
+		        .userspace_addr = (uint64_t)(uintptr_t)m->regions[i].host,
+		};
+
+		if (ioctl(m->vm, KVM_SET_USER_MEMORY_REGION, &region) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+/* #syscall vmm: ioctl(arg1 = KVM_SET_GSI_ROUTING) - the guest moves an interrupt */
+/* KVM takes the whole table each time. Entries that are not live are left out: they go nowhere. */
+static int vm_routes_commit(struct machine *m)
+{
+	struct kvm_irq_routing *table = m->table;
+
+	memset(table, 0, sizeof(*table));
+	for (unsigned int gsi = 0; gsi < VM_ROUTES_MAX; gsi++) {
+		const struct vm_route *route = &m->routes[gsi];
+
+		if (!route->live)
+			continue;
+		table->entries[table->nr++] = (struct kvm_irq_routing_entry){
+		        .gsi = gsi,
+		        .type = KVM_IRQ_ROUTING_MSI,
+		        .u.msi = {.address_lo = (uint32_t)route->address,
+		                  .address_hi = (uint32_t)(route->address >> 32),
+		                  .data = route->data},
+		};
+	}
+	return ioctl(m->vm, KVM_SET_GSI_ROUTING, table) < 0 ? -errno : 0;
+}
+
+static int vm_route_set(struct machine *m, unsigned int gsi, bool live, uint64_t address,
+                        uint32_t data)
+{
+	struct vm_route *route = &m->routes[gsi];
+
+	if (route->live == live && (!live || (route->address == address && route->data == data)))
+		return 0;
+	route->live = live;
+	route->address = address;
+	route->data = data;
+	return vm_routes_commit(m);
+}
+
+static void vm_ioapic_route(void *self, unsigned int pin, const struct ioapic_message *message)
+{
+	vm_route_set(self, pin, message->live, message->address, message->data);
+}
+
+/* #syscall vmm: ioctl(arg1 = KVM_SIGNAL_MSI) - a pin of the I/O APIC goes up */
+static void vm_ioapic_signal(void *self, const struct ioapic_message *message)
+{
+	struct machine *m = self;
+	struct kvm_msi msi = {
+	        .address_lo = (uint32_t)message->address,
+	        .address_hi = (uint32_t)(message->address >> 32),
+	        .data = message->data,
+	};
+
+	ioctl(m->vm, KVM_SIGNAL_MSI, &msi);
+}
+
+void vm_init(struct machine *m, const char *name)
+{
+	memset(m, 0, sizeof(*m));
+	base_copy_string(m->name, sizeof(m->name), name);
+	m->kvm = m->vm = m->memfd = m->epoll = m->wake = -1;
+	pthread_mutex_init(&m->lock, NULL);
+	pthread_cond_init(&m->changed, NULL);
+	pthread_cond_init(&m->parked, NULL);
+	m->state = VMM_READY;
+}
+
+int vm_create(struct machine *m, int kvm, char *why)
+{
+	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {MACHINE_GSI_PINS}};
+	struct ioapic_host host = {vm_ioapic_route, vm_ioapic_signal, m};
+	uint64_t identity_map = VM_IDENTITY_MAP;
+	int error = vm_check_host(kvm, why);
+
+	if (error)
+		return error;
+	m->kvm = kvm;
+	m->vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	if (m->vm < 0)
+		return vm_fail(why, -errno, "KVM cannot make a VM: %s", strerror(errno));
+	if (ioctl(m->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0 ||
+	    ioctl(m->vm, KVM_SET_TSS_ADDR, VM_TSS) < 0)
+		return vm_fail(why, -errno, "KVM refuses the TSS's place: %s", strerror(errno));
+	if (ioctl(m->vm, KVM_ENABLE_CAP, &split) < 0)
+		return vm_fail(why, -errno, "KVM refuses a split irqchip: %s", strerror(errno));
+	error = vm_set_memory(m);
+	if (error)
+		return vm_fail(why, error, "KVM refuses guest memory: %s", strerror(-error));
+	m->table = calloc(1, sizeof(*m->table) + VM_ROUTES_MAX * sizeof(m->table->entries[0]));
+	if (!m->table)
+		return vm_fail(why, -ENOMEM, "no memory for the interrupt table");
+	error = loop_create(m);
+	if (error)
+		return vm_fail(why, error, "no event loop: %s", strerror(-error));
+	ioapic_init(&m->ioapic, &host);
+	return machine_io_add(m, MACHINE_MMIO, MACHINE_IOAPIC_BASE, IOAPIC_SIZE, &ioapic_io,
+	                      &m->ioapic);
+}
+
+void vm_destroy(struct machine *m)
+{
+	vcpus_destroy(m);
+	loop_destroy(m);
+	free(m->table);
+	m->table = NULL;
+	base_close(&m->vm);
+	vm_memory_unmap(m);
+}
+
+int machine_msi_alloc(struct machine *m)
+{
+	for (unsigned int gsi = MACHINE_GSI_PINS; gsi < VM_ROUTES_MAX; gsi++) {
+		if (m->routes[gsi].taken)
+			continue;
+		m->routes[gsi].taken = true;
+		return (int)gsi;
+	}
+	return -ENOSPC;
+}
+
+int machine_msi_set(struct machine *m, int gsi, uint64_t address, uint32_t data)
+{
+	/* The guest wrote these: only the local APICs' window is a message (SDM vol. 3, 10.11.1). */
+	bool valid = address >> 20 == MACHINE_LAPIC_BASE >> 20;
+
+	if (gsi < MACHINE_GSI_PINS || gsi >= VM_ROUTES_MAX || !m->routes[gsi].taken)
+		return -ENOENT;
+	if (valid)
+		return vm_route_set(m, (unsigned int)gsi, true, address, data);
+	vm_route_set(m, (unsigned int)gsi, false, 0, 0);
+	return -EINVAL;
+}
+
+/* #syscall vmm: ioctl(arg1 = KVM_IRQFD) - the guest masks or unmasks a vector */
+int machine_irqfd(struct machine *m, int eventfd, int gsi, bool assign)
+{
+	struct kvm_irqfd irqfd = {
+	        .fd = (uint32_t)eventfd,
+	        .gsi = (uint32_t)gsi,
+	        .flags = assign ? 0 : KVM_IRQFD_FLAG_DEASSIGN,
+	};
+
+	if (gsi < 0 || gsi >= VM_ROUTES_MAX)
+		return -EINVAL;
+	return ioctl(m->vm, KVM_IRQFD, &irqfd) < 0 ? -errno : 0;
+}
+
+/* #syscall vmm: ioctl(arg1 = KVM_IOEVENTFD) - doorbells follow their BAR */
+int machine_ioeventfd(struct machine *m, uint64_t address, unsigned int size, int eventfd,
+                      bool assign)
+{
+	struct kvm_ioeventfd doorbell = {
+	        .addr = address,
+	        .len = size,
+	        .fd = eventfd,
+	        .flags = assign ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN,
+	};
+
+	return ioctl(m->vm, KVM_IOEVENTFD, &doorbell) < 0 ? -errno : 0;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vm: the inside of the machine, for the files that make it up (memory.c, vm.c, machine.c, loop.c,
+ * vcpu.c, control.c, main.c). What is plugged into the machine sees machine.h only.
+ */
+#ifndef CORDON_VMM_VM_H
+#define CORDON_VMM_VM_H
+
+#include <linux/kvm.h>
+#include <stdatomic.h>
+
+#include "vmm/ioapic.h"
+#include "vmm/iobus.h"
+#include "vmm/machine.h"
+#include "vmm/vmm.h"
+
+enum {
+	VM_ROUTES_MAX = MACHINE_GSI_PINS + 256, /* pins, then MSI-X vectors */
+	VM_WATCHES_MAX = 64,
+	VM_NAME_MAX = 32,
+	VM_WHY_MAX = 160,
+	VM_VCPU_STACK = 64 * 1024,
+};
+
+struct vm_route {
+	bool taken, live;
+	uint32_t data;
+	uint64_t address;
+};
+
+struct vm_watch {
+	int fd; /* -1: free */
+	uint32_t generation;
+	machine_ready_fn ready;
+	void *self;
+};
+
+struct vcpu {
+	struct machine *machine;
+	unsigned int index;
+	int fd;
+	struct kvm_run *run;
+	size_t run_size;
+	pthread_t thread;
+	bool started; /* the thread exists */
+	bool parked;  /* outside KVM_RUN, waiting for the state to change; under the lock */
+	_Atomic uint64_t exits;
+};
+
+struct machine {
+	char name[VM_NAME_MAX];
+	int kvm, vm, memfd; /* kvm and memfd belong to the caller */
+	struct machine_region regions[2];
+	size_t region_count;
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* state changed: for parked vCPUs */
+	pthread_cond_t parked;  /* a vCPU parked: for who changed the state */
+	enum vmm_state state;
+	enum vmm_end end;
+
+	struct iobus pio, mmio;
+	uint64_t unknown_io;
+	struct ioapic ioapic;
+	struct vm_route routes[VM_ROUTES_MAX];
+	struct kvm_irq_routing *table; /* scratch for KVM_SET_GSI_ROUTING */
+
+	int epoll, wake;
+	struct vm_watch watches[VM_WATCHES_MAX];
+
+	struct vcpu *vcpus;
+	unsigned int vcpu_count;
+};
+
+/* Writes one sentence to why[VM_WHY_MAX] and returns `error`. */
+int vm_fail(char *why, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/*
+ * memory.c: maps the memfd, which has to be sealed against shrinking and growing, and lays it out.
+ * 0 or a negative errno with `why`. The memfd stays the caller's.
+ */
+int vm_memory_map(struct machine *m, int memfd, uint64_t size, char *why);
+void vm_memory_unmap(struct machine *m);
+
+/* vm.c: a KVM VM around the mapped memory, with its I/O APIC. Undone by vm_destroy(). */
+void vm_init(struct machine *m, const char *name);
+int vm_create(struct machine *m, int kvm, char *why);
+void vm_destroy(struct machine *m);
+
+/* loop.c: runs until the machine has ended; the caller does not hold the lock. */
+int loop_create(struct machine *m);
+void loop_destroy(struct machine *m);
+int loop_run(struct machine *m);
+void loop_wake(struct machine *m);
+
+/* vcpu.c: how a vCPU starts. Those other than the first wait for INIT and SIPI. */
+struct vcpu_start {
+	bool real_mode; /* the reset state with CS:IP = 0:rip, for small test guests */
+	bool long_mode; /* else 32-bit protected mode, no paging */
+	uint64_t rip, rbx, rsi;
+	uint64_t cr3, gdt;
+};
+int vcpus_create(struct machine *m, unsigned int count, const struct vcpu_start *start, char *why);
+int vcpus_launch(struct machine *m, char *why); /* threads, parked until the state is RUNNING */
+void vcpus_destroy(struct machine *m);
+/* Lock held: changes the state and waits until every vCPU has seen it. */
+void vm_state_set(struct machine *m, enum vmm_state state);
+uint64_t vcpus_exits(const struct machine *m);
+
+#endif
