@@ -11,22 +11,18 @@
  * #syscall vmm: sendmsg - speaks vhost-user to its device processes
  * #syscall vmm: recvmsg - reads the device processes' answers
  * #syscall vmm: poll - waits for an answer, with a time limit
- * #syscall vmm: clock_gettime - that time limit, where the vDSO has no clock
  * #syscall vmm: close - fds that came with a message and are not wanted
  * #syscall net: sendmsg - answers its front end
  * #syscall net: recvmsg - reads its front end's messages and fds
  * #syscall net: poll - waits for the rest of a message, with a time limit
- * #syscall net: clock_gettime - that time limit, where the vDSO has no clock
  * #syscall net: close - fds that came with a message and are not wanted
  * #syscall blk: sendmsg - answers its front end
  * #syscall blk: recvmsg - reads its front end's messages and fds
  * #syscall blk: poll - waits for the rest of a message, with a time limit
- * #syscall blk: clock_gettime - that time limit, where the vDSO has no clock
  * #syscall blk: close - fds that came with a message and are not wanted
  * #syscall rng: sendmsg - answers its front end
  * #syscall rng: recvmsg - reads its front end's messages and fds
  * #syscall rng: poll - waits for the rest of a message, with a time limit
- * #syscall rng: clock_gettime - that time limit, where the vDSO has no clock
  * #syscall rng: close - fds that came with a message and are not wanted
  */
 #include "vmm/vhost_message.h"

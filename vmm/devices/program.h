@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * program: what the device programs share: their command line, the socket, the sandbox, main().
+ * Each device file defines the one `device_program` of its program.
+ */
+#ifndef CORDON_VMM_DEVICES_PROGRAM_H
+#define CORDON_VMM_DEVICES_PROGRAM_H
+
+#include <linux/filter.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vmm/devices/vhost_back.h"
+
+struct device_option {
+	const char *name;  /* as on the command line, without the dashes */
+	const char *value; /* what to call its value in the usage, or NULL when it takes none */
+	bool required;
+	/* Negative errno for a value that is not possible. */
+	int (*set)(void *self, const char *value);
+};
+
+struct device_program {
+	const struct vhost_device_ops *ops;
+	const struct device_option *options;
+	size_t option_count;
+	size_t state_size;             /* of `self`, zeroed before the first option is set */
+	const struct sock_fprog *list; /* its seccomp list */
+	/*
+	 * After the options, before the sandbox: examines the fds that it was given, and watches the
+	 * one that guest data does not come from. On failure *why is one phrase.
+	 */
+	int (*open)(void *self, struct vhost_back *back, const char **why);
+};
+
+extern const struct device_program device_program;
+
+/* A decimal number in [low, high]. -EINVAL for anything else. */
+int device_number(const char *text, uint64_t low, uint64_t high, uint64_t *number);
+
+#endif

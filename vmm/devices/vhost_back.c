@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The loop: one epoll set with the front end's socket, one kick eventfd a queue and what the device
+ * watches. Kicks are edge-triggered and never read: every write to an eventfd is a new edge, so a kick
+ * costs no system call beyond the wait itself. A ring is served in batches, so that no queue and no
+ * kick can keep the socket from being heard.
+ *
+ * Messages: each one that asks for nothing sensible ends the process, because a front end that is
+ * wrong about the protocol cannot be trusted to stop the rings either. A ring that the guest broke is
+ * another matter: only that ring stops, its error eventfd is signalled, and the front end decides.
+ */
+#include "vmm/devices/vhost_back.h"
+
+#include <linux/virtio_config.h>
+#include <stdarg.h>
+#include <sys/epoll.h>
+
+#include "vmm/vhost_message.h"
+
+enum {
+	EVENTS = 16,
+	BREAKS_LOGGED = 16,
+	TAG_SOCKET = UINT16_MAX, /* other tags are queue numbers */
+};
+
+/* #syscall net,blk,rng: write - signals the guest's interrupt, and writes a line to the log */
+void device_log(const char *name, const char *format, ...)
+{
+	char line[320];
+	va_list list;
+	int used = snprintf(line, sizeof(line), "%s: ", name);
+	int more;
+
+	va_start(list, format);
+	more = vsnprintf(line + used, sizeof(line) - (size_t)used - 1, format, list);
+	va_end(list);
+	if (more < 0)
+		return;
+	used = BASE_MIN(used + more, (int)sizeof(line) - 2);
+	line[used++] = '\n';
+	(void)base_write_all(STDERR_FILENO, line, (size_t)used);
+}
+
+/* #syscall net,blk,rng: epoll_ctl - watches and forgets the kick eventfds as rings start and stop */
+static int watch(struct vhost_back *back, int fd, uint32_t events, unsigned int tag)
+{
+	struct epoll_event event = {.events = events, .data.u32 = tag};
+
+	return epoll_ctl(back->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+int vhost_back_init(struct vhost_back *back, const struct vhost_device_ops *ops, void *self,
+                    int socket)
+{
+	*back = (struct vhost_back){.ops = ops, .self = self, .socket = socket, .epoll = -1};
+	for (unsigned int i = 0; i < VHOST_BACK_QUEUES; i++) {
+		struct vhost_queue *q = &back->queue[i];
+
+		q->kick = q->call = q->error = -1;
+		q->ring.memory = &back->memory;
+	}
+	back->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (back->epoll < 0)
+		return -errno;
+	return watch(back, socket, EPOLLIN, TAG_SOCKET);
+}
+
+int vhost_back_watch(struct vhost_back *back, int fd, unsigned int queue)
+{
+	return watch(back, fd, EPOLLIN | EPOLLET, queue);
+}
+
+void vhost_back_close(struct vhost_back *back)
+{
+	for (unsigned int i = 0; i < back->ops->queues; i++) {
+		vhost_queue_stop(back, i);
+		base_close(&back->queue[i].kick);
+		base_close(&back->queue[i].call);
+		base_close(&back->queue[i].error);
+	}
+	device_memory_clear(&back->memory);
+	base_close(&back->epoll);
+	base_close(&back->socket);
+}
+
+int vhost_queue_start(struct vhost_back *back, unsigned int index)
+{
+	struct vhost_queue *q = &back->queue[index];
+	int error;
+
+	if (!(back->features & 1ull << VIRTIO_F_VERSION_1)) {
+		device_log(back->ops->name, "ring %u starts without VIRTIO_F_VERSION_1", index);
+		return -EPROTO;
+	}
+	q->ring.event_idx = back->features & 1ull << VRING_F_EVENT_IDX;
+	q->ring.indirect = back->features & 1ull << VRING_F_INDIRECT;
+	error = vring_start(&q->ring, q->base);
+	if (error < 0) {
+		device_log(back->ops->name, "ring %u of %u entries cannot start: %s", index,
+		           q->ring.size,
+		           error == -EFAULT ? "a part is misaligned or outside guest memory"
+		                            : "its size is not a power of two up to 1024");
+		return -EPROTO;
+	}
+	error = watch(back, q->kick, EPOLLIN | EPOLLET, index);
+	if (error < 0) {
+		vring_stop(&q->ring);
+		device_log(back->ops->name, "the kick fd of ring %u cannot be waited for: %s",
+		           index, strerror(-error));
+		return -EPROTO;
+	}
+	q->started = true;
+	q->reported = false;
+	back->runnable |= 1u << index; /* what came before the eventfd was here */
+	return 0;
+}
+
+void vhost_queue_stop(struct vhost_back *back, unsigned int index)
+{
+	struct vhost_queue *q = &back->queue[index];
+
+	if (!q->started)
+		return;
+	if (back->ops->queue_stop)
+		back->ops->queue_stop(back->self, index, &q->ring);
+	(void)epoll_ctl(back->epoll, EPOLL_CTL_DEL, q->kick, NULL);
+	q->base = q->ring.next;
+	vring_stop(&q->ring);
+	q->started = false;
+	back->runnable &= ~(1u << index);
+}
+
+static void signal_eventfd(int fd)
+{
+	uint64_t one = 1;
+
+	if (fd >= 0)
+		(void)base_write_all(fd, &one, sizeof(one)); /* full: it is signalled already */
+}
+
+/* The guest broke the ring's rules: the front end is told, the other rings go on. */
+static void report_broken(struct vhost_back *back, unsigned int index)
+{
+	struct vhost_queue *q = &back->queue[index];
+
+	if (q->reported)
+		return;
+	q->reported = true;
+	if (back->breaks < BREAKS_LOGGED)
+		device_log(back->ops->name, "the guest broke ring %u: %s; the ring is stopped%s",
+		           index, q->ring.broken ? q->ring.broken : "for no stated reason",
+		           back->breaks + 1 == BREAKS_LOGGED ? " (no more of these are logged)"
+		                                             : "");
+	back->breaks += back->breaks < BREAKS_LOGGED;
+	signal_eventfd(q->error);
+}
+
+static int run_queue(struct vhost_back *back, unsigned int index)
+{
+	struct vhost_queue *q = &back->queue[index];
+	int more;
+
+	if (!q->started || !q->enabled || q->ring.broken)
+		return 0;
+	more = back->ops->queue_run(back->self, index, &q->ring);
+	if (vring_must_signal(&q->ring))
+		signal_eventfd(q->call);
+	if (more > 0)
+		back->runnable |= 1u << index;
+	if (q->ring.broken)
+		report_broken(back, index);
+	return more < 0 && more != -EPROTO ? more : 0;
+}
+
+static int serve_socket(struct vhost_back *back)
+{
+	struct vhost_message message VHOST_MESSAGE_AUTO = {.fd_count = 0};
+	int error = vhost_message_receive(back->socket, &message, 0);
+
+	if (error == -EAGAIN)
+		return 1;
+	if (error == -ENOTCONN)
+		return 0;
+	if (error < 0) {
+		device_log(back->ops->name, "the front end's message cannot be read: %s",
+		           strerror(-error));
+		return error;
+	}
+	error = vhost_handle(back, &message);
+	return error < 0 ? error : 1;
+}
+
+/* #syscall net,blk,rng: epoll_wait - waits for kicks, messages and the device's own fd */
+int vhost_back_step(struct vhost_back *back, int limit_ms)
+{
+	struct epoll_event events[EVENTS];
+	uint32_t run;
+	int n, error;
+
+	n = epoll_wait(back->epoll, events, EVENTS, back->runnable ? 0 : limit_ms);
+	if (n < 0 && errno != EINTR) {
+		device_log(back->ops->name, "epoll_wait: %s", strerror(errno));
+		return -errno;
+	}
+	for (int i = 0; i < n; i++) {
+		unsigned int tag = events[i].data.u32;
+
+		if (tag != TAG_SOCKET) {
+			back->runnable |= 1u << tag;
+			continue;
+		}
+		error = serve_socket(back);
+		if (error <= 0)
+			return error;
+	}
+	run = back->runnable;
+	back->runnable = 0;
+	for (unsigned int i = 0; i < back->ops->queues; i++) {
+		if (!(run & 1u << i))
+			continue;
+		error = run_queue(back, i);
+		if (error < 0) {
+			device_log(back->ops->name, "ring %u cannot be served: %s", i,
+			           strerror(-error));
+			return error;
+		}
+	}
+	return 1;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vhost_back: what every device process does besides being a device: the back end of the vhost-user
+ * protocol and the event loop. A device is a table of functions over its own state.
+ */
+#ifndef CORDON_VMM_DEVICES_VHOST_BACK_H
+#define CORDON_VMM_DEVICES_VHOST_BACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/base.h"
+#include "vmm/devices/memory.h"
+#include "vmm/devices/vring.h"
+
+enum {
+	VHOST_BACK_QUEUES = 8,
+	VHOST_BACK_BATCH = 64, /* requests of one queue before another gets its turn */
+};
+
+struct vhost_device_ops {
+	const char *name;       /* of the program, for messages */
+	unsigned int queues;    /* at most VHOST_BACK_QUEUES */
+	unsigned int queue_num; /* what GET_QUEUE_NUM answers: queues, or pairs of them for net */
+
+	/* The device type's own feature bits; those of rings and of vhost are added to them. */
+	uint64_t (*features)(void *self);
+	/* The front end's choice among them, before a ring starts. NULL: nothing to do. */
+	int (*features_set)(void *self, uint64_t features);
+
+	/* Configuration space; never beyond VHOST_USER_CONFIG_MAX. NULL: there is none. */
+	int (*config_read)(void *self, uint32_t offset, void *data, uint32_t size);
+	int (*config_write)(void *self, uint32_t offset, const void *data, uint32_t size);
+
+	/*
+	 * Serves at most about VHOST_BACK_BATCH requests. 1: there is more, call again; 0: wait for a
+	 * kick, which vring_kicks() has asked for; -EPROTO: the ring is broken; any other error ends
+	 * the process.
+	 */
+	int (*queue_run)(void *self, unsigned int queue, struct vring *ring);
+	/* The ring is about to stop or to move: chains that were taken and not pushed are put back. */
+	void (*queue_stop)(void *self, unsigned int queue, struct vring *ring);
+};
+
+struct vhost_queue {
+	struct vring ring;
+	uint16_t base;         /* where the ring starts, or would */
+	int kick, call, error; /* eventfds, or -1 */
+	bool started, enabled, reported;
+};
+
+struct vhost_back {
+	const struct vhost_device_ops *ops;
+	void *self;
+	int socket, epoll;
+	uint64_t features, protocol_features; /* as negotiated */
+	struct device_memory memory;
+	struct vhost_queue queue[VHOST_BACK_QUEUES];
+	uint32_t runnable;   /* a bit a queue: has been kicked, or has more to do */
+	unsigned int breaks; /* rings that broke so far: a guest may not fill the log */
+};
+
+/* `socket` becomes the back end's. 0 or a negative errno. */
+int vhost_back_init(struct vhost_back *back, const struct vhost_device_ops *ops, void *self,
+                    int socket);
+
+/* Runs `queue` whenever `fd` has become readable (edge-triggered; the fd is non-blocking). */
+int vhost_back_watch(struct vhost_back *back, int fd, unsigned int queue);
+
+/*
+ * Waits (at most limit_ms; -1: as long as it takes), then serves one message and the queues that have
+ * something to do. 1: go on; 0: the front end has hung up; negative: the process is to end, and why
+ * has been logged.
+ */
+int vhost_back_step(struct vhost_back *back, int limit_ms);
+
+/* Closes and unmaps everything that came from the front end, and the socket. */
+void vhost_back_close(struct vhost_back *back);
+
+/*
+ * Between the loop (vhost_back.c) and the messages (vhost_handle.c).
+ * vhost_handle(): does what the message asks and answers it. 0, or a negative errno that has been
+ * logged and ends the process.
+ * vhost_queue_start(): begins at queue->base with the kick eventfd that is set; -EPROTO when something
+ * was left out. vhost_queue_stop(): nothing of the ring is touched afterwards; base is where it was.
+ */
+struct vhost_message;
+int vhost_handle(struct vhost_back *back, struct vhost_message *message);
+int vhost_queue_start(struct vhost_back *back, unsigned int index);
+void vhost_queue_stop(struct vhost_back *back, unsigned int index);
+
+/* One line to the operator on standard error: "NAME: text". */
+void device_log(const char *name, const char *format, ...) BASE_PRINTF(2, 3);
+
+#endif
