@@ -11,6 +11,7 @@
  *   rule.c    the parts of a firewall rule that take more than one form
  *   cross.c   what is wrong between keys that are each right
  *   valid.c   is a struct policy one that the parser could have made?
+ *   explain.c a struct policy in words; reference.c the tables in words
  *   parse.c   the child process around all that
  */
 #ifndef CORDON_POLICIES_INTERNAL_H
@@ -110,6 +111,8 @@ const char *policy_format_size(uint64_t bytes, char out[POLICY_FORMAT_MAX]);
 const char *policy_format_bandwidth(uint64_t bytes, char out[POLICY_FORMAT_MAX]);
 const char *policy_format_cidr(const struct policy_cidr *cidr, char out[POLICY_FORMAT_MAX]);
 const char *policy_format_ports(const struct policy_ports *ports, char out[POLICY_FORMAT_MAX]);
+/* True for a family and a prefix that there are, without host bits. */
+bool policy_cidr_valid(const struct policy_cidr *cidr);
 bool policy_cidr_contains(const struct policy_cidr *outer, const struct policy_cidr *inner);
 
 /* ---- walk.c ---- */

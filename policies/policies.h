@@ -218,6 +218,9 @@ char *policy_errors_json(const char *file, const struct policy_errors *errors);
 /* The policy as it stands with its defaults, as a person reads it (part of `check --explain`). */
 void policy_explain(FILE *out, const struct policy *policy);
 
+/* Every key of the language with its type, range, default and meaning, as a page of text. */
+void policy_reference_print(FILE *out);
+
 /* Reads the file (at most POLICY_SIZE_MAX bytes) into a fresh buffer that the caller frees.
  * Returns its length or a negative errno (-EFBIG: too large). */
 ssize_t policy_read_file(const char *path, char **text);

@@ -292,6 +292,14 @@ const char *policy_format_ports(const struct policy_ports *ports, char out[POLIC
 	return out;
 }
 
+bool policy_cidr_valid(const struct policy_cidr *cidr)
+{
+	struct policy_cidr cut = *cidr;
+
+	return (cidr->family == 4 || cidr->family == 6) &&
+	       cidr->prefix <= (cidr->family == 4 ? 32 : 128) && !clear_host_bits(&cut);
+}
+
 bool policy_cidr_contains(const struct policy_cidr *outer, const struct policy_cidr *inner)
 {
 	struct policy_cidr cut = *inner;

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A policy in words, with all that it leaves to defaults. What is off is said to be off: a reader
+ * should not have to know what a missing line means.
+ */
+#include "policies/internal.h"
+
+static void explain_limit(FILE *out, const struct policy_limit *limit)
+{
+	char text[POLICY_FORMAT_MAX];
+
+	if (limit->bandwidth)
+		fprintf(out, ", at most %s/s", policy_format_bandwidth(limit->bandwidth, text));
+	if (limit->iops)
+		fprintf(out, ", at most %llu requests/s", (unsigned long long)limit->iops);
+}
+
+static void explain_nic(FILE *out, size_t index, const struct policy_nic *nic)
+{
+	static const char *const modes[] = {
+	        "nat: routed tap, the host's address on the outside",
+	        "host-only: routed tap, the host and its other guests only",
+	        "routed: routed tap, the guest's own address on the outside",
+	        "bridge",
+	};
+	static const uint8_t zero[6];
+
+	fprintf(out, "  nic %zu        %s", index, modes[nic->mode]);
+	if (nic->mode == POLICY_NIC_BRIDGE)
+		fprintf(out, " %s of the host", nic->bridge);
+	if (memcmp(nic->mac, zero, 6) == 0)
+		fputs(", MAC chosen by cordon", out);
+	else
+		fprintf(out, ", MAC %02x:%02x:%02x:%02x:%02x:%02x", nic->mac[0], nic->mac[1],
+		        nic->mac[2], nic->mac[3], nic->mac[4], nic->mac[5]);
+	fprintf(out, ", MTU %u", nic->mtu ? nic->mtu : 1500);
+	explain_limit(out, &nic->limit);
+	fputc('\n', out);
+}
+
+static void explain_vm(FILE *out, const struct policy_vm *vm)
+{
+	char memory[POLICY_FORMAT_MAX];
+
+	fprintf(out, "VM %s\n", vm->name);
+	fprintf(out, "  processors   %u\n", vm->vcpus);
+	fprintf(out, "  memory       %s\n", policy_format_size(vm->memory, memory));
+	fprintf(out, "  kernel       %s %s\n", strchr(vm->kernel, '/') ? "file" : "image",
+	        vm->kernel);
+	if (vm->initrd[0])
+		fprintf(out, "  initrd       %s\n", vm->initrd);
+	if (vm->cmdline[0])
+		fprintf(out, "  parameters   %s\n", vm->cmdline);
+	for (size_t i = 0; i < vm->disk_count; i++) {
+		const struct policy_disk *disk = &vm->disks[i];
+
+		fprintf(out, "  disk %zu       %s, raw, %s", i, disk->path,
+		        disk->read_only ? "read only" : "writable");
+		if (disk->serial[0])
+			fprintf(out, ", serial %s", disk->serial);
+		explain_limit(out, &disk->limit);
+		fputc('\n', out);
+	}
+	for (size_t i = 0; i < vm->nic_count; i++)
+		explain_nic(out, i, &vm->nics[i]);
+	if (vm->nic_count == 0)
+		fputs("  network      none\n", out);
+}
+
+static void explain_cpus(FILE *out, const uint8_t *bitmap)
+{
+	const char *comma = "";
+
+	for (size_t cpu = 0; cpu < POLICY_CPUS_MAX; cpu++) {
+		size_t first = cpu;
+
+		while (cpu < POLICY_CPUS_MAX && bitmap[cpu / 8] & 1u << cpu % 8)
+			cpu++;
+		if (cpu == first)
+			continue;
+		fprintf(out, cpu == first + 1 ? "%s%zu" : "%s%zu-%zu", comma, first, cpu - 1);
+		comma = ",";
+	}
+	fputs(*comma ? "\n" : "any of the host's\n", out);
+}
+
+static void explain_isolation(FILE *out, const struct policy *policy)
+{
+	static const char *const types[] = {"none", "SEV", "SEV-ES", "SEV-SNP", "TDX"};
+	const struct policy_isolation *isolation = &policy->isolation;
+	char size[POLICY_FORMAT_MAX];
+
+	fputs("\nIsolation\n  processes    a user each, no capability, empty root and network, "
+	      "one seccomp list a role\n  CPUs         ",
+	      out);
+	explain_cpus(out, isolation->cpus);
+	fprintf(out, "  cores        %s\n",
+	        isolation->core_scheduling ? "not shared with any other VM at the same time"
+	                                   : "shared as the host's scheduler likes");
+	fprintf(out, "  huge pages   %s\n",
+	        isolation->huge_pages ? "2M, reserved" : "transparent ones only");
+	fprintf(out, "  overhead     %s\n",
+	        isolation->memory_overhead ? policy_format_size(isolation->memory_overhead, size)
+	                                   : "no limit beyond guest memory");
+	fprintf(out, "  encryption   %s\n", types[policy->confidential]);
+}
+
+static void explain_peers(FILE *out, const struct policy *policy, const struct policy_rule *rule)
+{
+	const char *comma = "";
+	char text[POLICY_FORMAT_MAX];
+
+	if (rule->any)
+		fputs("any address", out);
+	for (size_t i = 0; i < rule->cidrs.count; i++, comma = ", ")
+		fprintf(out, "%s%s", comma,
+		        policy_format_cidr(&policy->cidrs[rule->cidrs.first + i], text));
+	for (size_t i = 0; i < rule->names.count; i++, comma = ", ")
+		fprintf(out, "%s%s", comma, policy->names[rule->names.first + i]);
+}
+
+static void explain_rules(FILE *out, const struct policy *policy, const char *title,
+                          const char *word, const struct policy_rule *rules, size_t count)
+{
+	static const char *const actions[] = {"allow ", "drop  ", "reject"};
+	static const char *const protocols[] = {"any protocol", "tcp", "udp", "icmp"};
+	char text[POLICY_FORMAT_MAX];
+
+	fprintf(out, "  %s\n", title);
+	for (size_t i = 0; i < count; i++) {
+		const struct policy_rule *rule = &rules[i];
+
+		fprintf(out, "    %s %s", actions[rule->action], protocols[rule->proto]);
+		for (size_t n = 0; n < rule->ports.count; n++)
+			fprintf(out, "%s%s", n ? ", " : " ",
+			        policy_format_ports(&policy->ports[rule->ports.first + n], text));
+		fprintf(out, " %s ", word);
+		explain_peers(out, policy, rule);
+		fprintf(out, "%s  (line %u)\n", rule->log ? ", logged" : "", rule->line);
+	}
+	fputs("    drop   everything else\n", out);
+}
+
+static void explain_firewall(FILE *out, const struct policy *policy)
+{
+	const struct policy_firewall *firewall = &policy->firewall;
+	char text[POLICY_FORMAT_MAX];
+
+	fputs("\nFirewall\n  always       false MAC, IPv4, IPv6 and ARP sources are dropped at the "
+	      "tap\n",
+	      out);
+	explain_rules(out, policy, "to the guest", "from", firewall->ingress,
+	              firewall->ingress_count);
+	explain_rules(out, policy, "from the guest", "to", firewall->egress,
+	              firewall->egress_count);
+	fprintf(out, "  resolver     %s\n", firewall->dns ? "the guest may ask cordon's" : "none");
+	if (firewall->new_connections)
+		fprintf(out, "  limit        %u new connections/s\n", firewall->new_connections);
+	if (firewall->connections)
+		fprintf(out, "  limit        %u connections at once\n", firewall->connections);
+	if (firewall->bandwidth)
+		fprintf(out, "  limit        %s/s each way\n",
+		        policy_format_bandwidth(firewall->bandwidth, text));
+}
+
+static void explain_detector(FILE *out, const char *name, const struct policy_detector *detector)
+{
+	static const char *const words[] = {"alert", "capture", "throttle", "quarantine", "pause"};
+	const char *comma = "";
+
+	fprintf(out, "  %-12s ", name);
+	if (!detector->enabled) {
+		fputs("off\n", out);
+		return;
+	}
+	for (size_t i = 0; i < BASE_COUNT(words); i++) {
+		if (!(detector->respond & 1u << i))
+			continue;
+		fprintf(out, "%s%s", comma, words[i]);
+		comma = ", ";
+	}
+	fputs(detector->line ? "\n" : "  (default)\n", out);
+}
+
+static void explain_monitor(FILE *out, const struct policy *policy)
+{
+	static const char *const types[] = {"", "syslog, UDP, ", "syslog, TCP, "};
+	const struct policy_monitor *monitor = &policy->monitor;
+	const struct policy_capture *capture = &policy->capture;
+	char ring[POLICY_FORMAT_MAX];
+
+	fputs("\nMonitor\n", out);
+	explain_detector(out, "scan", &monitor->scan);
+	if (monitor->scan.enabled)
+		fprintf(out,
+		        "               from %u failed ports of one host, or %u hosts on one "
+		        "port\n",
+		        monitor->scan_ports, monitor->scan_hosts);
+	explain_detector(out, "dns_tunnel", &monitor->dns_tunnel);
+	explain_detector(out, "exfiltration", &monitor->exfiltration);
+	explain_detector(out, "beacon", &monitor->beacon);
+	fputs("  alerts to    the host's alert log\n", out);
+	for (size_t i = 0; i < monitor->sink_count; i++)
+		fprintf(out, "               %s%s\n", types[monitor->sinks[i].type],
+		        monitor->sinks[i].target);
+	fputs("\nCapture\n", out);
+	if (!capture->ring) {
+		fputs("  recorder     none\n", out);
+		return;
+	}
+	fprintf(out, "  recorder     %s, %u bytes of each packet, from %u s before an alert\n",
+	        policy_format_size(capture->ring, ring), capture->snaplen, capture->before_alert);
+}
+
+void policy_explain(FILE *out, const struct policy *policy)
+{
+	explain_vm(out, &policy->vm);
+	explain_isolation(out, policy);
+	explain_firewall(out, policy);
+	explain_monitor(out, policy);
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The parser's result, as its parent sees it: bytes from a process that read hostile text and may
+ * have been lost to it. Nothing is used before it has passed here, so that the worst a lost parser
+ * can do is to say another policy; it cannot make an index, a string or a number that the rest of
+ * cordon would not expect from any policy.
+ */
+#include <ctype.h>
+
+#include "policies/internal.h"
+
+static bool in_range(uint64_t value, uint64_t low, uint64_t high)
+{
+	return value >= low && value <= high;
+}
+
+/* A bool is a byte here: one that is neither 0 nor 1 is undefined to read as a bool. */
+static bool is_bool(const bool *value)
+{
+	return *(const volatile uint8_t *)value <= 1;
+}
+
+static bool is_text(const char *text, size_t size)
+{
+	const char *end = memchr(text, '\0', size);
+
+	if (!end)
+		return false;
+	while (text < end)
+		if (!policy_utf8_plain(policy_utf8_next(&text, end)))
+			return false;
+	return true;
+}
+
+static bool is_word(const char *text, size_t size, const char *also)
+{
+	if (!memchr(text, '\0', size))
+		return false;
+	for (; *text; text++)
+		if (!isalnum((unsigned char)*text) && !strchr(also, *text))
+			return false;
+	return true;
+}
+
+static bool is_span(const struct policy_span *span, size_t count)
+{
+	return span->count == 0 || (size_t)span->first + span->count <= count;
+}
+
+static bool valid_disk(const struct policy_disk *disk)
+{
+	return is_text(disk->path, sizeof(disk->path)) && disk->path[0] &&
+	       disk->format == POLICY_DISK_RAW && is_bool(&disk->read_only) &&
+	       is_text(disk->serial, sizeof(disk->serial));
+}
+
+static bool valid_nic(const struct policy_nic *nic)
+{
+	return in_range(nic->mode, POLICY_NIC_NAT, POLICY_NIC_BRIDGE) &&
+	       is_word(nic->bridge, sizeof(nic->bridge), "._-") && !(nic->mac[0] & 1) &&
+	       (nic->mode == POLICY_NIC_BRIDGE) == (nic->bridge[0] != '\0') &&
+	       (nic->mtu == 0 || in_range(nic->mtu, 1280, 9216));
+}
+
+static bool valid_vm(const struct policy_vm *vm)
+{
+	if (!is_word(vm->name, sizeof(vm->name), "-") || !vm->name[0] || vm->name[0] == '-' ||
+	    !in_range(vm->vcpus, 1, 64) || !in_range(vm->memory, 64ull << 20, 1ull << 40) ||
+	    vm->memory % (2ull << 20) || !is_text(vm->kernel, sizeof(vm->kernel)) ||
+	    !vm->kernel[0] || !is_text(vm->initrd, sizeof(vm->initrd)) ||
+	    !is_text(vm->cmdline, sizeof(vm->cmdline)) || vm->disk_count > POLICY_DISKS_MAX ||
+	    vm->nic_count > POLICY_NICS_MAX)
+		return false;
+	for (size_t i = 0; i < vm->disk_count; i++)
+		if (!valid_disk(&vm->disks[i]))
+			return false;
+	for (size_t i = 0; i < vm->nic_count; i++)
+		if (!valid_nic(&vm->nics[i]))
+			return false;
+	return true;
+}
+
+static bool valid_rules(const struct policy *p, const struct policy_rule *rules, size_t count,
+                        bool egress)
+{
+	if (count > POLICY_RULES_MAX)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		const struct policy_rule *rule = &rules[i];
+		bool ports = rule->proto == POLICY_PROTO_TCP || rule->proto == POLICY_PROTO_UDP;
+
+		if (!in_range(rule->action, POLICY_ALLOW, POLICY_REJECT) ||
+		    !in_range(rule->proto, POLICY_PROTO_ANY, POLICY_PROTO_ICMP) ||
+		    !is_bool(&rule->any) || !is_bool(&rule->log) ||
+		    !is_span(&rule->cidrs, p->cidr_count) ||
+		    !is_span(&rule->names, p->name_count) ||
+		    !is_span(&rule->ports, p->port_count) || (rule->ports.count && !ports) ||
+		    (rule->names.count && !egress) ||
+		    rule->any == (rule->cidrs.count || rule->names.count))
+			return false;
+	}
+	return true;
+}
+
+static bool valid_pools(const struct policy *p)
+{
+	if (p->cidr_count > POLICY_CIDRS_MAX || p->port_count > POLICY_PORTS_MAX ||
+	    p->name_count > POLICY_NAMES_MAX)
+		return false;
+	for (size_t i = 0; i < p->cidr_count; i++)
+		if (!policy_cidr_valid(&p->cidrs[i]))
+			return false;
+	for (size_t i = 0; i < p->port_count; i++)
+		if (p->ports[i].first == 0 || p->ports[i].first > p->ports[i].last)
+			return false;
+	for (size_t i = 0; i < p->name_count; i++) {
+		char name[POLICY_DNS_NAME_MAX];
+
+		if (!memchr(p->names[i], '\0', sizeof(p->names[i])) ||
+		    policy_value_dns_name(p->names[i], name) || strcmp(p->names[i], name) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool valid_detector(const struct policy_detector *detector)
+{
+	return is_bool(&detector->enabled) && (detector->respond & POLICY_RESPOND_ALERT) &&
+	       detector->respond < POLICY_RESPOND_PAUSE * 2;
+}
+
+static bool valid_monitor(const struct policy_monitor *m)
+{
+	if (!valid_detector(&m->scan) || !valid_detector(&m->dns_tunnel) ||
+	    !valid_detector(&m->exfiltration) || !valid_detector(&m->beacon) ||
+	    !in_range(m->scan_ports, 2, 65535) || !in_range(m->scan_hosts, 2, 65535) ||
+	    m->sink_count > POLICY_SINKS_MAX)
+		return false;
+	for (size_t i = 0; i < m->sink_count; i++) {
+		const struct policy_sink *sink = &m->sinks[i];
+
+		if (!in_range(sink->type, POLICY_SINK_FILE, POLICY_SINK_SYSLOG_TCP) ||
+		    !is_text(sink->target, sizeof(sink->target)) ||
+		    (sink->type == POLICY_SINK_FILE
+		             ? sink->target[0] != '/'
+		             : !is_word(sink->target, sizeof(sink->target), ".:[]")))
+			return false;
+	}
+	return true;
+}
+
+bool policy_valid(const struct policy *p)
+{
+	const struct policy_isolation *isolation = &p->isolation;
+	const struct policy_capture *capture = &p->capture;
+
+	return p->version == 1 && valid_vm(&p->vm) && valid_pools(p) &&
+	       is_bool(&isolation->core_scheduling) && is_bool(&isolation->any) &&
+	       (isolation->huge_pages == 0 || isolation->huge_pages == 2ull << 20) &&
+	       in_range(p->confidential, POLICY_CC_NONE, POLICY_CC_TDX) &&
+	       valid_rules(p, p->firewall.ingress, p->firewall.ingress_count, false) &&
+	       valid_rules(p, p->firewall.egress, p->firewall.egress_count, true) &&
+	       is_bool(&p->firewall.dns) && valid_monitor(&p->monitor) &&
+	       capture->ring <= 4ull << 30 && capture->snaplen <= 65535 &&
+	       capture->before_alert <= 3600;
+}
+
+bool policy_errors_valid(const struct policy_errors *errors)
+{
+	if (!in_range(errors->count, 1, POLICY_ERRORS_MAX) || !is_bool(&errors->more))
+		return false;
+	for (size_t i = 0; i < errors->count; i++) {
+		const struct policy_error *e = &errors->list[i];
+
+		if (!is_text(e->found, sizeof(e->found)) ||
+		    !is_text(e->expected, sizeof(e->expected)) ||
+		    !is_text(e->hint, sizeof(e->hint)) || !is_text(e->source, sizeof(e->source)) ||
+		    e->line == 0 || e->column == 0 || e->width == 0 || e->caret > POLICY_TEXT_MAX)
+			return false;
+	}
+	return true;
+}
