@@ -211,6 +211,13 @@ bool policy_errors_valid(const struct policy_errors *errors);
 
 /* ---- parse.c ---- */
 
+/*
+ * Runs the function in the parser's role, in a child, and waits for it. 0 when it returned; -ETIME
+ * when it ran out of time, -ECHILD when it died; another errno when the role could not be entered.
+ */
+typedef void (*policy_child_fn)(void *argument);
+int policy_run_child(policy_child_fn run, void *argument);
+
 /* What the child does, in this process: for the child itself and for the fuzzer. */
 int policy_parse_here(const char *text, size_t size, struct policy *policy,
                       struct policy_errors *errors);

@@ -179,19 +179,24 @@ void policy_error_hint(struct policy_error *error, const char *format, ...)
 	FORMAT_FIELD(hint);
 }
 
-static int by_place(const void *a, const void *b)
+static bool before(const struct policy_error *a, const struct policy_error *b)
 {
-	const struct policy_error *x = a, *y = b;
-
-	if (x->line != y->line)
-		return x->line < y->line ? -1 : 1;
-	return x->column < y->column ? -1 : x->column > y->column;
+	return a->line != b->line ? a->line < b->line : a->column < b->column;
 }
 
+/* By insertion: C's qsort() asks the kernel for the memory's size, which the role may not. */
 void policy_report_sort(struct policy_report *report)
 {
-	qsort(report->errors->list, report->errors->count, sizeof(report->errors->list[0]),
-	      by_place);
+	struct policy_error *list = report->errors->list;
+
+	for (size_t i = 1; i < report->errors->count; i++) {
+		struct policy_error moving = list[i];
+		size_t at = i;
+
+		for (; at > 0 && before(&moving, &list[at - 1]); at--)
+			list[at] = list[at - 1];
+		list[at] = moving;
+	}
 }
 
 /* The underline ends with the source line that is shown. */
