@@ -143,25 +143,23 @@ struct policy_error *policy_report_node(struct policy_report *report,
 	return policy_report_at(report, node->line, node->column, node->width);
 }
 
-/* Formats into a field; text that does not fit is cut between two characters, never in one. */
-static void format_field(char to[POLICY_TEXT_MAX], const char *format, va_list arguments)
+/* Text that did not fit its field is cut between two characters, never in one. */
+static void cut_whole(char *text)
 {
-	int length = vsnprintf(to, POLICY_TEXT_MAX, format, arguments);
-	const char *at = to, *whole = to, *end = to + strlen(to);
+	const char *at = text, *whole = text, *end = text + strlen(text);
 
-	if (length < POLICY_TEXT_MAX)
-		return;
 	while (at < end && policy_utf8_next(&at, end) >= 0)
 		whole = at;
-	to[whole - to] = '\0';
+	text[whole - text] = '\0';
 }
 
-#define FORMAT_FIELD(field)                                    \
-	do {                                                   \
-		va_list arguments;                             \
-		va_start(arguments, format);                   \
-		format_field(error->field, format, arguments); \
-		va_end(arguments);                             \
+#define FORMAT_FIELD(field)                                                       \
+	do {                                                                      \
+		va_list arguments;                                                \
+		va_start(arguments, format);                                      \
+		vsnprintf(error->field, sizeof(error->field), format, arguments); \
+		va_end(arguments);                                                \
+		cut_whole(error->field);                                          \
 	} while (0)
 
 void policy_error_found(struct policy_error *error, const char *format, ...)
