@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * cordon-keeper: the parent of one VM's processes, so that their ends are seen whoever else dies.
+ *
+ *   cordon-keeper --name NAME --vmm PID --reap CORDON [--status-fd FD] [--record-fd FD]
+ *                 [ROLE=PID]... [-- ARGUMENT...]
+ *
+ * It is executed by the process that started them, which has made itself a subreaper, and has blocked
+ * SIGTERM, so that one sent before the keeper waits for it is not lost. For every child
+ * that ends it writes one struct keeper_end to each of the two fds: a pipe whose reader may be gone or
+ * slow (nothing waits for it), and a file that a later daemon reads. A device's end is only reported.
+ * The vmm's end, or SIGTERM, is the VM's: what is left gets KEEPER_GRACE_MS to end by itself and is
+ * then killed, and the keeper becomes `CORDON reap NAME --status W ARGUMENT...`, W being the vmm's
+ * wait status, or -1 when it was none of its children.
+ */
+#ifndef CORDON_KEEPER_H
+#define CORDON_KEEPER_H
+
+#include <stdint.h>
+
+enum {
+	KEEPER_ROLE_SIZE = 16,
+	KEEPER_CHILDREN_MAX = 32,
+	KEEPER_GRACE_MS = 200,
+};
+
+struct keeper_end {
+	int32_t pid;
+	int32_t status; /* as wait(2) gives it */
+	char role
+	        [KEEPER_ROLE_SIZE]; /* "vmm"; the ROLE it was named with; "orphan": a child's child */
+};
+_Static_assert(sizeof(struct keeper_end) == 24, "written to files and pipes");
+
+#endif
