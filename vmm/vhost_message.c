@@ -8,22 +8,10 @@
  * Control data is taken for VHOST_USER_FDS_MAX fds; the kernel itself drops what does not fit and says
  * so (MSG_CTRUNC), which ends the connection.
  *
- * #syscall vmm: sendmsg - speaks vhost-user to its device processes
- * #syscall vmm: recvmsg - reads the device processes' answers
- * #syscall vmm: poll - waits for an answer, with a time limit
- * #syscall vmm: close - fds that came with a message and are not wanted
- * #syscall net: sendmsg - answers its front end
- * #syscall net: recvmsg - reads its front end's messages and fds
- * #syscall net: poll - waits for the rest of a message, with a time limit
- * #syscall net: close - fds that came with a message and are not wanted
- * #syscall blk: sendmsg - answers its front end
- * #syscall blk: recvmsg - reads its front end's messages and fds
- * #syscall blk: poll - waits for the rest of a message, with a time limit
- * #syscall blk: close - fds that came with a message and are not wanted
- * #syscall rng: sendmsg - answers its front end
- * #syscall rng: recvmsg - reads its front end's messages and fds
- * #syscall rng: poll - waits for the rest of a message, with a time limit
- * #syscall rng: close - fds that came with a message and are not wanted
+ * #syscall vmm,net,blk,rng: sendmsg - speaks vhost-user
+ * #syscall vmm,net,blk,rng: recvmsg - reads the other end's messages, and the fds with them
+ * #syscall vmm,net,blk,rng: poll - waits for a message's rest, or for an answer, with a time limit
+ * #syscall vmm,net,blk,rng: close - fds that came with a message and are not wanted
  */
 #include "vmm/vhost_message.h"
 
