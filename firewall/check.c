@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The gate in front of the text: after it, nothing that came from outside can be anything but a number,
+ * an address, or a name made of harmless characters; and what the rules cannot do is refused here,
+ * before any of it is loaded.
+ */
+#include <ctype.h>
+
+#include "base/base.h"
+#include "firewall/rules.h"
+
+bool firewall_name_valid(const char *vm)
+{
+	size_t length = strnlen(vm, POLICY_NAME_MAX);
+
+	if (length == 0 || length == POLICY_NAME_MAX || vm[0] == '-')
+		return false;
+	for (size_t i = 0; i < length; i++)
+		if (!(vm[i] >= 'a' && vm[i] <= 'z') && !(vm[i] >= '0' && vm[i] <= '9') &&
+		    vm[i] != '-')
+			return false;
+	return true;
+}
+
+static bool tap_valid(const char tap[16])
+{
+	size_t length = strnlen(tap, 16);
+
+	if (length == 0 || length == 16 || !isalnum((unsigned char)tap[0]))
+		return false;
+	for (size_t i = 0; i < length; i++)
+		if (!isalnum((unsigned char)tap[i]) && !strchr("._-", tap[i]))
+			return false;
+	return true;
+}
+
+static bool span_valid(struct policy_span span, size_t pool)
+{
+	return (size_t)span.first + span.count <= pool;
+}
+
+static int check_rules(const struct policy *policy, const struct policy_rule *rules, size_t count,
+                       const char *side, char *why, size_t size)
+{
+	if (count > POLICY_RULES_MAX) {
+		snprintf(why, size, "%zu %s rules, expected at most %d", count, side,
+		         POLICY_RULES_MAX);
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < count; i++) {
+		const struct policy_rule *rule = &rules[i];
+
+		if (!span_valid(rule->cidrs, policy->cidr_count) ||
+		    !span_valid(rule->ports, policy->port_count)) {
+			snprintf(why, size,
+			         "%s[%zu], line %u: a list that lies outside of its pool", side, i,
+			         rule->line);
+			return -EINVAL;
+		}
+		if (rule->names.count > 0) {
+			snprintf(why, size,
+			         "%s[%zu], line %u: destinations by name are not in this version, "
+			         "use cidrs",
+			         side, i, rule->line);
+			return -EOPNOTSUPP;
+		}
+		for (size_t c = 0; c < rule->cidrs.count; c++) {
+			const struct policy_cidr *cidr = &policy->cidrs[rule->cidrs.first + c];
+
+			if ((cidr->family == 4 && cidr->prefix <= 32) ||
+			    (cidr->family == 6 && cidr->prefix <= 128))
+				continue;
+			snprintf(why, size,
+			         "%s[%zu], line %u: family %u prefix %u, expected IPv4 or IPv6",
+			         side, i, rule->line, cidr->family, cidr->prefix);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+static int check_nic(const struct firewall_nic *nic, size_t i, char *why, size_t size)
+{
+	static const uint8_t none[16];
+
+	if (!tap_valid(nic->tap)) {
+		snprintf(why, size,
+		         "nic %zu: the tap's name has to be 1 to 15 letters, digits, '.', '_' or "
+		         "'-'",
+		         i);
+		return -EINVAL;
+	}
+	if (nic->mode == POLICY_NIC_BRIDGE) {
+		snprintf(why, size,
+		         "nic %zu: mode bridge is not in this version, expected nat, host-only or "
+		         "routed",
+		         i);
+		return -EOPNOTSUPP;
+	}
+	if (memcmp(nic->ip4, none, 4) == 0 && memcmp(nic->ip6, none, 16) == 0) {
+		snprintf(why, size, "nic %zu: neither an IPv4 nor an IPv6 address", i);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int firewall_check(const struct policy *policy, const struct firewall_nic *nics, size_t nic_count,
+                   char *why, size_t why_size)
+{
+	const struct policy_firewall *rules = &policy->firewall;
+	int error;
+
+	if (!firewall_name_valid(policy->vm.name)) {
+		snprintf(why, why_size, "the VM's name has to be 1 to 31 of a-z, 0-9 and '-'");
+		return -EINVAL;
+	}
+	if (nic_count > POLICY_NICS_MAX || policy->cidr_count > POLICY_CIDRS_MAX ||
+	    policy->port_count > POLICY_PORTS_MAX) {
+		snprintf(why, why_size, "%zu NICs, expected at most %d", nic_count,
+		         POLICY_NICS_MAX);
+		return -EINVAL;
+	}
+	/* the kernel's token bucket counts nanoseconds in 64 bits */
+	if (rules->bandwidth > 10000000000ULL) {
+		snprintf(why, why_size, "bandwidth of %llu bytes/s, expected at most 10000000000",
+		         (unsigned long long)rules->bandwidth);
+		return -ERANGE;
+	}
+	for (size_t i = 0; i < nic_count; i++) {
+		error = check_nic(&nics[i], i, why, why_size);
+		if (error)
+			return error;
+		for (size_t k = 0; k < i; k++)
+			if (strcmp(nics[i].tap, nics[k].tap) == 0) {
+				snprintf(why, why_size, "nic %zu and nic %zu have the same tap", k,
+				         i);
+				return -EINVAL;
+			}
+	}
+	error = check_rules(policy, rules->egress, rules->egress_count, "egress", why, why_size);
+	if (error)
+		return error;
+	return check_rules(policy, rules->ingress, rules->ingress_count, "ingress", why, why_size);
+}

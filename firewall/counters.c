@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reading back: the counters of a VM's rules, told apart by the rules' comments, and the VMs that have
+ * rules. Several nft rules may stand for one line of the policy; their counters are added up.
+ */
+#include <jansson.h>
+
+#include "base/base.h"
+#include "firewall/rules.h"
+
+static void decref(json_t **json)
+{
+	json_decref(*json);
+}
+#define AUTO_JSON BASE_CLEANUP(decref)
+
+/* "WHAT, line N" or "WHAT, tap T" or "WHAT". */
+static void parse_comment(const char *comment, struct firewall_counter *counter)
+{
+	const char *line = strstr(comment, ", line "), *end = strstr(comment, ", ");
+
+	*counter = (struct firewall_counter){0};
+	base_copy_string(counter->what, sizeof(counter->what), comment);
+	if (end && (size_t)(end - comment) < sizeof(counter->what))
+		counter->what[end - comment] = '\0';
+	if (line)
+		counter->line = (uint32_t)strtoul(line + strlen(", line "), NULL, 10);
+}
+
+struct gathering {
+	struct firewall_counter *list;
+	size_t max, count;
+};
+
+static void add(struct gathering *g, const struct firewall_counter *counter)
+{
+	for (size_t i = 0; i < g->count && i < g->max; i++) {
+		struct firewall_counter *same = &g->list[i];
+
+		if (same->line != counter->line || strcmp(same->what, counter->what) != 0)
+			continue;
+		same->packets += counter->packets;
+		same->bytes += counter->bytes;
+		return;
+	}
+	if (g->count < g->max)
+		g->list[g->count] = *counter;
+	g->count++;
+}
+
+static void gather(struct gathering *g, const json_t *array)
+{
+	const json_t *entry, *expression;
+	size_t i, k;
+
+	json_array_foreach(array, i, entry)
+	{
+		const json_t *rule = json_object_get(entry, "rule");
+		const char *comment = json_string_value(json_object_get(rule, "comment"));
+
+		if (!comment)
+			continue;
+		json_array_foreach(json_object_get(rule, "expr"), k, expression)
+		{
+			const json_t *values = json_object_get(expression, "counter");
+			struct firewall_counter counter;
+
+			if (!values)
+				continue;
+			parse_comment(comment, &counter);
+			counter.packets =
+			        (uint64_t)json_integer_value(json_object_get(values, "packets"));
+			counter.bytes =
+			        (uint64_t)json_integer_value(json_object_get(values, "bytes"));
+			add(g, &counter);
+		}
+	}
+}
+
+/* An absent chain counts nothing: the tap may have taken its netdev chain along. */
+static int gather_chain(struct firewall *fw, struct gathering *g, const char *family,
+                        const char *vm, const char *suffix)
+{
+	char command[FIREWALL_NAME_MAX + 64];
+	json_t *array AUTO_JSON = NULL;
+	int error;
+
+	snprintf(command, sizeof(command), "list chain %s cordon vm_%s%s%s", family, vm,
+	         suffix[0] ? "_" : "", suffix);
+	error = firewall_list(fw, command, &array);
+	if (!error)
+		gather(g, array);
+	return error == -ENOENT ? 0 : error;
+}
+
+static int gather_nic(struct firewall *fw, struct gathering *g, const char *vm, size_t nic)
+{
+	char suffix[32];
+	int error = 0;
+
+	for (size_t m = 0; m < firewall_map_count && !error; m++) {
+		snprintf(suffix, sizeof(suffix), "%zu_%s", nic, firewall_maps[m].suffix);
+		error = gather_chain(fw, g, "inet", vm, suffix);
+	}
+	snprintf(suffix, sizeof(suffix), "%zu", nic);
+	if (!error)
+		error = gather_chain(fw, g, "netdev", vm, suffix);
+	for (size_t c = 0; c < firewall_spoof_chain_count && !error; c++) {
+		snprintf(suffix, sizeof(suffix), "%zu_%s", nic, firewall_spoof_chains[c]);
+		error = gather_chain(fw, g, "netdev", vm, suffix);
+	}
+	return error;
+}
+
+int firewall_vm_counters(struct firewall *fw, const char *vm, struct firewall_counter *list,
+                         size_t max)
+{
+	static const char *const quarantine[] = {"quarantine_from", "quarantine_to"};
+	struct gathering g = {.list = list, .max = max};
+	struct firewall_state state;
+	int error;
+
+	if (!firewall_name_valid(vm)) {
+		firewall_fail(fw, "the VM's name has to be 1 to 31 of a-z, 0-9 and '-'");
+		return -EINVAL;
+	}
+	error = firewall_state_read(fw, vm, &state);
+	size_t nics = state.nic_count;
+	bool present = state.present;
+
+	firewall_state_clear(&state);
+	if (error)
+		return error;
+	if (!present) {
+		firewall_fail(fw, "no VM with the name '%s' has rules", vm);
+		return -ENOENT;
+	}
+	for (size_t c = 0; c < firewall_vm_chain_count && !error; c++)
+		error = gather_chain(fw, &g, "inet", vm, firewall_vm_chains[c]);
+	for (size_t i = 0; i < nics && !error; i++)
+		error = gather_nic(fw, &g, vm, i);
+	for (size_t c = 0; c < BASE_COUNT(quarantine) && !error; c++)
+		error = gather_chain(fw, &g, "inet", vm, quarantine[c]);
+	return error ? error : (int)g.count;
+}
+
+int firewall_vm_list(struct firewall *fw, char (*names)[POLICY_NAME_MAX], size_t max)
+{
+	static const char tail[] = "_egress";
+	json_t *array AUTO_JSON = NULL;
+	const json_t *entry;
+	size_t i, count = 0;
+	int error = firewall_list(fw, "list chains inet", &array);
+
+	if (error)
+		return error;
+	json_array_foreach(array, i, entry)
+	{
+		const json_t *chain = json_object_get(entry, "chain");
+		const char *table = json_string_value(json_object_get(chain, "table"));
+		const char *name = json_string_value(json_object_get(chain, "name"));
+		size_t length = name ? strlen(name) : 0;
+
+		if (!table || strcmp(table, "cordon") != 0 || !name ||
+		    strncmp(name, "vm_", 3) != 0 || length <= 3 + strlen(tail) ||
+		    length - 3 - strlen(tail) >= POLICY_NAME_MAX ||
+		    strcmp(name + length - strlen(tail), tail) != 0)
+			continue;
+		if (count < max)
+			snprintf(names[count], POLICY_NAME_MAX, "%.*s",
+			         (int)(length - 3 - strlen(tail)), name + 3);
+		count++;
+	}
+	return (int)count;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Can this kernel do what the rules need? Asked by doing it: each probe builds a scratch table with one
+ * feature and deletes it in the same transaction, so nothing is ever in force and nothing is left.
+ */
+#include "base/base.h"
+#include "firewall/rules.h"
+
+struct probe {
+	const char *name; /* what is missing when it fails */
+	const char *text;
+};
+
+#define PROBE_CHAIN "add table inet cordon_probe\nadd chain inet cordon_probe c\n"
+#define PROBE_END   "delete table inet cordon_probe\n"
+
+static const struct probe probes[] = {
+        {"nf_tables with the inet family", PROBE_CHAIN PROBE_END},
+        {"nf_tables' netdev family (CONFIG_NF_TABLES_NETDEV)",
+         "add table netdev cordon_probe\n"
+         "add chain netdev cordon_probe c\n"
+         "add rule netdev cordon_probe c arp operation request drop\n"
+         "delete table netdev cordon_probe\n"},
+        {"catch-all elements in maps (Linux 5.13)",
+         PROBE_CHAIN "add map inet cordon_probe m { type ifname : verdict ; }\n"
+                     "add element inet cordon_probe m { * : jump c }\n" PROBE_END},
+        {"interval sets (nft_set_rbtree)",
+         PROBE_CHAIN "add set inet cordon_probe s { type ipv4_addr ; flags interval ; elements = "
+                     "{ 192.0.2.0/24 } ; }\n" PROBE_END},
+        {"connection tracking (nft_ct)",
+         PROBE_CHAIN "add rule inet cordon_probe c ct state new drop\n" PROBE_END},
+        {"rate limits (nft_limit)", PROBE_CHAIN
+         "add rule inet cordon_probe c limit rate over 1000 bytes/second drop\n" PROBE_END},
+        {"connection counts (nft_connlimit)",
+         PROBE_CHAIN "add rule inet cordon_probe c ct count over 10 drop\n" PROBE_END},
+        {"reject (nft_reject_inet)",
+         PROBE_CHAIN "add rule inet cordon_probe c reject with icmpx admin-prohibited\n" PROBE_END},
+        {"masquerading (nft_masq)", PROBE_CHAIN
+         "add chain inet cordon_probe n { type nat hook postrouting priority srcnat ; }\n"
+         "add rule inet cordon_probe n iifname \"cn-probe\" masquerade\n" PROBE_END},
+        {"logging (nft_log)",
+         PROBE_CHAIN "add rule inet cordon_probe c log group 4404\n" PROBE_END},
+};
+
+bool firewall_host_check(struct firewall *fw, const char **missing)
+{
+	for (size_t i = 0; i < BASE_COUNT(probes); i++)
+		if (firewall_run(fw, probes[i].text) != 0) {
+			*missing = probes[i].name;
+			return false;
+		}
+	return true;
+}

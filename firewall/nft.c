@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The one place that talks to libnftables: a context that lives as long as its owner, text in, one
+ * transaction out. Output and errors are buffered in the context and never reach our own streams.
+ *
+ * Changes are made under a lock on a file in /run/cordon, because what a change has to say depends on
+ * what was read before it (whether this is the last VM, say), and `cordon run` without the daemon makes
+ * two such processes possible. The kernel's own generation check covers only what libnftables reads.
+ */
+#include <fcntl.h>
+#include <jansson.h>
+#include <nftables/libnftables.h>
+#include <stdarg.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "base/base.h"
+#include "firewall/rules.h"
+
+struct firewall {
+	struct nft_ctx *nft;
+	int lock;
+	char error[256];
+};
+
+static const char lock_folder[] = "/run/cordon", lock_path[] = "/run/cordon/firewall.lock";
+
+struct firewall *firewall_open(void)
+{
+	struct firewall *fw = calloc(1, sizeof(*fw));
+
+	if (!fw)
+		return NULL;
+	fw->lock = -1;
+	fw->nft = nft_ctx_new(NFT_CTX_DEFAULT);
+	if (!fw->nft || nft_ctx_buffer_output(fw->nft) || nft_ctx_buffer_error(fw->nft)) {
+		firewall_close(fw);
+		errno = ENOMEM;
+		return NULL;
+	}
+	return fw;
+}
+
+void firewall_close(struct firewall *fw)
+{
+	if (!fw)
+		return;
+	base_close(&fw->lock);
+	if (fw->nft)
+		nft_ctx_free(fw->nft);
+	free(fw);
+}
+
+const char *firewall_error(const struct firewall *fw)
+{
+	return fw->error;
+}
+
+void firewall_fail(struct firewall *fw, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(fw->error, sizeof(fw->error), format, arguments);
+	va_end(arguments);
+}
+
+int firewall_lock(struct firewall *fw)
+{
+	if (mkdir(lock_folder, 0755) < 0 && errno != EEXIST) {
+		int error = -errno;
+
+		firewall_fail(fw, "%s cannot be made: %s", lock_folder, strerror(-error));
+		return error;
+	}
+	/* 0600: nobody else may hold up the firewall by holding the lock */
+	fw->lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fw->lock < 0 || flock(fw->lock, LOCK_EX) < 0) {
+		int error = -errno;
+
+		firewall_fail(fw, "%s cannot be locked: %s", lock_path, strerror(-error));
+		base_close(&fw->lock);
+		return error;
+	}
+	return 0;
+}
+
+void firewall_unlock(struct firewall *fw)
+{
+	base_close(&fw->lock);
+}
+
+/* nft's report is a line "Error: what" or "FILE:LINE:COL: Error: what", then the command and a caret. */
+static int translate(struct firewall *fw)
+{
+	static const struct {
+		const char *words;
+		int error;
+	} known[] = {{"No such file or directory", -ENOENT},
+	             {"Operation not permitted", -EPERM},
+	             {"File exists", -EEXIST},
+	             {"Device or resource busy", -EBUSY},
+	             {"Operation not supported", -EOPNOTSUPP},
+	             {"No such device", -ENODEV},
+	             {"Cannot allocate memory", -ENOMEM},
+	             {"No buffer space available", -ENOBUFS}};
+	const char *report = nft_ctx_get_error_buffer(fw->nft), *start = strstr(report, "Error: ");
+	size_t length = 0;
+
+	start = start ? start + strlen("Error: ") : report;
+	for (; start[length] && length < sizeof(fw->error) - 1; length++)
+		fw->error[length] = start[length] == '\n' ? ' ' : start[length];
+	fw->error[length] = '\0';
+	for (size_t i = 0; i < BASE_COUNT(known); i++)
+		if (strstr(report, known[i].words))
+			return known[i].error;
+	return -EINVAL;
+}
+
+int firewall_run(struct firewall *fw, const char *text)
+{
+	return nft_run_cmd_from_buffer(fw->nft, text) == 0 ? 0 : translate(fw);
+}
+
+int firewall_list(struct firewall *fw, const char *command, struct json_t **array)
+{
+	json_t *root, *list;
+	json_error_t why;
+	int failed;
+
+	*array = NULL;
+	nft_ctx_output_set_flags(fw->nft, NFT_CTX_OUTPUT_JSON);
+	failed = nft_run_cmd_from_buffer(fw->nft, command);
+	nft_ctx_output_set_flags(fw->nft, 0);
+	if (failed)
+		return translate(fw);
+	root = json_loads(nft_ctx_get_output_buffer(fw->nft), JSON_REJECT_DUPLICATES, &why);
+	list = root ? json_object_get(root, "nftables") : NULL;
+	if (!json_is_array(list)) {
+		firewall_fail(fw, "nft's answer to `%s` is no list: %s", command,
+		              root ? "no array" : why.text);
+		json_decref(root);
+		return -EPROTO;
+	}
+	*array = json_incref(list);
+	json_decref(root);
+	return 0;
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What one NIC adds in `inet cordon`: the chains that the shared maps send its packets to.
+ *
+ *   I_from, I_to            forwarded packets: count, then on to the VM's egress or ingress chain
+ *   I_input                 to the host: DHCP and DNS of this NIC's own gateway, echo requests, and
+ *                           what the policy's rules name exactly
+ *   I_output                from the host: the DHCP answer, then the VM's ingress chain
+ *   I_ports_in, I_ports_out DHCP's and DNS's ports, rewritten without state
+ *   I_nat                   masquerading, of this guest's address only
+ *
+ * dnsmasq holds no capability, so it cannot listen below 1024. The guest's 67 and 53 become its ports
+ * before conntrack sees the packet, and the answers' ports are set back after conntrack and the filter,
+ * so both of them know one port on both ways and no state of theirs is needed for the change.
+ */
+#include <arpa/inet.h>
+#include <stdarg.h>
+
+#include "base/base.h"
+#include "firewall/rules.h"
+
+struct nic_text {
+	const struct firewall_plan *plan;
+	const struct firewall_nic *nic;
+	size_t index;
+	char gateway4[INET_ADDRSTRLEN], gateway6[INET6_ADDRSTRLEN];
+	bool has4, has6;
+};
+
+static const char *const nic_chains[] = {"from",     "to",        "input", "output",
+                                         "ports_in", "ports_out", "nat"};
+
+/* The tail is a whole rule, from its matches to its verdict. */
+static void BASE_PRINTF(3, 4)
+        rule(const struct nic_text *t, const char *suffix, const char *tail, ...)
+{
+	va_list arguments;
+
+	fprintf(t->plan->out, "add rule inet cordon vm_%s_%zu_%s ", t->plan->policy->vm.name,
+	        t->index, suffix);
+	va_start(arguments, tail);
+	vfprintf(t->plan->out, tail, arguments);
+	va_end(arguments);
+	fputc('\n', t->plan->out);
+}
+
+void firewall_text_chains(const struct firewall_plan *plan)
+{
+	const char *vm = plan->policy->vm.name;
+
+	for (size_t i = 0; i < firewall_vm_chain_count; i++)
+		fprintf(plan->out,
+		        "add chain inet cordon vm_%s_%s\nflush chain inet cordon vm_%s_%s\n", vm,
+		        firewall_vm_chains[i], vm, firewall_vm_chains[i]);
+	for (size_t i = 0; i < plan->nic_count; i++)
+		for (size_t c = 0; c < BASE_COUNT(nic_chains); c++)
+			fprintf(plan->out,
+			        "add chain inet cordon vm_%s_%zu_%s\nflush chain inet cordon "
+			        "vm_%s_%zu_%s\n",
+			        vm, i, nic_chains[c], vm, i, nic_chains[c]);
+}
+
+static void write_forward(const struct nic_text *t)
+{
+	const char *vm = t->plan->policy->vm.name;
+	bool host_only = t->nic->mode == POLICY_NIC_HOST_ONLY;
+
+	/* the comment is also the record of which tap is this NIC's: see firewall_state_read() */
+	rule(t, "from", "counter comment \"sent, tap %s\"", t->nic->tap);
+	if (host_only) {
+		rule(t, "from", "counter drop comment \"egress of a host-only nic\"");
+		rule(t, "to", "counter drop comment \"ingress of a host-only nic\"");
+		return;
+	}
+	rule(t, "from", "goto vm_%s_egress", vm);
+	rule(t, "to", "counter comment \"received, tap %s\"", t->nic->tap);
+	rule(t, "to", "goto vm_%s_ingress", vm);
+}
+
+static void write_services(const struct nic_text *t)
+{
+	bool dns = t->nic->dns_port && t->plan->policy->firewall.dns;
+	uint16_t port = t->nic->dns_port;
+
+	rule(t, "input", "ct state vmap @state");
+	if (t->has4 && t->nic->dhcp_port)
+		rule(t, "input", "udp sport 68 udp dport %u counter return comment \"dhcp\"",
+		     t->nic->dhcp_port);
+	if (t->has4 && dns) {
+		rule(t, "input", "ip daddr %s udp dport %u counter return comment \"dns\"",
+		     t->gateway4, port);
+		rule(t, "input", "ip daddr %s tcp dport %u counter return comment \"dns\"",
+		     t->gateway4, port);
+	}
+	if (t->has6 && dns) {
+		rule(t, "input", "ip6 daddr %s udp dport %u counter return comment \"dns\"",
+		     t->gateway6, port);
+		rule(t, "input", "ip6 daddr %s tcp dport %u counter return comment \"dns\"",
+		     t->gateway6, port);
+	}
+	if (t->has4)
+		rule(t, "input",
+		     "ip daddr %s icmp type echo-request counter return comment \"ping of the "
+		     "gateway\"",
+		     t->gateway4);
+	if (t->has6) {
+		rule(t, "input",
+		     "icmpv6 type nd-neighbor-solicit counter return comment \"neighbour "
+		     "discovery\"");
+		rule(t, "input",
+		     "icmpv6 type nd-neighbor-advert counter return comment \"neighbour "
+		     "discovery\"");
+		rule(t, "input",
+		     "ip6 daddr %s icmpv6 type echo-request counter return comment \"ping of the "
+		     "gateway\"",
+		     t->gateway6);
+	}
+	rule(t, "input", "goto vm_%s_host", t->plan->policy->vm.name);
+}
+
+static void write_output(const struct nic_text *t)
+{
+	if (t->has4 && t->nic->dhcp_port)
+		rule(t, "output",
+		     "udp sport %u udp dport 68 counter return comment \"dhcp answer\"",
+		     t->nic->dhcp_port);
+	if (t->has6) {
+		rule(t, "output",
+		     "icmpv6 type nd-neighbor-solicit counter return comment \"neighbour "
+		     "discovery\"");
+		rule(t, "output",
+		     "icmpv6 type nd-neighbor-advert counter return comment \"neighbour "
+		     "discovery\"");
+	}
+	rule(t, "output", "goto vm_%s_ingress", t->plan->policy->vm.name);
+}
+
+static void write_ports(const struct nic_text *t)
+{
+	static const char *const protocols[] = {"udp", "tcp"};
+	uint16_t dhcp = t->nic->dhcp_port,
+	         dns = t->plan->policy->firewall.dns ? t->nic->dns_port : 0;
+
+	if (t->has4 && dhcp) {
+		rule(t, "ports_in", "udp sport 68 udp dport 67 udp dport set %u", dhcp);
+		rule(t, "ports_out", "udp sport %u udp dport 68 udp sport set 67", dhcp);
+	}
+	for (size_t i = 0; i < BASE_COUNT(protocols) && dns; i++) {
+		const char *p = protocols[i];
+
+		if (t->has4) {
+			rule(t, "ports_in", "ip daddr %s %s dport 53 %s dport set %u", t->gateway4,
+			     p, p, dns);
+			rule(t, "ports_out", "ip saddr %s %s sport %u %s sport set 53", t->gateway4,
+			     p, dns, p);
+		}
+		if (t->has6) {
+			rule(t, "ports_in", "ip6 daddr %s %s dport 53 %s dport set %u", t->gateway6,
+			     p, p, dns);
+			rule(t, "ports_out", "ip6 saddr %s %s sport %u %s sport set 53",
+			     t->gateway6, p, dns, p);
+		}
+	}
+}
+
+static void write_nat(const struct nic_text *t)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (t->nic->mode != POLICY_NIC_NAT)
+		return;
+	if (t->has4)
+		rule(t, "nat", "ip saddr %s oifname != \"cn*\" masquerade",
+		     inet_ntop(AF_INET, t->nic->ip4, text, sizeof(text)));
+	if (t->has6)
+		rule(t, "nat", "ip6 saddr %s oifname != \"cn*\" masquerade",
+		     inet_ntop(AF_INET6, t->nic->ip6, text, sizeof(text)));
+}
+
+void firewall_text_nic(const struct firewall_plan *plan, size_t i)
+{
+	static const uint8_t none[16];
+	struct nic_text t = {.plan = plan, .nic = &plan->nics[i], .index = i};
+
+	t.has4 = memcmp(t.nic->ip4, none, sizeof(t.nic->ip4)) != 0;
+	t.has6 = memcmp(t.nic->ip6, none, sizeof(t.nic->ip6)) != 0;
+	inet_ntop(AF_INET, t.nic->gateway4, t.gateway4, sizeof(t.gateway4));
+	inet_ntop(AF_INET6, t.nic->gateway6, t.gateway6, sizeof(t.gateway6));
+	write_forward(&t);
+	write_services(&t);
+	write_output(&t);
+	write_ports(&t);
+	write_nat(&t);
+	for (size_t m = 0; m < firewall_map_count; m++)
+		fprintf(plan->out, "add element inet cordon %s { \"%s\" : jump vm_%s_%zu_%s }\n",
+		        firewall_maps[m].map, t.nic->tap, plan->policy->vm.name, i,
+		        firewall_maps[m].suffix);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The shared part of the rules: two tables, a handful of maps, six base chains.
+ *
+ * Each base chain is one or two look-ups by interface name in a verdict map, so a packet costs the same
+ * with one VM or thousands, and a packet of an interface that is not ours falls through untouched: the
+ * policy of every base chain is accept, and no verdict of ours is final but drop.
+ *
+ * A tap of ours (their names begin with "cn") that is in no map meets the maps' catch-all element and
+ * is dropped: rules that were lost, or not yet loaded, close the tap instead of opening it.
+ *
+ * The way of a forwarded packet: quarantine of the sender; the sender's chain, whose `return` means
+ * "it may leave"; quarantine of the receiver; the receiver's chain. From VM to VM both have to agree,
+ * because no chain on the way accepts for the other.
+ *
+ * The chains are emptied and written anew with each transaction, so that one that somebody edited is
+ * whole again with the next VM's start.
+ */
+#include "base/base.h"
+#include "firewall/rules.h"
+
+const struct firewall_map firewall_maps[] = {
+        {"forward_from", "from"}, {"forward_to", "to"},     {"input_from", "input"},
+        {"output_to", "output"},  {"ports_in", "ports_in"}, {"ports_out", "ports_out"},
+        {"nat_from", "nat"},
+};
+const size_t firewall_map_count = BASE_COUNT(firewall_maps);
+
+static const char text[] =
+        "add table inet cordon\n"
+        "add table netdev cordon\n"
+        "add map inet cordon forward_from { type ifname : verdict ; }\n"
+        "add map inet cordon forward_to { type ifname : verdict ; }\n"
+        "add map inet cordon input_from { type ifname : verdict ; }\n"
+        "add map inet cordon output_to { type ifname : verdict ; }\n"
+        "add map inet cordon ports_in { type ifname : verdict ; }\n"
+        "add map inet cordon ports_out { type ifname : verdict ; }\n"
+        "add map inet cordon nat_from { type ifname : verdict ; }\n"
+        "add map inet cordon quarantine_from { type ifname : verdict ; }\n"
+        "add map inet cordon quarantine_to { type ifname : verdict ; }\n"
+        "add map inet cordon state { type ct_state : verdict ; }\n"
+        "add element inet cordon state { established : return, related : return }\n"
+        "add chain inet cordon unmapped_from\n"
+        "add chain inet cordon unmapped_to\n"
+        "add chain inet cordon onward\n"
+        "add chain inet cordon prerouting { type filter hook prerouting priority raw ; policy "
+        "accept ; }\n"
+        "add chain inet cordon forward { type filter hook forward priority filter ; policy accept "
+        "; }\n"
+        "add chain inet cordon input { type filter hook input priority filter ; policy accept ; }\n"
+        "add chain inet cordon output { type filter hook output priority filter ; policy accept ; "
+        "}\n"
+        /* after conntrack and the filter, which know the service by the port that it listens on */
+        "add chain inet cordon output_ports { type filter hook output priority 10 ; policy accept "
+        "; }\n"
+        "add chain inet cordon postrouting { type nat hook postrouting priority srcnat ; policy "
+        "accept ; }\n"
+        "flush chain inet cordon unmapped_from\n"
+        "flush chain inet cordon unmapped_to\n"
+        "flush chain inet cordon onward\n"
+        "flush chain inet cordon prerouting\n"
+        "flush chain inet cordon forward\n"
+        "flush chain inet cordon input\n"
+        "flush chain inet cordon output\n"
+        "flush chain inet cordon output_ports\n"
+        "flush chain inet cordon postrouting\n"
+        "add element inet cordon forward_from { * : jump unmapped_from }\n"
+        "add element inet cordon input_from { * : jump unmapped_from }\n"
+        "add element inet cordon forward_to { * : jump unmapped_to }\n"
+        "add element inet cordon output_to { * : jump unmapped_to }\n"
+        "add rule inet cordon unmapped_from iifname \"cn*\" counter drop comment \"tap without "
+        "rules\"\n"
+        "add rule inet cordon unmapped_to oifname \"cn*\" counter drop comment \"tap without "
+        "rules\"\n"
+        "add rule inet cordon onward oifname vmap @quarantine_to\n"
+        "add rule inet cordon onward oifname vmap @forward_to\n"
+        "add rule inet cordon prerouting iifname vmap @ports_in\n"
+        "add rule inet cordon forward iifname vmap @quarantine_from\n"
+        "add rule inet cordon forward iifname vmap @forward_from\n"
+        "add rule inet cordon forward oifname vmap @quarantine_to\n"
+        "add rule inet cordon forward oifname vmap @forward_to\n"
+        "add rule inet cordon input iifname vmap @quarantine_from\n"
+        "add rule inet cordon input iifname vmap @input_from\n"
+        "add rule inet cordon output oifname vmap @quarantine_to\n"
+        "add rule inet cordon output oifname vmap @output_to\n"
+        "add rule inet cordon output_ports oifname vmap @ports_out\n"
+        "add rule inet cordon postrouting iifname vmap @nat_from\n";
+
+void firewall_text_tables(FILE *out)
+{
+	fputs(text, out);
+}

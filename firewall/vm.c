@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A VM's rules come, change and go: each public function here reads what the kernel has, writes one
+ * piece of text, and runs it as one transaction.
+ *
+ * A change keeps the chains and replaces their rules (flush and add in the same transaction), so no
+ * packet meets an empty chain, and a netdev hook is never taken out and put back. Sets get new names,
+ * because libnftables would merge the new elements with those it saw in the kernel.
+ *
+ * On older kernels a netdev chain dies with its device. The inet rules stay, and the tap can die between
+ * our reading and our transaction: then the transaction fails as a whole, and is tried again.
+ */
+#include <arpa/inet.h>
+
+#include "base/base.h"
+#include "firewall/rules.h"
+
+enum { ATTEMPTS = 3 };
+
+static void unlock(struct firewall **fw)
+{
+	if (*fw)
+		firewall_unlock(*fw);
+}
+static void clear_state(struct firewall_state *state)
+{
+	firewall_state_clear(state);
+}
+
+/* Text that grows; finished by take(). */
+struct text {
+	FILE *out;
+	char *text;
+	size_t size;
+};
+static int text_open(struct text *t)
+{
+	*t = (struct text){0};
+	t->out = open_memstream(&t->text, &t->size);
+	return t->out ? 0 : -ENOMEM;
+}
+static int text_finish(struct text *t)
+{
+	bool bad = ferror(t->out);
+
+	bad |= fclose(t->out) != 0;
+	t->out = NULL;
+	return bad ? -ENOMEM : 0;
+}
+static void text_clear(struct text *t)
+{
+	base_fclose(&t->out);
+	free(t->text);
+}
+
+static void drop_chain(FILE *out, const char *family, const char *vm, const char *suffix)
+{
+	fprintf(out, "delete chain %s cordon vm_%s_%s\n", family, vm, suffix);
+}
+
+static void drop_elements(FILE *out, const char *tap)
+{
+	for (size_t m = 0; m < firewall_map_count; m++)
+		fprintf(out, "delete element inet cordon %s { \"%s\" }\n", firewall_maps[m].map,
+		        tap);
+}
+
+static void quarantine_elements(FILE *out, const char *verb, const char *vm, const char *tap)
+{
+	static const char *const ways[] = {"from", "to"};
+
+	for (size_t i = 0; i < BASE_COUNT(ways); i++)
+		fprintf(out,
+		        "%s element inet cordon quarantine_%s { \"%s\" : goto vm_%s_quarantine_%s "
+		        "}\n",
+		        verb, ways[i], tap, vm, ways[i]);
+}
+
+/* Takes NIC i's inet chains out of the maps and empties them, so that they can be deleted. */
+static void detach_nic(FILE *out, const char *vm, const struct firewall_state *old, size_t i)
+{
+	drop_elements(out, old->nics[i].tap);
+	if (old->quarantined)
+		quarantine_elements(out, "delete", vm, old->nics[i].tap);
+	if (old->nics[i].hooked)
+		fprintf(out,
+		        "flush chain netdev cordon vm_%s_%zu\ndelete chain netdev cordon "
+		        "vm_%s_%zu\n",
+		        vm, i, vm, i);
+}
+
+static void drop_nic(FILE *out, const char *vm, size_t i)
+{
+	char suffix[32];
+
+	for (size_t m = 0; m < firewall_map_count; m++) {
+		snprintf(suffix, sizeof(suffix), "%zu_%s", i, firewall_maps[m].suffix);
+		fprintf(out, "flush chain inet cordon vm_%s_%s\n", vm, suffix);
+		drop_chain(out, "inet", vm, suffix);
+	}
+	/* ip6 goes to ip6_own: empty all before deleting any */
+	for (size_t c = 0; c < firewall_spoof_chain_count; c++)
+		fprintf(out, "flush chain netdev cordon vm_%s_%zu_%s\n", vm, i,
+		        firewall_spoof_chains[c]);
+	for (size_t c = 0; c < firewall_spoof_chain_count; c++) {
+		snprintf(suffix, sizeof(suffix), "%zu_%s", i, firewall_spoof_chains[c]);
+		drop_chain(out, "netdev", vm, suffix);
+	}
+}
+
+static void drop_sets(FILE *out, const struct firewall_state *old)
+{
+	for (size_t i = 0; i < old->set_count; i++)
+		fprintf(out, "delete set inet cordon %s\n", old->sets[i]);
+}
+
+static int write_apply(const struct firewall_plan *plan, const struct firewall_state *old)
+{
+	const char *vm = plan->policy->vm.name;
+	int error;
+
+	firewall_text_tables(plan->out);
+	for (size_t i = 0; i < old->nic_count; i++) {
+		bool gone = i >= plan->nic_count;
+
+		if (gone || strcmp(old->nics[i].tap, plan->nics[i].tap) != 0)
+			detach_nic(plan->out, vm, old, i);
+		if (gone)
+			drop_nic(plan->out, vm, i);
+	}
+	firewall_text_chains(plan);
+	drop_sets(plan->out, old);
+	error = firewall_text_policy(plan);
+	if (error)
+		return error;
+	for (size_t i = 0; i < plan->nic_count; i++) {
+		firewall_text_nic(plan, i);
+		firewall_text_spoof(plan, i);
+		if (old->quarantined)
+			quarantine_elements(plan->out, "add", vm, plan->nics[i].tap);
+	}
+	return 0;
+}
+
+static int apply_once(struct firewall *fw, struct firewall_plan *plan)
+{
+	struct firewall_state old BASE_CLEANUP(clear_state) = {0};
+	struct text t BASE_CLEANUP(text_clear) = {0};
+	int error = firewall_state_read(fw, plan->policy->vm.name, &old);
+
+	if (!error)
+		error = text_open(&t);
+	if (error)
+		return error;
+	plan->out = t.out;
+	plan->generation = old.generation == 'a' ? 'b' : 'a';
+	error = write_apply(plan, &old);
+	if (!error)
+		error = text_finish(&t);
+	return error ? error : firewall_run(fw, t.text);
+}
+
+int firewall_vm_apply(struct firewall *fw, const struct policy *policy,
+                      const struct firewall_nic *nics, size_t nic_count)
+{
+	struct firewall_plan plan = {.policy = policy, .nics = nics, .nic_count = nic_count};
+	struct firewall *locked BASE_CLEANUP(unlock) = NULL;
+	char why[160] = "";
+	int error = firewall_check(policy, nics, nic_count, why, sizeof(why));
+
+	if (error) {
+		firewall_fail(fw, "%s", why);
+		return error;
+	}
+	error = firewall_lock(fw);
+	if (error)
+		return error;
+	locked = fw;
+	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+		error = apply_once(fw, &plan);
+		if (error != -ENOENT && error != -EEXIST)
+			break;
+	}
+	return error;
+}
+
+static void write_remove(FILE *out, const char *vm, const struct firewall_state *old)
+{
+	for (size_t i = 0; i < old->nic_count; i++)
+		detach_nic(out, vm, old, i);
+	for (size_t c = 0; c < firewall_vm_chain_count; c++)
+		fprintf(out, "flush chain inet cordon vm_%s_%s\n", vm, firewall_vm_chains[c]);
+	for (size_t i = 0; i < old->nic_count; i++)
+		drop_nic(out, vm, i);
+	for (size_t c = 0; c < firewall_vm_chain_count; c++)
+		drop_chain(out, "inet", vm, firewall_vm_chains[c]);
+	if (old->quarantined) {
+		fprintf(out, "flush chain inet cordon vm_%s_quarantine_from\n", vm);
+		drop_chain(out, "inet", vm, "quarantine_from");
+		drop_chain(out, "inet", vm, "quarantine_to");
+	}
+	drop_sets(out, old);
+}
+
+static int remove_once(struct firewall *fw, const char *vm)
+{
+	struct firewall_state old BASE_CLEANUP(clear_state) = {0};
+	struct text t BASE_CLEANUP(text_clear) = {0};
+	char name[1][POLICY_NAME_MAX];
+	int error = firewall_state_read(fw, vm, &old), vms;
+
+	if (error || !old.present)
+		return error;
+	vms = firewall_vm_list(fw, name, 1);
+	if (vms < 0)
+		return vms;
+	if (vms == 1)
+		return firewall_run(fw, "delete table inet cordon\ndelete table netdev cordon\n");
+	error = text_open(&t);
+	if (error)
+		return error;
+	write_remove(t.out, vm, &old);
+	error = text_finish(&t);
+	return error ? error : firewall_run(fw, t.text);
+}
+
+int firewall_vm_remove(struct firewall *fw, const char *vm)
+{
+	struct firewall *locked BASE_CLEANUP(unlock) = NULL;
+	int error;
+
+	if (!firewall_name_valid(vm)) {
+		firewall_fail(fw, "the VM's name has to be 1 to 31 of a-z, 0-9 and '-'");
+		return -EINVAL;
+	}
+	error = firewall_lock(fw);
+	if (error)
+		return error;
+	locked = fw;
+	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+		error = remove_once(fw, vm);
+		if (error != -ENOENT)
+			break;
+	}
+	return error;
+}
+
+static void write_quarantine(FILE *out, const char *vm, const struct policy_cidr *allow)
+{
+	static const char *const ways[] = {"from", "to"};
+	char address[INET6_ADDRSTRLEN + 4];
+
+	for (size_t i = 0; i < BASE_COUNT(ways); i++)
+		fprintf(out,
+		        "add chain inet cordon vm_%s_quarantine_%s\nflush chain inet cordon "
+		        "vm_%s_quarantine_%s\n",
+		        vm, ways[i], vm, ways[i]);
+	if (allow) {
+		firewall_text_address(address, sizeof(address), allow);
+		fprintf(out,
+		        "add rule inet cordon vm_%s_quarantine_from %s daddr %s counter goto "
+		        "onward "
+		        "comment \"quarantine allows\"\n",
+		        vm, allow->family == 4 ? "ip" : "ip6", address);
+		fprintf(out,
+		        "add rule inet cordon vm_%s_quarantine_to %s saddr %s counter accept "
+		        "comment \"quarantine allows\"\n",
+		        vm, allow->family == 4 ? "ip" : "ip6", address);
+	}
+	for (size_t i = 0; i < BASE_COUNT(ways); i++)
+		fprintf(out,
+		        "add rule inet cordon vm_%s_quarantine_%s counter drop comment "
+		        "\"quarantine %s guest\"\n",
+		        vm, ways[i], ways[i]);
+}
+
+static void write_release(FILE *out, const char *vm, const struct firewall_state *old)
+{
+	for (size_t i = 0; i < old->nic_count; i++)
+		quarantine_elements(out, "delete", vm, old->nics[i].tap);
+	fprintf(out, "flush chain inet cordon vm_%s_quarantine_from\n", vm);
+	drop_chain(out, "inet", vm, "quarantine_from");
+	drop_chain(out, "inet", vm, "quarantine_to");
+}
+
+static int set_quarantine(struct firewall *fw, const char *vm, bool on,
+                          const struct policy_cidr *allow)
+{
+	struct firewall *locked BASE_CLEANUP(unlock) = NULL;
+	struct firewall_state old BASE_CLEANUP(clear_state) = {0};
+	struct text t BASE_CLEANUP(text_clear) = {0};
+	int error = firewall_lock(fw);
+
+	if (error)
+		return error;
+	locked = fw;
+	error = firewall_state_read(fw, vm, &old);
+	if (error)
+		return error;
+	if (!old.present) {
+		firewall_fail(fw, "no VM with the name '%s' has rules", vm);
+		return -ENOENT;
+	}
+	if (!on && !old.quarantined)
+		return 0;
+	error = text_open(&t);
+	if (error)
+		return error;
+	if (on)
+		write_quarantine(t.out, vm, allow);
+	else
+		write_release(t.out, vm, &old);
+	for (size_t i = 0; i < old.nic_count && on; i++)
+		quarantine_elements(t.out, "add", vm, old.nics[i].tap);
+	error = text_finish(&t);
+	return error ? error : firewall_run(fw, t.text);
+}
+
+int firewall_vm_quarantine(struct firewall *fw, const char *vm, const struct policy_cidr *allow)
+{
+	bool allow_valid = !allow || (allow->family == 4 && allow->prefix <= 32) ||
+	                   (allow->family == 6 && allow->prefix <= 128);
+
+	if (!firewall_name_valid(vm) || !allow_valid) {
+		firewall_fail(fw, "a VM's name and an IPv4 or IPv6 network were expected");
+		return -EINVAL;
+	}
+	return set_quarantine(fw, vm, true, allow);
+}
+
+int firewall_vm_release(struct firewall *fw, const char *vm)
+{
+	if (!firewall_name_valid(vm)) {
+		firewall_fail(fw, "the VM's name has to be 1 to 31 of a-z, 0-9 and '-'");
+		return -EINVAL;
+	}
+	return set_quarantine(fw, vm, false, NULL);
+}
+
+int firewall_explain(FILE *out, const struct policy *policy, const struct firewall_nic *nics,
+                     size_t nic_count)
+{
+	struct firewall_plan plan = {out, policy, nics, nic_count, 'a'};
+	const struct firewall_state none = {0};
+	char why[160];
+	int error = firewall_check(policy, nics, nic_count, why, sizeof(why));
+
+	if (!error)
+		error = write_apply(&plan, &none);
+	return error ? error : ferror(out) ? -EIO : 0;
+}
