@@ -69,6 +69,29 @@ static inline int base_write_all(int fd, const void *data, size_t size)
 	return 0;
 }
 
+/* Reads `size` bytes at `offset`. 0, -ENODATA when the file ends before, or a negative errno. */
+static inline int base_read_at(int fd, void *data, size_t size, uint64_t offset)
+{
+	char *to = data;
+
+	if (offset > INT64_MAX || size > INT64_MAX - offset)
+		return -ENODATA;
+	while (size > 0) {
+		ssize_t n = pread(fd, to, size, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -ENODATA;
+		to += n;
+		offset += (size_t)n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
 /* Copies a string into a field of `size` bytes, always terminated. -ENAMETOOLONG when it was cut. */
 static inline int base_copy_string(char *to, size_t size, const char *from)
 {

@@ -28,10 +28,10 @@ void machine_end(struct machine *m, unsigned int end)
 		return; /* the first cause is the one that is reported */
 	m->state = VMM_ENDED;
 	m->end = end;
+	vcpus_leave(m);
 	loop_wake(m);
 }
 
-/* #syscall vmm: write - log lines, the serial log, the console's clients, eventfds */
 void machine_log(struct machine *m, const char *format, ...)
 {
 	char line[320];

@@ -22,17 +22,17 @@ static int memory_check(int memfd, uint64_t size, char *why)
 	int seals;
 
 	if (size < MEMORY_MIN || size > MEMORY_MAX || size % MEMORY_PAGE != 0)
-		return vm_fail(why, -EINVAL,
+		return why_set(why, -EINVAL,
 		               "memory is %llu bytes; expected 2 MiB to 1 TiB in whole pages",
 		               (unsigned long long)size);
 	if (fstat(memfd, &status) < 0)
-		return vm_fail(why, -errno, "memory fd %d cannot be examined", memfd);
+		return why_set(why, -errno, "memory fd %d cannot be examined", memfd);
 	if ((uint64_t)status.st_size != size)
-		return vm_fail(why, -EINVAL, "memory fd %d holds %lld bytes; expected %llu", memfd,
+		return why_set(why, -EINVAL, "memory fd %d holds %lld bytes; expected %llu", memfd,
 		               (long long)status.st_size, (unsigned long long)size);
 	seals = fcntl(memfd, F_GET_SEALS);
 	if (seals < 0 || (seals & (F_SEAL_SHRINK | F_SEAL_GROW)) != (F_SEAL_SHRINK | F_SEAL_GROW))
-		return vm_fail(why, -EPERM,
+		return why_set(why, -EPERM,
 		               "memory fd %d is not a memfd sealed against shrinking and growing",
 		               memfd);
 	return 0;
@@ -48,7 +48,7 @@ int vm_memory_map(struct machine *m, int memfd, uint64_t size, char *why)
 		return error;
 	host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memfd, 0);
 	if (host == MAP_FAILED)
-		return vm_fail(why, -errno, "guest memory cannot be mapped");
+		return why_set(why, -errno, "guest memory cannot be mapped");
 	madvise(host, size, MADV_DONTDUMP); /* guest secrets stay out of core files */
 	m->memfd = memfd;
 	m->regions[0] = (struct machine_region){.guest = 0, .size = low, .offset = 0, .host = host};

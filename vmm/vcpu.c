@@ -25,11 +25,21 @@ static void vcpu_kicked(int signal)
 	(void)signal; /* it is there to make KVM_RUN return */
 }
 
-/* #syscall vmm: tgkill - stops a vCPU's KVM_RUN */
-/* #syscall vmm: rt_sigreturn - returns from that signal */
-static void vcpu_kick(struct vcpu *vcpu)
+static void vcpu_leave(struct vcpu *vcpu)
 {
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELEASE);
+}
+
+void vcpus_leave(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->vcpu_count; i++)
+		vcpu_leave(&m->vcpus[i]);
+}
+
+/* #syscall vmm: tgkill - stops a vCPU's KVM_RUN */
+static void vcpu_kick(struct vcpu *vcpu)
+{
+	vcpu_leave(vcpu);
 	pthread_kill(vcpu->thread, VCPU_KICK);
 }
 
@@ -238,14 +248,14 @@ int vcpus_create(struct machine *m, unsigned int count, const struct vcpu_start 
 	int error;
 
 	if (run_size < (int)sizeof(struct kvm_run))
-		return vm_fail(why, -ENOTSUP, "KVM's run area is %d bytes", run_size);
+		return why_set(why, -ENOTSUP, "KVM's run area is %d bytes", run_size);
 	m->vcpus = calloc(count, sizeof(*m->vcpus));
 	if (!m->vcpus)
-		return vm_fail(why, -ENOMEM, "no memory for %u vCPUs", count);
+		return why_set(why, -ENOMEM, "no memory for %u vCPUs", count);
 	for (unsigned int i = 0; i < count; i++) {
 		error = vcpu_create(m, i, (size_t)run_size);
 		if (error)
-			return vm_fail(why, error, "KVM cannot make vCPU %u: %s", i,
+			return why_set(why, error, "KVM cannot make vCPU %u: %s", i,
 			               strerror(-error));
 		error = vcpu_state_set(m->kvm, m->vcpus[i].fd, i, count, start, why);
 		if (error)
@@ -268,12 +278,10 @@ int vcpus_launch(struct machine *m, char *why)
 		m->vcpus[i].started = error == 0;
 	}
 	pthread_attr_destroy(&attributes);
-	return error ? vm_fail(why, -error, "no thread for a vCPU: %s", strerror(error)) : 0;
+	return error ? why_set(why, -error, "no thread for a vCPU: %s", strerror(error)) : 0;
 }
 
-/* #syscall vmm: exit - a vCPU's thread ends with its VM */
 /* #syscall vmm: madvise - glibc gives the stack of a thread that ends back */
-/* #syscall vmm: munmap - the same, and the vCPUs' run areas at the end */
 void vcpus_destroy(struct machine *m)
 {
 	machine_lock(m);

@@ -125,19 +125,19 @@ int vcpu_state_set(int kvm, int fd, unsigned int index, unsigned int count,
 	int error = vcpu_cpuid(kvm, fd, index, count);
 
 	if (error)
-		return vm_fail(why, error, "KVM refuses the CPUID of vCPU %u: %s", index,
+		return why_set(why, error, "KVM refuses the CPUID of vCPU %u: %s", index,
 		               strerror(-error));
 	error = vcpu_msrs(fd);
 	if (error)
-		return vm_fail(why, error, "KVM refuses the MSRs of vCPU %u: %s", index,
+		return why_set(why, error, "KVM refuses the MSRs of vCPU %u: %s", index,
 		               strerror(-error));
 	error = vcpu_lapic(fd);
 	if (error)
-		return vm_fail(why, error, "KVM refuses the local APIC of vCPU %u: %s", index,
+		return why_set(why, error, "KVM refuses the local APIC of vCPU %u: %s", index,
 		               strerror(-error));
 	error = index == 0 ? vcpu_registers(fd, start) : 0;
 	if (error)
-		return vm_fail(why, error, "KVM refuses the registers of vCPU %u: %s", index,
+		return why_set(why, error, "KVM refuses the registers of vCPU %u: %s", index,
 		               strerror(-error));
 	return 0;
 }

@@ -5,7 +5,6 @@
  * I/O APIC in ioapic.c, no PIC and no PIT at all.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <sys/ioctl.h>
 
 #include "base/base.h"
@@ -34,26 +33,16 @@ static const struct {
         {KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
 };
 
-int vm_fail(char *why, int error, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(why, VM_WHY_MAX, format, arguments);
-	va_end(arguments);
-	return error;
-}
-
 static int vm_check_host(int kvm, char *why)
 {
 	int version = ioctl(kvm, KVM_GET_API_VERSION, 0);
 
 	if (version != KVM_API_VERSION)
-		return vm_fail(why, -ENOTSUP, "KVM's API version is %d; expected %d", version,
+		return why_set(why, -ENOTSUP, "KVM's API version is %d; expected %d", version,
 		               KVM_API_VERSION);
 	for (size_t i = 0; i < BASE_COUNT(vm_needs); i++)
 		if (ioctl(kvm, KVM_CHECK_EXTENSION, vm_needs[i].number) <= 0)
-			return vm_fail(why, -ENOTSUP, "KVM on this host lacks %s",
+			return why_set(why, -ENOTSUP, "KVM on this host lacks %s",
 			               vm_needs[i].name);
 	return 0;
 }
@@ -151,21 +140,21 @@ int vm_create(struct machine *m, int kvm, char *why)
 	m->kvm = kvm;
 	m->vm = ioctl(kvm, KVM_CREATE_VM, 0);
 	if (m->vm < 0)
-		return vm_fail(why, -errno, "KVM cannot make a VM: %s", strerror(errno));
+		return why_set(why, -errno, "KVM cannot make a VM: %s", strerror(errno));
 	if (ioctl(m->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0 ||
 	    ioctl(m->vm, KVM_SET_TSS_ADDR, VM_TSS) < 0)
-		return vm_fail(why, -errno, "KVM refuses the TSS's place: %s", strerror(errno));
+		return why_set(why, -errno, "KVM refuses the TSS's place: %s", strerror(errno));
 	if (ioctl(m->vm, KVM_ENABLE_CAP, &split) < 0)
-		return vm_fail(why, -errno, "KVM refuses a split irqchip: %s", strerror(errno));
+		return why_set(why, -errno, "KVM refuses a split irqchip: %s", strerror(errno));
 	error = vm_set_memory(m);
 	if (error)
-		return vm_fail(why, error, "KVM refuses guest memory: %s", strerror(-error));
+		return why_set(why, error, "KVM refuses guest memory: %s", strerror(-error));
 	m->table = calloc(1, sizeof(*m->table) + VM_ROUTES_MAX * sizeof(m->table->entries[0]));
 	if (!m->table)
-		return vm_fail(why, -ENOMEM, "no memory for the interrupt table");
+		return why_set(why, -ENOMEM, "no memory for the interrupt table");
 	error = loop_create(m);
 	if (error)
-		return vm_fail(why, error, "no event loop: %s", strerror(-error));
+		return why_set(why, error, "no event loop: %s", strerror(-error));
 	ioapic_init(&m->ioapic, &host);
 	return machine_io_add(m, MACHINE_MMIO, MACHINE_IOAPIC_BASE, IOAPIC_SIZE, &ioapic_io,
 	                      &m->ioapic);

@@ -13,12 +13,12 @@
 #include "vmm/iobus.h"
 #include "vmm/machine.h"
 #include "vmm/vmm.h"
+#include "vmm/why.h"
 
 enum {
 	VM_ROUTES_MAX = MACHINE_GSI_PINS + 256, /* pins, then MSI-X vectors */
 	VM_WATCHES_MAX = 64,
 	VM_NAME_MAX = 32,
-	VM_WHY_MAX = 160,
 	VM_VCPU_STACK = 64 * 1024,
 };
 
@@ -72,9 +72,6 @@ struct machine {
 	unsigned int vcpu_count;
 };
 
-/* Writes one sentence to why[VM_WHY_MAX] and returns `error`. */
-int vm_fail(char *why, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
-
 /*
  * memory.c: maps the memfd, which has to be sealed against shrinking and growing, and lays it out.
  * 0 or a negative errno with `why`. The memfd stays the caller's.
@@ -105,6 +102,8 @@ int vcpus_launch(struct machine *m, char *why); /* threads, parked until the sta
 void vcpus_destroy(struct machine *m);
 /* Lock held: changes the state and waits until every vCPU has seen it. */
 void vm_state_set(struct machine *m, enum vmm_state state);
+/* Lock held: no vCPU enters the guest again; one that is in it leaves at its next exit or kick. */
+void vcpus_leave(struct machine *m);
 uint64_t vcpus_exits(const struct machine *m);
 
 #endif

@@ -30,7 +30,7 @@ static void ignore_interrupt(void *self, bool high)
 static void guest_create_mode(const void *code, size_t size, bool real_mode)
 {
 	struct vcpu_start start = {.real_mode = real_mode, .rip = CODE, .gdt = BOOT_GDT};
-	char why[VM_WHY_MAX] = "";
+	char why[WHY_MAX] = "";
 	int memfd = vmm_fixture_memfd(MEMORY);
 
 	log_fd = vmm_fixture_file("", 0);
@@ -177,7 +177,7 @@ int main(void)
 	TCase *tests = tcase_create("native");
 	SRunner *runner;
 	struct machine probe;
-	char why[VM_WHY_MAX] = "";
+	char why[WHY_MAX] = "";
 	int failed;
 
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);

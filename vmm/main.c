@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * cordon-vmm: one VM. In order: options, guest memory, KVM VM, serial port and power registers, PCI and
+ * its devices (each a vhost-user back end in another process), kernel and tables, vCPUs, seccomp list,
+ * and then the event loop. The vCPUs' threads wait there for VMM_START; nothing that the guest wrote
+ * has been read before the list is in force.
+ */
+#include <errno.h>
+
+#include "base/base.h"
+#include "isolate/isolate.h"
+#include "vmm/boot.h"
+#include "vmm/console.h"
+#include "vmm/control.h"
+#include "vmm/list_vmm.h"
+#include "vmm/options.h"
+
+struct vmm {
+	struct machine machine;
+	struct console console;
+	struct power power;
+	struct control control;
+	struct pci_bus *pci;
+};
+
+static void vmm_power_interrupt(void *self, bool high)
+{
+	struct machine *m = self;
+
+	ioapic_set(&m->ioapic, POWER_PIN, high);
+}
+
+static int vmm_devices(struct vmm *vmm, const struct options *options, char *why)
+{
+	const struct console_fds fds = {
+	        .listener = options->console, .log = options->serial_log, .stdio = options->stdio};
+	struct machine *m = &vmm->machine;
+	int error = console_create(&vmm->console, m, &fds);
+
+	if (error)
+		return why_set(why, error, "no serial port: %s", strerror(-error));
+	vmm->power = (struct power){.machine = m, .interrupt = vmm_power_interrupt, .self = m};
+	error = machine_io_add(m, MACHINE_PIO, POWER_PORT, POWER_PORTS, &power_io, &vmm->power);
+	if (!error)
+		error = control_create(&vmm->control, m, &vmm->power, options->control);
+	if (!error)
+		error = pci_bus_create(m, &vmm->pci);
+	if (error)
+		return why_set(why, error, "no PCI bus or control socket: %s", strerror(-error));
+	for (unsigned int i = 0; i < options->device_count; i++) {
+		const struct options_device *device = &options->devices[i];
+
+		error = virtio_device_add(m, vmm->pci, device->type, device->fd, device->options);
+		if (error)
+			return why_set(why, error, "device %u (%s, fd %d): %s", i, device->type,
+			               device->fd, strerror(-error));
+	}
+	return 0;
+}
+
+/* Everything up to the state READY. */
+static int vmm_build(struct vmm *vmm, const struct options *options, char *why)
+{
+	const struct boot_source source = {options->kernel, options->initrd, options->cmdline};
+	struct machine *m = &vmm->machine;
+	struct vcpu_start start;
+	int error = vm_memory_map(m, options->memfd, options->memory, why);
+
+	if (!error)
+		error = vm_create(m, options->kvm, why);
+	if (!error)
+		error = vmm_devices(vmm, options, why);
+	if (!error)
+		error = boot_prepare(m, &source, options->vcpus, &start, why);
+	if (!error)
+		error = vcpus_create(m, options->vcpus, &start, why);
+	if (!error)
+		error = vcpus_launch(m, why);
+	if (error)
+		return error;
+	if (options->sandbox)
+		error = isolate_lock(&list_vmm);
+	return error ? why_set(why, error, "the seccomp list is refused: %s", strerror(-error)) : 0;
+}
+
+static int vmm_run(struct vmm *vmm, const struct options *options)
+{
+	struct machine *m = &vmm->machine;
+	int error;
+
+	if (options->control < 0) {
+		machine_lock(m);
+		vm_state_set(m, VMM_RUNNING);
+		machine_unlock(m);
+	}
+	error = loop_run(m);
+	machine_lock(m);
+	vm_state_set(m, VMM_ENDED);
+	if (error)
+		machine_log(m, "the event loop failed: %s", strerror(-error));
+	console_flush(&vmm->console);
+	control_announce(&vmm->control);
+	machine_unlock(m);
+	return error ? VMM_END_FAILED : (int)m->end;
+}
+
+int main(int argc, char *argv[])
+{
+	static struct vmm vmm; /* too large for the stack, and gone with the process */
+	struct options options;
+	char why[WHY_MAX] = "";
+	int end = VMM_END_USAGE;
+
+	if (options_parse(&options, argc, argv, why) < 0) {
+		fprintf(stderr, "cordon-vmm: %s\n", why);
+		return end;
+	}
+	vm_init(&vmm.machine, options.name);
+	if (vmm_build(&vmm, &options, why) < 0) {
+		machine_log(&vmm.machine, "%s", why);
+		return VMM_END_FAILED;
+	}
+	end = vmm_run(&vmm, &options);
+	vm_destroy(&vmm.machine);
+	return end;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* options: the command line of cordon-vmm (vmm.h has its description). */
+#ifndef CORDON_VMM_OPTIONS_H
+#define CORDON_VMM_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "vmm/vmm.h"
+
+struct options_device {
+	char type[8];
+	int fd;
+	const char *options; /* key=value text, or "" */
+};
+
+struct options {
+	const char *name, *cmdline;
+	unsigned int vcpus;
+	uint64_t memory;                                              /* bytes */
+	int kvm, memfd, kernel, initrd, control, console, serial_log; /* -1: not given */
+	bool stdio, sandbox;
+	struct options_device devices[VMM_DEVICES_MAX];
+	unsigned int device_count;
+};
+
+/* 0, or -EINVAL with one sentence in why[WHY_MAX]. The strings are argv's. */
+int options_parse(struct options *options, int argc, char *const argv[], char *why);
+
+#endif
