@@ -119,7 +119,8 @@ static void make_guest(const struct net *net, int i)
 	net_enter(net, NET_HOST);
 	run(net, NET_HOST, "ip link add cn%d type veth peer name g0 netns /proc/%d/fd/%d", i,
 	    getpid(), net->guests[i]);
-	run(net, NET_HOST, "ip link set cn%d addrgenmode none", i);
+	run(net, NET_HOST, "ip link set cn%d address 02:00:00:00:01:%02x addrgenmode none", i,
+	    16 + i);
 	run(net, NET_HOST, "ip addr add 10.77.0.%d/32 peer 10.77.0.%d/32 dev cn%d", 4 * i + 1,
 	    4 * i + 2, i);
 	run(net, NET_HOST, "ip addr add fd77::%d:1/112 dev cn%d nodad", i, i);

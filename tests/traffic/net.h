@@ -5,6 +5,7 @@
  * the test leaves it for good with net_open().
  *
  *   guest i: g0 10.77.0.(4i+2)/30, fd77::i:2   --  host: cnI 10.77.0.(4i+1)
+ *            02:00:00:00:00:(16+i)                02:00:00:00:01:(16+i)
  *   world:   w0 192.0.2.10/24, 2001:db8::10    --  host: up0 192.0.2.1, 2001:db8::1
  *
  * The world knows no route to the guests' IPv4 addresses, so an answer proves masquerading.
