@@ -159,6 +159,7 @@ struct policy_key {
 	size_t counter;          /* offset of a list's size_t count */
 	const struct policy_word *words;
 	const struct policy_map *map; /* of a mapping, or of a list's items */
+	const char *instead;          /* what people write when they mean it */
 	bool required;
 	const char *fallback; /* the default as one writes it; NULL when there is none */
 	const char *help;     /* one phrase */

@@ -295,8 +295,8 @@ MAP(map_nic, keys_nic, .what = "a NIC", .line = offsetof(struct policy_nic, line
 static const struct policy_key keys_vm[] = {
         {"name", &kind_name, FIELD(policy_vm, name), .required = true,
          .help = "the VM's name on this host"},
-        {"vcpus", &policy_kind_uint, FIELD(policy_vm, vcpus), 1, 64, .fallback = "1",
-         .help = "virtual CPUs"},
+        {"vcpus", &policy_kind_uint, FIELD(policy_vm, vcpus), 1, 64, .instead = "cpus",
+         .fallback = "1", .help = "virtual CPUs"},
         {"memory", &policy_kind_size, FIELD(policy_vm, memory), 64 * MiB, 1024 * GiB, 2 * MiB,
          .fallback = "256M", .help = "the guest's RAM"},
         {"kernel", &kind_kernel, FIELD(policy_vm, kernel), .required = true,
@@ -336,30 +336,23 @@ MAP(map_confidential, keys_confidential, .what = "confidential",
     .line = offsetof(struct policy, confidential_line));
 
 /* The two directions differ in one key. The peer has to be said, if only to say `any`. */
-#define RULE_KEYS(peer, phrase)                                                                    \
-	{peer, &policy_kind_peers, 0, 0, .required = true, .help = phrase},                        \
-	        {"proto",                                                                          \
-	         &policy_kind_word,                                                                \
-	         FIELD(policy_rule, proto),                                                        \
-	         .words = words_proto,                                                             \
-	         .fallback = "any",                                                                \
-	         .help = "the protocol; icmp is ICMPv6 too"},                                      \
-	        {"ports", &policy_kind_ports, FIELD(policy_rule, ports), .fallback = "every port", \
-	         .help = "destination ports and ranges of tcp or udp"},                            \
-	        {"action",                                                                         \
-	         &policy_kind_word,                                                                \
-	         FIELD(policy_rule, action),                                                       \
-	         .words = words_action,                                                            \
-	         .fallback = "allow",                                                              \
-	         .help = "what happens to a packet that matches"},                                 \
-	{                                                                                          \
-		"log", &policy_kind_bool, FIELD(policy_rule, log),                                 \
-		        .fallback = "false",                                                       \
-		        .help = "log new connections that match, at a limited rate"                \
-	}
+/* clang-format off */
+#define RULE_KEYS(peer, other, phrase) \
+	{peer, &policy_kind_peers, 0, 0, .instead = other, .required = true, .help = phrase}, \
+	{"proto", &policy_kind_word, FIELD(policy_rule, proto), .words = words_proto, \
+	 .fallback = "any", .help = "the protocol; icmp is ICMPv6 too"}, \
+	{"ports", &policy_kind_ports, FIELD(policy_rule, ports), .fallback = "every port", \
+	 .help = "destination ports and ranges of tcp or udp"}, \
+	{"action", &policy_kind_word, FIELD(policy_rule, action), .words = words_action, \
+	 .fallback = "allow", .help = "what happens to a packet that matches"}, \
+	{"log", &policy_kind_bool, FIELD(policy_rule, log), .fallback = "false", \
+	 .help = "log new connections that match, at a limited rate"}
+/* clang-format on */
 
-static const struct policy_key keys_ingress[] = {RULE_KEYS("from", "who may reach the guest")};
-static const struct policy_key keys_egress[] = {RULE_KEYS("to", "what the guest may reach")};
+static const struct policy_key keys_ingress[] = {
+        RULE_KEYS("from", "to", "who may reach the guest")};
+static const struct policy_key keys_egress[] = {
+        RULE_KEYS("to", "from", "what the guest may reach")};
 MAP(map_ingress, keys_ingress, .what = "an ingress rule",
     .line = offsetof(struct policy_rule, line), .check = policy_check_rule);
 MAP(map_egress, keys_egress, .what = "an egress rule", .line = offsetof(struct policy_rule, line),
@@ -392,14 +385,14 @@ static const struct policy_key keys_firewall[] = {
 MAP(map_firewall, keys_firewall, .what = "firewall", .line = offsetof(struct policy_firewall, line),
     .check = policy_check_firewall);
 
-#define DETECTOR_KEYS(type, field)                                                                \
-	{"enabled", &policy_kind_bool, FIELD(type, field.enabled), .fallback = "true",            \
-	 .help = "whether it watches"},                                                           \
-	{                                                                                         \
-		"respond", &policy_kind_words, FIELD(type, field.respond), POLICY_RESPOND_ALERT,  \
-		        .words = words_respond, .fallback = "[alert]",                            \
-		        .help = "what happens when it finds something; an alert is always raised" \
-	}
+/* clang-format off */
+#define DETECTOR_KEYS(type, field) \
+	{"enabled", &policy_kind_bool, FIELD(type, field.enabled), .fallback = "true", \
+	 .help = "whether it watches"}, \
+	{"respond", &policy_kind_words, FIELD(type, field.respond), POLICY_RESPOND_ALERT, \
+	 .words = words_respond, .fallback = "[alert]", \
+	 .help = "what happens when it finds something; an alert is always raised"}
+/* clang-format on */
 
 static const struct policy_key keys_scan[] = {
         DETECTOR_KEYS(policy_monitor, scan),

@@ -218,8 +218,8 @@ void policy_errors_print(FILE *out, const char *file, const struct policy_errors
 		const struct policy_error *error = &errors->list[i];
 		uint32_t width = caret_width(error);
 
-		fprintf(out, "%s:%u:%u: found %s, expected %s\n", file, error->line, error->column,
-		        error->found, error->expected);
+		fprintf(out, "%s:%u:%u: error: found %s, expected %s\n", file, error->line,
+		        error->column, error->found, error->expected);
 		fprintf(out, "%5u | %s\n", error->line, error->source);
 		fprintf(out, "      | %*s^", (int)error->caret, "");
 		for (uint32_t n = 1; n < width; n++)

@@ -55,8 +55,7 @@ static bool is_key(const struct builder *b)
 	return parent && parent->type == POLICY_NODE_MAP && parent->count % 2 == 0;
 }
 
-static void check_key(struct builder *b, const struct policy_node *map,
-                      const struct policy_node *key)
+static void check_key(struct builder *b, const struct policy_node *map, struct policy_node *key)
 {
 	struct policy_error *error;
 
@@ -64,6 +63,7 @@ static void check_key(struct builder *b, const struct policy_node *map,
 		error = policy_report_node(b->report, key);
 		policy_error_found(error, "the merge key \"<<\"");
 		policy_error_expected(error, "each setting written out where it holds");
+		key->type = POLICY_NODE_REFUSED;
 		return;
 	}
 	for (const struct policy_node *old = map->first; old; old = old->next->next) {
@@ -124,6 +124,7 @@ static struct policy_node *add_node(struct builder *b, const yaml_event_t *event
 static void refuse_properties(struct builder *b, const yaml_event_t *event,
                               const yaml_char_t *anchor, const yaml_char_t *tag)
 {
+	static const char core[] = "tag:yaml.org,2002:";
 	struct policy_error *error;
 	char name[64];
 
@@ -137,6 +138,8 @@ static void refuse_properties(struct builder *b, const yaml_event_t *event,
 	}
 	if (tag) {
 		error = refuse_mark(b, &event->start_mark, &event->start_mark);
+		if (strncmp((const char *)tag, core, sizeof(core) - 1) == 0)
+			tag += sizeof(core) - 1;
 		policy_quote(name, sizeof(name), (const char *)tag, strlen((const char *)tag));
 		policy_error_found(error, "the tag %s", name);
 		policy_error_expected(error, "a plain value: the key decides its type");
@@ -276,27 +279,30 @@ static bool check_characters(struct policy_report *report)
 }
 
 static const struct syntax {
-	const char *problem, *found, *expected, *hint;
+	const char *problem, *found, *expected;
+	const char *hint;   /* or NULL */
+	const char *at_end; /* found, when the file ends there; or NULL */
 } syntaxes[] = {
         {"mapping values are not allowed in this context", "a ':' that starts a value here",
          "one `key: value` a line, keys of one mapping at one indentation",
-         "text that holds \": \" has to be in quotes"},
+         "text that holds \": \" has to be in quotes", NULL},
         {"did not find expected key", "a line that does not fit its mapping",
-         "a key at the indentation of its neighbours", NULL},
+         "a key at the indentation of its neighbours", NULL, NULL},
         {"did not find expected '-' indicator", "a line that does not fit its list",
-         "`- ` at the indentation of the other items", NULL},
+         "`- ` at the indentation of the other items", NULL, NULL},
         {"did not find expected ',' or '}'", "a mapping in braces that goes on without a comma",
-         "`,` or `}`", NULL},
+         "`,` or `}`", NULL, "the end of the file inside a mapping in braces"},
         {"did not find expected ',' or ']'", "a list in brackets that goes on without a comma",
-         "`,` or `]`", NULL},
-        {"could not find expected ':'", "a key without a value", "`key: value`", NULL},
+         "`,` or `]`", NULL, "the end of the file inside a list in brackets"},
+        {"could not find expected ':'", "a key without a value", "`key: value`", NULL, NULL},
         {"found unexpected end of stream", "the end of the file inside a quoted text",
-         "the closing quote", NULL},
+         "the closing quote", NULL, NULL},
         {"block sequence entries are not allowed in this context", "a `- ` that starts a list here",
-         "a list in lines of its own, or in brackets", NULL},
-        {"found undefined tag handle", "a tag", "a plain value: the key decides its type", NULL},
+         "a list in lines of its own, or in brackets", NULL, NULL},
+        {"found undefined tag handle", "a tag", "a plain value: the key decides its type", NULL,
+         NULL},
         {"did not find expected <document start>", "text after the end of the policy",
-         "one policy a file", NULL},
+         "one policy a file", NULL, NULL},
 };
 
 static void report_syntax(struct builder *b, const yaml_parser_t *parser)
@@ -320,7 +326,9 @@ static void report_syntax(struct builder *b, const yaml_parser_t *parser)
 	for (size_t i = 0; i < BASE_COUNT(syntaxes); i++) {
 		if (strcmp(problem, syntaxes[i].problem) != 0)
 			continue;
-		policy_error_found(error, "%s", syntaxes[i].found);
+		policy_error_found(error, "%s",
+		                   syntaxes[i].at_end && !error->source[0] ? syntaxes[i].at_end
+		                                                           : syntaxes[i].found);
 		policy_error_expected(error, "%s", syntaxes[i].expected);
 		if (syntaxes[i].hint)
 			policy_error_hint(error, "%s", syntaxes[i].hint);

@@ -342,11 +342,29 @@ const struct policy_kind policy_kind_path = {.noun = "a path", .read = read_path
 
 /* ---- mappings and lists of them ---- */
 
+/* The key of the map that was meant by a name that it does not have, or NULL. */
+static const struct policy_key *guess_key(const struct policy_map *map, const char *name)
+{
+	const char *names[16], *near;
+
+	for (size_t i = 0; i < map->count; i++) {
+		names[i] = map->keys[i].name;
+		if (map->keys[i].instead && strcmp(map->keys[i].instead, name) == 0)
+			return &map->keys[i];
+	}
+	near = policy_suggest(name, names, map->count);
+	for (size_t i = 0; near && i < map->count; i++)
+		if (names[i] == near)
+			return &map->keys[i];
+	return NULL;
+}
+
 static void refuse_unknown(struct policy_walk *walk, const struct policy_map *map,
                            const struct policy_node *name)
 {
 	struct policy_error *error = policy_report_node(walk->report, name);
-	const char *names[16], *near, *home;
+	const struct policy_key *meant = guess_key(map, name->text);
+	const char *names[16], *home = policy_keys_home(name->text);
 	char what[POLICY_DESCRIBE_MAX], list[POLICY_TEXT_MAX];
 
 	for (size_t i = 0; i < map->count; i++)
@@ -355,25 +373,35 @@ static void refuse_unknown(struct policy_walk *walk, const struct policy_map *ma
 	policy_error_found(error, "the unknown key %s in %s", policy_node_describe(name, what),
 	                   map->what);
 	policy_error_expected(error, "%s", list);
-	near = policy_suggest(name->text, names, map->count);
-	home = policy_keys_home(name->text);
-	if (home && strcmp(home, map->what) != 0)
+	if (meant)
+		policy_error_hint(error, "did you mean %s?", meant->name);
+	else if (home && strcmp(home, map->what) != 0)
 		policy_error_hint(error, "%s is a key of %s", name->text, home);
-	if (near)
-		policy_error_hint(error, "did you mean %s?", near);
+}
+
+/* A key that is there under a wrong name has been reported as that. */
+static bool is_misspelt(const struct policy_map *map, const struct policy_node *node,
+                        const struct policy_key *key)
+{
+	for (const struct policy_node *name = node->first; name; name = name->next->next)
+		if (name->type == POLICY_NODE_TEXT && guess_key(map, name->text) == key)
+			return true;
+	return false;
 }
 
 static void require_keys(struct policy_walk *walk, const struct policy_map *map,
                          const struct policy_node *node)
 {
 	for (size_t i = 0; i < map->count; i++) {
+		const struct policy_key *key = &map->keys[i];
 		struct policy_error *error;
 
-		if (!map->keys[i].required || policy_node_find(node, map->keys[i].name))
+		if (!key->required || policy_node_find(node, key->name) ||
+		    is_misspelt(map, node, key))
 			continue;
 		error = policy_report_node(walk->report, node->key ? node->key : node);
-		policy_error_found(error, "%s without %s", map->what, map->keys[i].name);
-		policy_error_expected(error, "%s: %s", map->keys[i].name, map->keys[i].help);
+		policy_error_found(error, "%s without %s", map->what, key->name);
+		policy_error_expected(error, "%s: %s", key->name, key->help);
 	}
 }
 

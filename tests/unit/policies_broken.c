@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Broken policies, each with one mistake: refused at its line and column, with words that say what
+ * it is. The files are in tests/unit/policies, named as in the table.
+ */
+#include <check.h>
+
+#include "base/base.h"
+#include "policies/policies.h"
+
+static const struct broken {
+	const char *file;
+	uint32_t line, column, width;
+	const char *found, *expected, *hint;
+} broken[] = {
+        {"address_as_name", 7, 26, 9, "\"192.0.2.1\"", "a full host name such as www.example.org",
+         "an address belongs in cidrs"},
+        {"alias", 5, 11, 6, "an alias of \"image\"",
+         "the value itself: policies have no anchors and no aliases",
+         "text that begins with '*' has to be in quotes"},
+        {"anchor", 5, 11, 1, "the anchor \"d\"",
+         "a plain value: policies have no anchors and no aliases", ""},
+        {"bandwidth_unit", 7, 23, 7, "\"100mbps\"",
+         "a bandwidth such as 100Mbit (bits) or 100M (bytes)", "did you mean 100Mbit?"},
+        {"boolean_yes", 5, 30, 3, "\"yes\"", "true or false", "did you mean true?"},
+        {"bridge_beside_nat", 5, 30, 3, "a bridge for a NIC that joins none",
+         "mode: bridge beside it", ""},
+        {"bridge_without_name", 5, 17, 6, "mode bridge without a bridge",
+         "bridge: the name of the host's bridge", ""},
+        {"byte_order_mark", 1, 1, 1, "a byte order mark", "UTF-8 text",
+         "save the file as UTF-8 without one"},
+        {"capture_ring_small", 5, 17, 3, "\"64K\"", "1M to 4G", ""},
+        {"cidr_host_bits", 7, 17, 10, "\"10.1.2.3/8\"", "a network: no bits set past its prefix",
+         "did you mean 10.0.0.0/8?"},
+        {"cidr_prefix", 7, 17, 11, "\"10.1.2.3/33\"", "a prefix of at most 32", ""},
+        {"cidrs_overlap", 10, 11, 11, "\"10.1.0.0/16\"", "networks that do not overlap",
+         "it overlaps with 10.0.0.0/8 in line 9"},
+        {"colon_in_value", 5, 13, 1, "a ':' that starts a value here",
+         "one `key: value` a line, keys of one mapping at one indentation",
+         "text that holds \": \" has to be in quotes"},
+        {"confidential_type", 5, 22, 7, "\"sev-spn\"", "none, sev, sev-es, sev-snp or tdx",
+         "did you mean sev-snp?"},
+        {"control_character", 5, 13, 1, "the unprintable character U+001B",
+         "text that looks like what it is", ""},
+        {"cpus_overlap", 5, 19, 7, "\"2-4,3\"", "each CPU once", ""},
+        {"directive", 1, 1, 1, "a YAML directive", "a policy that begins with its keys", ""},
+        {"disk_format", 5, 33, 5, "\"qcow2\"", "raw", ""},
+        {"disk_twice", 5, 33, 5, "\"a.raw\"", "a file of its own, or both read_only",
+         "the disk of line 5 writes to the same file"},
+        {"disk_without_path", 7, 7, 1, "a disk without path",
+         "path: the disk's file; a relative path starts at the policy's folder", ""},
+        {"disks_not_a_list", 5, 10, 1, "a mapping", "a list: each item a disk",
+         "put it in brackets: [{...}], or begin it with `- `"},
+        {"duplicate_key", 7, 3, 5, "the key \"vcpus\" a second time", "each key once",
+         "it was first set in line 5"},
+        {"duration_without_unit", 5, 25, 2, "\"30\"", "a duration such as 30s, 5m or 1h",
+         "did you mean 30s?"},
+        {"egress_from", 7, 13, 4, "the unknown key \"from\" in an egress rule",
+         "to, proto, ports, action or log", "did you mean to?"},
+        {"empty", 1, 1, 1, "an empty policy", "version: 1 and vm: with its name and kernel", ""},
+        {"escaped_nul", 5, 12, 6, "a NUL character in a text", "text", ""},
+        {"key_in_wrong_place", 5, 1, 6, "the unknown key \"memory\" in the policy",
+         "version, vm, isolation, confidential, firewall, monitor or capture",
+         "memory is a key of vm"},
+        {"key_is_a_list", 5, 3, 1, "a list or a mapping where a key stands", "a key's name", ""},
+        {"list_at_top", 1, 1, 1, "a list", "the policy: a mapping of keys to values", ""},
+        {"long_line", 7, 251, 11, "\"192.0.2.300\"", "an address or a CIDR such as 10.0.0.0/8", ""},
+        {"mac_multicast", 5, 16, 19, "\"01:00:5e:00:00:01\"",
+         "the address of one card: not multicast, not zero", ""},
+        {"mac_twice", 7, 12, 17, "\"52:54:00:00:00:01\"", "an address of its own",
+         "the NIC of line 6 has the same"},
+        {"memory_is_a_list", 5, 11, 1, "a list", "a size such as 512M or 2G", ""},
+        {"memory_not_a_multiple", 5, 11, 3, "\"65M\"", "64M to 1T, a multiple of 2M", ""},
+        {"memory_unit", 5, 11, 5, "\"512MB\"", "a size such as 512M or 2G", "did you mean 512M?"},
+        {"memory_without_unit", 5, 11, 3, "\"512\"", "64M to 1T, a multiple of 2M",
+         "did you mean 512M?"},
+        {"merge_key", 6, 3, 2, "the merge key \"<<\"", "each setting written out where it holds",
+         ""},
+        {"mode_misspelt", 5, 17, 9, "\"host_only\"", "nat, host-only, routed or bridge",
+         "did you mean host-only?"},
+        {"name_as_address", 7, 17, 15, "\"www.example.org\"",
+         "an address or a CIDR such as 10.0.0.0/8", "write a name as {names: [www.example.org]}"},
+        {"name_upper_case", 3, 9, 4, "\"Web0\"",
+         "at most 31 of a-z, 0-9 and '-', the first not a '-'", ""},
+        {"name_wildcard", 7, 26, 15, "\"*.example.org\"",
+         "a full host name such as www.example.org", "each name has to be written out"},
+        {"names_in_ingress", 7, 21, 5, "names in an ingress rule", "cidrs",
+         "a name can be looked up, but a sender cannot be known by it"},
+        {"names_without_dns", 8, 17, 1, "a rule by name where the guest may not ask for names",
+         "cidrs, or dns: true", ""},
+        {"no_kernel", 2, 1, 2, "vm without kernel",
+         "kernel: an imported image, or the path of a kernel", ""},
+        {"no_version", 1, 1, 1, "the policy without version", "version: of the policy language",
+         ""},
+        {"not_utf8", 5, 15, 1, "the byte 0xe9, which is not UTF-8 here", "UTF-8 text", ""},
+        {"nothing_after_key", 5, 10, 1, "nothing", "a size such as 512M or 2G", ""},
+        {"nul", 5, 13, 1, "the unprintable character U+0000", "text that looks like what it is",
+         ""},
+        {"number_overflow", 5, 10, 20, "\"99999999999999999999\"", "1 to 64", ""},
+        {"octal_number", 5, 10, 2, "\"02\"", "a whole number", ""},
+        {"other_version", 1, 10, 1, "\"2\"", "1", ""},
+        {"peer_missing", 7, 12, 1, "an egress rule without to", "to: what the guest may reach", ""},
+        {"port_backwards", 7, 44, 9, "\"8080-8000\"",
+         "a port from 1 to 65535, or a range such as 8000-8080",
+         "a range goes from the lower port to the higher"},
+        {"port_zero", 7, 49, 1, "\"0\"", "a port from 1 to 65535, or a range such as 8000-8080",
+         ""},
+        {"ports_of_icmp", 7, 32, 4, "proto icmp, which has no ports, with ports",
+         "proto: tcp or proto: udp beside ports", ""},
+        {"ports_overlap", 7, 56, 4, "\"8080\"", "ports that do not overlap",
+         "it overlaps with 8000-8080 in the same rule"},
+        {"ports_without_proto", 7, 32, 1, "ports without a proto",
+         "proto: tcp or proto: udp beside ports", ""},
+        {"proto_misspelt", 7, 32, 3, "\"tpc\"", "any, tcp, udp or icmp", "did you mean tcp?"},
+        {"quoted_number", 5, 10, 3, "the text \"2\"", "a whole number", "leave the quotes out"},
+        {"rate_without_unit", 7, 29, 2, "\"50\"", "a rate such as 50/s", "did you mean 50/s?"},
+        {"response_misspelt", 5, 35, 6, "\"capure\"",
+         "alert, capture, throttle, quarantine or pause", "did you mean capture?"},
+        {"response_twice", 5, 35, 5, "\"alert\" a second time", "each word once", ""},
+        {"response_without_nic", 6, 19, 10, "a response on the network of a VM that has no NIC",
+         "alert or pause, or a NIC in vm.nics", ""},
+        {"rule_never_reached", 9, 7, 1, "a rule that is never reached", "rules that each can match",
+         "the rule of line 8 allows all of this before"},
+        {"second_document", 5, 1, 1, "a second document", "one policy a file", ""},
+        {"sink_by_name", 5, 28, 26, "\"udp://siem.example.org:514\"",
+         "udp://ADDRESS:PORT or tcp://ADDRESS:PORT, the address numeric", ""},
+        {"sink_empty", 5, 19, 1, "a sink with neither file nor syslog", "either file or syslog",
+         ""},
+        {"sink_relative_file", 5, 26, 11, "\"alerts.json\"",
+         "an absolute path such as /var/log/cordon/web0.json", ""},
+        {"tab", 3, 1, 1, "a tab in the indentation", "spaces", ""},
+        {"tag", 5, 10, 1, "the tag \"int\"", "a plain value: the key decides its type", ""},
+        {"text_override", 5, 14, 1, "the unprintable character U+202E",
+         "text that looks like what it is", ""},
+        {"too_deep", 5, 24, 1, "a list or mapping at depth 17",
+         "at most 16 of them inside each other", ""},
+        {"too_many_nics", 5, 26, 1, "more than 4 entries in nics", "at most 4", ""},
+        {"unclosed_bracket", 6, 1, 1, "the end of the file inside a list in brackets", "`,` or `]`",
+         "it began in line 5"},
+        {"unclosed_quote", 6, 1, 1, "the end of the file inside a quoted text", "the closing quote",
+         "it began in line 5"},
+        {"unknown_key", 5, 3, 4, "the unknown key \"vcpu\" in vm",
+         "name, vcpus, memory, kernel, initrd, cmdline, disks or nics", "did you mean vcpus?"},
+        {"unknown_top_key", 5, 1, 7, "the unknown key \"firewal\" in the policy",
+         "version, vm, isolation, confidential, firewall, monitor or capture",
+         "did you mean firewall?"},
+        {"vcpus_out_of_range", 5, 10, 2, "\"65\"", "1 to 64", ""},
+        {"vm_is_text", 2, 5, 4, "\"web0\"", "vm: a mapping of keys to values", ""},
+};
+
+static struct policy policy;
+static struct policy_errors errors;
+
+static int parse_file(const char *name)
+{
+	char path[512];
+	char *text BASE_AUTO_FREE = NULL;
+	ssize_t size;
+
+	snprintf(path, sizeof(path), "%s/%s.yaml", BROKEN_DIR, name);
+	size = policy_read_file(path, &text);
+	ck_assert_msg(size > 0, "%s: %zd", path, size);
+	return policy_parse(text, (size_t)size, &policy, &errors);
+}
+
+START_TEST(test_refused_right_there)
+{
+	const struct broken *want = &broken[_i];
+	const struct policy_error *got = &errors.list[0];
+
+	ck_assert_msg(parse_file(want->file) == -EINVAL, "%s was not refused", want->file);
+	ck_assert_msg(errors.count == 1, "%s: %zu errors", want->file, errors.count);
+	ck_assert_msg(got->line == want->line && got->column == want->column &&
+	                      got->width == want->width,
+	              "%s: at %u:%u, %u wide", want->file, got->line, got->column, got->width);
+	ck_assert_str_eq(got->found, want->found);
+	ck_assert_str_eq(got->expected, want->expected);
+	ck_assert_str_eq(got->hint, want->hint);
+}
+END_TEST
+
+static const char many[] = "version: 1\n"
+                           "vm:\n"
+                           "  name: Web\n"
+                           "  memry: 512M\n"
+                           "firewall:\n"
+                           "  ingress: [{from: any, proto: tpc}]\n"
+                           "  egress:\n"
+                           "    - {to: 10.0.0.1/8}\n"
+                           "capture: {ring: 1}\n";
+
+START_TEST(test_all_errors_in_one_run)
+{
+	static const struct {
+		uint32_t line, column;
+	} places[] = {{2, 1}, {3, 9}, {4, 3}, {6, 32}, {8, 12}, {9, 17}};
+
+	ck_assert_int_eq(policy_parse(many, strlen(many), &policy, &errors), -EINVAL);
+	ck_assert_uint_eq(errors.count, BASE_COUNT(places));
+	for (size_t i = 0; i < BASE_COUNT(places); i++) {
+		ck_assert_uint_eq(errors.list[i].line, places[i].line);
+		ck_assert_uint_eq(errors.list[i].column, places[i].column);
+	}
+	ck_assert(!errors.more);
+	ck_assert_str_eq(policy.vm.name, "");
+}
+END_TEST
+
+START_TEST(test_more_errors_than_kept)
+{
+	char *text BASE_AUTO_FREE = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	fputs("version: 1\nvm: {name: a, kernel: k, nics: [{}]}\nfirewall:\n  egress:\n", out);
+	for (int i = 0; i < 100; i++)
+		fputs("    - {to: nowhere}\n", out);
+	fclose(out);
+	ck_assert_int_eq(policy_parse(text, size, &policy, &errors), -EINVAL);
+	ck_assert_uint_eq(errors.count, POLICY_ERRORS_MAX);
+	ck_assert(errors.more);
+	ck_assert_uint_eq(errors.list[0].line, 5);
+	ck_assert_uint_eq(errors.list[POLICY_ERRORS_MAX - 1].line, 5 + POLICY_ERRORS_MAX - 1);
+}
+END_TEST
+
+START_TEST(test_printed)
+{
+	char *text BASE_AUTO_FREE = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	ck_assert_int_eq(parse_file("memory_unit"), -EINVAL);
+	policy_errors_print(out, "web.yaml", &errors);
+	fclose(out);
+	ck_assert_str_eq(text,
+	                 "web.yaml:5:11: error: found \"512MB\", expected a size such as 512M "
+	                 "or 2G\n"
+	                 "    5 |   memory: 512MB\n"
+	                 "      |           ^~~~~\n"
+	                 "      = did you mean 512M?\n");
+}
+END_TEST
+
+/* The caret of an error far to the right stands under it in the window that is shown. */
+START_TEST(test_long_line)
+{
+	const struct policy_error *error = &errors.list[0];
+
+	ck_assert_int_eq(parse_file("long_line"), -EINVAL);
+	ck_assert_uint_eq(error->column, 251);
+	ck_assert_int_eq(strncmp(error->source + error->caret, "192.0.2.300", 11), 0);
+}
+END_TEST
+
+START_TEST(test_json)
+{
+	char *text BASE_AUTO_FREE = NULL;
+
+	ck_assert_int_eq(parse_file("not_utf8"), -EINVAL);
+	text = policy_errors_json("a \"b\".yaml", &errors);
+	ck_assert_str_eq(text,
+	                 "[{\"file\":\"a \\\"b\\\".yaml\",\"line\":5,\"column\":15,\"width\":1,"
+	                 "\"found\":\"the byte 0xe9, which is not UTF-8 here\","
+	                 "\"expected\":\"UTF-8 text\",\"hint\":\"\","
+	                 "\"source\":\"  cmdline: caf?\"}]");
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("policies_broken");
+	TCase *refused = tcase_create("refused");
+	TCase *report = tcase_create("report");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_loop_test(refused, test_refused_right_there, 0, BASE_COUNT(broken));
+	tcase_add_test(report, test_all_errors_in_one_run);
+	tcase_add_test(report, test_more_errors_than_kept);
+	tcase_add_test(report, test_printed);
+	tcase_add_test(report, test_long_line);
+	tcase_add_test(report, test_json);
+	suite_add_tcase(suite, refused);
+	suite_add_tcase(suite, report);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
