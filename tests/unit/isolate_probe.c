@@ -97,6 +97,7 @@ static void say_network(void)
 
 static void say_what_works(pid_t outsider)
 {
+	char host[65] = "";
 	long environment = 0;
 	struct stat status;
 
@@ -105,12 +106,16 @@ static void say_what_works(pid_t outsider)
 	say("open_fds", open_fds()); /* before the attempts below open more */
 	say("environment", environment);
 	say("pid", getpid());
+	gethostname(host, sizeof(host) - 1);
+	say("host_is_cordon", strcmp(host, "cordon") == 0);
 	say("umask", umask(0));
 	say("root_entries", entries_of_root());
 	say_result("stat_etc", stat("/etc", &status));
 	say_result("open_passwd", open("/etc/passwd", O_RDONLY));
 	say_result("open_up", open("/../../etc/passwd", O_RDONLY));
 	say_result("create", open("/new", O_WRONLY | O_CREAT, 0600));
+	say_result("create_in_etc", open("/etc/new", O_WRONLY | O_CREAT, 0600));
+	say_result("create_in_tmp", open("/tmp", O_WRONLY | O_TMPFILE, 0600));
 	say_result("mkdir", mkdir("/new", 0700));
 	say_result("kill", kill(outsider, 0));
 	say_result("ptrace", ptrace(PTRACE_SEIZE, outsider, 0, 0));

@@ -1,209 +1,259 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * isolate_spawn(), seen from both sides: what the started program can do (tests/unit/isolate_probe.c
- * says), what /proc says of it, and what is left when a stage fails.
+ * says), and what /proc says of it.
  */
-#include "base/base.h"
-#include "isolate/isolate.h"
+#include "tests/unit/isolate_fixture.h"
 
-#include <check.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-enum { UID = 2000000007, GID = 2000000008, SKIP = 77 };
-
-struct probe {
-	pid_t pid;
-	int in;          /* the write end of its fd 0: closed, it ends */
-	char said[4096]; /* by its fd 1, up to `locked` */
-};
-
-static int open_probe(void)
-{
-	int fd = open(PROBE, O_RDONLY | O_CLOEXEC);
-
-	ck_assert_msg(fd >= 0, "cannot open %s", PROBE);
-	return fd;
-}
-
-static void read_until_locked(struct probe *probe, int out)
-{
-	size_t length = 0;
-
-	while (length < sizeof(probe->said) - 1 && !strstr(probe->said, "locked\n")) {
-		ssize_t n = read(out, probe->said + length, sizeof(probe->said) - 1 - length);
-
-		if (n <= 0)
-			break;
-		length += (size_t)n;
-	}
-}
-
-/* Starts the probe with pipes on 0 and 1, and whatever else `process` says. */
-static void start(struct probe *probe, struct isolate_process *process, const char *mode)
-{
-	char outsider[16];
-	char *argv[] = {(char *)"probe", outsider, (char *)mode, NULL};
-	int in[2], out[2];
-	const char *stage = NULL;
-	struct isolate_fd fds[8];
-
-	*probe = (struct probe){.pid = 0};
-	snprintf(outsider, sizeof(outsider), "%d", getpid());
-	ck_assert_int_eq(pipe2(in, O_CLOEXEC), 0);
-	ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
-	fds[0] = (struct isolate_fd){in[0], 0};
-	fds[1] = (struct isolate_fd){out[1], 1};
-	for (size_t i = 0; i < process->fd_count; i++)
-		fds[2 + i] = process->fds[i];
-	process->fds = fds;
-	process->fd_count += 2;
-	process->name = "probe";
-	process->binary = open_probe();
-	process->argv = argv;
-	process->uid = UID;
-	process->gid = GID;
-	process->cgroup = -1;
-	probe->pid = isolate_spawn(process, &stage);
-	ck_assert_msg(probe->pid > 0, "%s: %s", stage, strerror(-probe->pid));
-	close(process->binary);
-	close(in[0]);
-	close(out[1]);
-	read_until_locked(probe, out[0]);
-	close(out[0]);
-	probe->in = in[1];
-}
-
-/* Its wait status. */
-static int finish(struct probe *probe)
-{
-	int status;
-
-	close(probe->in);
-	ck_assert_int_eq(waitpid(probe->pid, &status, 0), probe->pid);
-	return status;
-}
-
-static long said(const struct probe *probe, const char *name)
-{
-	char line[64];
-	const char *at;
-
-	snprintf(line, sizeof(line), "%s=", name);
-	at = strstr(probe->said, line);
-	ck_assert_msg(at != NULL, "the probe did not say %s; it said: %s", name, probe->said);
-	return strtol(at + strlen(line), NULL, 10);
-}
-
-/* What /proc/PID/FILE has after `label`. */
-static void proc_field(pid_t pid, const char *file, const char *label, char *value, size_t size)
-{
-	char path[64], text[8192] = "";
-	FILE *stream BASE_AUTO_FILE = NULL;
-	const char *at;
-
-	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
-	stream = fopen(path, "re");
-	ck_assert_ptr_nonnull(stream);
-	ck_assert_uint_gt(fread(text, 1, sizeof(text) - 1, stream), 0);
-	at = strstr(text, label);
-	ck_assert_msg(at != NULL, "%s has no %s", path, label);
-	at += strlen(label);
-	at += strspn(at, " \t");
-	snprintf(value, size, "%.*s", (int)strcspn(at, "\n"), at);
-}
-
-static void expect_field(pid_t pid, const char *file, const char *label, const char *expected)
-{
-	char value[256];
-
-	proc_field(pid, file, label, value, sizeof(value));
-	ck_assert_msg(strcmp(value, expected) == 0, "%s %s is '%s', not '%s'", file, label, value,
-	              expected);
-}
-
-static long count_entries(const char *path)
-{
-	DIR *directory = opendir(path);
-	struct dirent *entry;
-	long count = 0;
-
-	ck_assert_ptr_nonnull(directory);
-	while ((entry = readdir(directory)))
-		count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
-	closedir(directory);
-	return count;
-}
-
 START_TEST(test_it_is_somebody_else_without_privileges)
 {
-	struct isolate_process process = {.flags = ISOLATE_PDEATHSIG};
-	struct probe probe;
+	struct isolate_process process = fixture_process();
+	struct fixture_probe probe;
+	sigset_t some;
 
-	start(&probe, &process, NULL);
-	expect_field(probe.pid, "status", "Uid:", "2000000007\t2000000007\t2000000007\t2000000007");
-	expect_field(probe.pid, "status", "Gid:", "2000000008\t2000000008\t2000000008\t2000000008");
-	expect_field(probe.pid, "status", "Groups:", "");
-	expect_field(probe.pid, "status", "CapInh:", "0000000000000000");
-	expect_field(probe.pid, "status", "CapPrm:", "0000000000000000");
-	expect_field(probe.pid, "status", "CapEff:", "0000000000000000");
-	expect_field(probe.pid, "status", "CapBnd:", "0000000000000000");
-	expect_field(probe.pid, "status", "CapAmb:", "0000000000000000");
-	expect_field(probe.pid, "status", "NoNewPrivs:", "1");
-	expect_field(probe.pid, "status", "Seccomp:", "2");
-	expect_field(probe.pid, "status", "SigBlk:", "0000000000000000");
-	expect_field(probe.pid, "status", "SigIgn:", "0000000000000000");
-	ck_assert_int_eq(WEXITSTATUS(finish(&probe)), 42);
+	/* What it must not inherit. */
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&some);
+	sigaddset(&some, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &some, NULL);
+	personality(ADDR_NO_RANDOMIZE);
+	fixture_start(&probe, &process, NULL);
+	fixture_expect_role(probe.pid);
+	fixture_expect(probe.pid, "status", "SigBlk:", "0000000000000000");
+	fixture_expect(probe.pid, "status", "SigIgn:", "0000000000000000");
+	fixture_expect(probe.pid, "personality", "0000", "0000");
+	ck_assert_int_eq(getsid(probe.pid), probe.pid);
+	ck_assert_int_eq(WEXITSTATUS(fixture_finish(&probe)), 42);
 }
 END_TEST
 
 START_TEST(test_its_world_is_empty)
 {
-	struct isolate_process process = {.flags = 0};
-	char path[64];
-	struct probe probe;
+	struct isolate_process process = fixture_process();
+	struct fixture_probe probe;
 
-	start(&probe, &process, NULL);
-	snprintf(path, sizeof(path), "/proc/%d/root/", probe.pid);
-	ck_assert_int_eq(count_entries(path), 0);
-	ck_assert_int_lt(open(path, O_TMPFILE | O_WRONLY, 0600), 0);
-	ck_assert_int_eq(said(&probe, "pid"), 1);
-	ck_assert_int_eq(said(&probe, "environment"), 0);
-	ck_assert_int_eq(said(&probe, "umask"), 077);
-	ck_assert_int_eq(said(&probe, "root_entries"), -EACCES);
-	ck_assert_int_eq(said(&probe, "stat_etc"), ENOENT);
-	ck_assert_int_eq(said(&probe, "open_passwd"), ENOENT);
-	ck_assert_int_eq(said(&probe, "open_up"), ENOENT);
-	ck_assert_int_ne(said(&probe, "create"), 0);
-	ck_assert_int_ne(said(&probe, "mkdir"), 0);
-	ck_assert_int_eq(said(&probe, "kill"), ESRCH);
-	ck_assert_int_eq(said(&probe, "ptrace"), ESRCH);
-	ck_assert_int_eq(said(&probe, "mount"), EPERM);
-	ck_assert_int_eq(said(&probe, "setuid"), EPERM);
-	ck_assert_int_ne(said(&probe, "connect_loopback"), 0);
-	ck_assert_int_ne(said(&probe, "connect_elsewhere"), 0);
-	ck_assert_int_eq(said(&probe, "raw_socket"), EPERM);
-	ck_assert_int_eq(said(&probe, "interfaces"), 1);
-	ck_assert_int_eq(said(&probe, "lo_up"), 0);
-	finish(&probe);
+	fixture_start(&probe, &process, NULL);
+	ck_assert_int_eq(fixture_count(probe.pid, "root/"), 0);
+	ck_assert_int_eq(fixture_said(&probe, "pid"), 1);
+	ck_assert_int_eq(fixture_said(&probe, "environment"), 0);
+	ck_assert_int_eq(fixture_said(&probe, "umask"), 077);
+	ck_assert_int_eq(fixture_said(&probe, "host_is_cordon"), 1);
+	ck_assert_int_eq(fixture_said(&probe, "root_entries"), -EACCES);
+	ck_assert_int_eq(fixture_said(&probe, "stat_etc"), ENOENT);
+	ck_assert_int_eq(fixture_said(&probe, "open_passwd"), ENOENT);
+	ck_assert_int_eq(fixture_said(&probe, "open_up"), ENOENT);
+	ck_assert_int_ne(fixture_said(&probe, "create"), 0);
+	ck_assert_int_ne(fixture_said(&probe, "mkdir"), 0);
+	ck_assert_int_eq(fixture_said(&probe, "kill"), ESRCH);
+	ck_assert_int_eq(fixture_said(&probe, "ptrace"), ESRCH);
+	ck_assert_int_eq(fixture_said(&probe, "mount"), EPERM);
+	ck_assert_int_eq(fixture_said(&probe, "setuid"), EPERM);
+	ck_assert_int_ne(fixture_said(&probe, "connect_loopback"), 0);
+	ck_assert_int_ne(fixture_said(&probe, "connect_elsewhere"), 0);
+	ck_assert_int_eq(fixture_said(&probe, "raw_socket"), EPERM);
+	ck_assert_int_eq(fixture_said(&probe, "interfaces"), 1);
+	ck_assert_int_eq(fixture_said(&probe, "lo_up"), 0);
+	fixture_finish(&probe);
+}
+END_TEST
+
+START_TEST(test_its_root_is_read_only_and_the_old_one_is_gone)
+{
+	struct isolate_process process = fixture_process();
+	char path[64], mounts[4096] = "";
+	struct fixture_probe probe;
+	int fd;
+
+	fixture_start(&probe, &process, NULL);
+	snprintf(path, sizeof(path), "/proc/%d/root/new", probe.pid);
+	ck_assert_int_lt(open(path, O_CREAT | O_WRONLY, 0600), 0);
+	ck_assert_int_eq(errno, EROFS);
+	snprintf(path, sizeof(path), "/proc/%d/mounts", probe.pid);
+	fd = open(path, O_RDONLY);
+	ck_assert_int_gt(read(fd, mounts, sizeof(mounts) - 1), 0);
+	ck_assert_msg(strncmp(mounts, "cordon / tmpfs ro,nosuid,nodev,noexec", 37) == 0, "%s",
+	              mounts);
+	ck_assert_ptr_eq(strchr(mounts, '\n'), strrchr(mounts, '\n'));
+	close(fd);
+	fixture_finish(&probe);
+}
+END_TEST
+
+START_TEST(test_it_has_namespaces_of_its_own)
+{
+	static const char *const names[] = {"mnt", "net", "ipc", "uts", "pid", "cgroup"};
+	struct isolate_process process = fixture_process();
+	struct fixture_probe probe;
+
+	fixture_start(&probe, &process, NULL);
+	for (size_t i = 0; i < BASE_COUNT(names); i++) {
+		char path[64];
+		struct stat its, mine;
+
+		snprintf(path, sizeof(path), "/proc/%d/ns/%s", probe.pid, names[i]);
+		ck_assert_int_eq(stat(path, &its), 0);
+		snprintf(path, sizeof(path), "/proc/self/ns/%s", names[i]);
+		ck_assert_int_eq(stat(path, &mine), 0);
+		ck_assert_msg(its.st_ino != mine.st_ino, "%s", names[i]);
+	}
+	fixture_finish(&probe);
+}
+END_TEST
+
+START_TEST(test_its_limits)
+{
+	struct isolate_process process = fixture_process();
+	struct fixture_probe probe;
+
+	process.file_size_max = 1048576;
+	process.open_files_max = 333;
+	fixture_start(&probe, &process, NULL);
+	fixture_expect(probe.pid, "limits", "Max core file size",
+	               "0                    0                    bytes     ");
+	fixture_expect(probe.pid, "limits", "Max file size",
+	               "1048576              1048576              bytes     ");
+	fixture_expect(probe.pid, "limits", "Max open files",
+	               "333                  333                  files     ");
+	fixture_expect(probe.pid, "limits", "Max processes",
+	               "128                  128                  processes ");
+	fixture_finish(&probe);
+}
+END_TEST
+
+START_TEST(test_its_fds_are_those_that_it_was_handed)
+{
+	struct isolate_process process = fixture_process();
+	struct fixture_probe probe;
+	char path[64], link[64];
+	int leaked = open("/dev/zero", O_RDONLY); /* without O_CLOEXEC */
+	/* Two that change places, one that is in the way of the other, one handed over twice. */
+	int a = fcntl(memfd_create("a", 0), F_DUPFD, 40),
+	    b = fcntl(memfd_create("b", 0), F_DUPFD, 41);
+	const struct isolate_fd fds[] = {{a, b}, {b, a}, {a, 5}, {a, 95}};
+	const char *const expected[] = {"/memfd:b (deleted)", "/memfd:a (deleted)"};
+
+	ck_assert(a == 40 && b == 41 && leaked >= 0);
+	process.fds = fds;
+	process.fd_count = BASE_COUNT(fds);
+	fixture_start(&probe, &process, NULL);
+	/* 0, 1, 2 and these. */
+	ck_assert_int_eq(fixture_said(&probe, "open_fds"), 3 + 4);
+	for (int fd = 40; fd <= 41; fd++) {
+		ssize_t length;
+
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", probe.pid, fd);
+		length = readlink(path, link, sizeof(link) - 1);
+		ck_assert_int_gt(length, 0);
+		link[length] = '\0';
+		ck_assert_str_eq(link, expected[fd - 40]);
+	}
+	snprintf(path, sizeof(path), "/proc/%d/fd/2", probe.pid);
+	ck_assert_int_gt(readlink(path, link, sizeof(link)), 0);
+	ck_assert_int_eq(strncmp(link, "/dev/null", 9), 0);
+	fixture_finish(&probe);
+	ck_assert_int_eq(fcntl(a, F_GETFD), 0);
+	ck_assert_int_eq(fcntl(b, F_GETFD), 0);
 }
 END_TEST
 
 START_TEST(test_its_list_is_in_force)
 {
-	struct isolate_process process = {.flags = 0};
-	struct probe probe;
+	struct isolate_process process = fixture_process();
+	struct fixture_probe probe;
 	int status;
 
-	start(&probe, &process, "violate");
-	status = finish(&probe);
+	fixture_start(&probe, &process, "violate");
+	status = fixture_finish(&probe);
 	ck_assert_ptr_nonnull(strstr(probe.said, "locked\n"));
 	ck_assert(WIFSIGNALED(status));
 	ck_assert_int_eq(WTERMSIG(status), SIGSYS);
+}
+END_TEST
+
+START_TEST(test_a_kept_root_has_the_binds_and_nothing_else)
+{
+	const char *const binds[] = {"/etc", "/etc/passwd", "w:/tmp", NULL};
+	struct isolate_process process = fixture_process();
+	char path[64];
+	struct fixture_probe probe;
+
+	process.flags = ISOLATE_KEEP_ROOT;
+	process.binds = binds;
+	fixture_start(&probe, &process, NULL);
+	ck_assert_int_eq(fixture_count(probe.pid, "root/"), 2);
+	ck_assert_int_eq(fixture_said(&probe, "stat_etc"), 0);
+	ck_assert_int_eq(fixture_said(&probe, "open_passwd"), 0);
+	ck_assert_int_eq(fixture_said(&probe, "create"), EROFS);
+	ck_assert_int_eq(fixture_said(&probe, "create_in_etc"), EROFS);
+	ck_assert_int_eq(fixture_said(&probe, "create_in_tmp"), 0);
+	snprintf(path, sizeof(path), "/proc/%d/root/etc/new", probe.pid);
+	ck_assert_int_lt(open(path, O_CREAT | O_WRONLY, 0600), 0);
+	ck_assert_int_eq(errno, EROFS);
+	fixture_finish(&probe);
+}
+END_TEST
+
+START_TEST(test_a_kept_network_is_the_callers)
+{
+	struct isolate_process process = fixture_process();
+	struct fixture_probe probe;
+	struct stat its, mine;
+	char path[64];
+
+	process.flags = ISOLATE_KEEP_NET;
+	fixture_start(&probe, &process, NULL);
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", probe.pid);
+	ck_assert(stat(path, &its) == 0 && stat("/proc/self/ns/net", &mine) == 0);
+	ck_assert_uint_eq(its.st_ino, mine.st_ino);
+	fixture_finish(&probe);
+}
+END_TEST
+
+/* In a child: starts a probe that holds `alive`, says so there, and waits to be killed. */
+static _Noreturn void be_parent(int alive, const int until[2])
+{
+	const struct isolate_fd fds[] = {{alive, 3}};
+	struct isolate_process process = fixture_process();
+	struct fixture_probe probe;
+	char byte;
+
+	process.flags = ISOLATE_PDEATHSIG;
+	process.fds = fds;
+	process.fd_count = 1;
+	fixture_start(&probe, &process, NULL);
+	if (fork() == 0) {
+		/* Keeps the probe's fd 0 open, so that this is not why it ends. */
+		close(alive);
+		close(until[1]);
+		_exit(read(until[0], &byte, 1) != 0);
+	}
+	base_write_all(alive, "r", 1);
+	for (;;)
+		pause();
+}
+
+START_TEST(test_it_dies_with_its_parent)
+{
+	int alive[2], until[2];
+	pid_t parent;
+	char byte;
+
+	ck_assert(pipe(alive) == 0 && pipe(until) == 0);
+	parent = fork();
+	if (parent == 0)
+		be_parent(alive[1], until);
+	close(alive[1]);
+	ck_assert_int_eq(read(alive[0], &byte, 1), 1);
+	kill(parent, SIGKILL);
+	ck_assert_int_eq(read(alive[0], &byte, 1), 0);
+	waitpid(parent, NULL, 0);
 }
 END_TEST
 
@@ -211,20 +261,17 @@ int main(void)
 {
 	Suite *suite = suite_create("isolate_spawn");
 	TCase *tests = tcase_create("spawn");
-	SRunner *runner;
-	int failed;
 
-	if (geteuid() != 0) {
-		printf("SKIP: starting a process in a role needs root\n");
-		return SKIP;
-	}
 	tcase_add_test(tests, test_it_is_somebody_else_without_privileges);
 	tcase_add_test(tests, test_its_world_is_empty);
+	tcase_add_test(tests, test_its_root_is_read_only_and_the_old_one_is_gone);
+	tcase_add_test(tests, test_it_has_namespaces_of_its_own);
+	tcase_add_test(tests, test_its_limits);
+	tcase_add_test(tests, test_its_fds_are_those_that_it_was_handed);
 	tcase_add_test(tests, test_its_list_is_in_force);
+	tcase_add_test(tests, test_a_kept_root_has_the_binds_and_nothing_else);
+	tcase_add_test(tests, test_a_kept_network_is_the_callers);
+	tcase_add_test(tests, test_it_dies_with_its_parent);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
+	return fixture_run(suite, true);
 }
