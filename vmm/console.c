@@ -24,7 +24,7 @@ static void console_watch_inputs(struct console *console);
 static void console_drop(struct console_client *client)
 {
 	machine_unwatch(client->console->machine, client->fd);
-	base_close(&client->fd); /* #syscall vmm: close - a client has gone */
+	base_close(&client->fd);
 }
 
 static void console_write_log(struct console *console, size_t size)

@@ -13,6 +13,7 @@
 
 enum { LOOP_BATCH = 16 };
 
+/* #syscall vmm: read - eventfds, and what is typed on the console */
 static void loop_woken(void *self, uint32_t events)
 {
 	struct machine *m = self;
@@ -20,7 +21,7 @@ static void loop_woken(void *self, uint32_t events)
 
 	(void)events;
 	if (read(m->wake, &count, sizeof(count)) < 0)
-		return; /* #syscall vmm: read - eventfds, and what is typed on the console */
+		return; /* another wake-up has taken it */
 }
 
 int loop_create(struct machine *m)

@@ -36,7 +36,11 @@ void vcpus_leave(struct machine *m)
 		vcpu_leave(&m->vcpus[i]);
 }
 
-/* #syscall vmm: tgkill - stops a vCPU's KVM_RUN */
+/*
+ * #syscall vmm: tgkill - stops a vCPU's KVM_RUN
+ * #syscall vmm: getpid - pthread_kill names its own process
+ * #syscall vmm: rt_sigprocmask - pthread_kill and the end of a thread hold signals off
+ */
 static void vcpu_kick(struct vcpu *vcpu)
 {
 	vcpu_leave(vcpu);
@@ -278,6 +282,10 @@ int vcpus_launch(struct machine *m, char *why)
 		m->vcpus[i].started = error == 0;
 	}
 	pthread_attr_destroy(&attributes);
+	/* A thread's start makes system calls that the seccomp list, which comes next, does not know. */
+	machine_lock(m);
+	vm_state_set(m, m->state);
+	machine_unlock(m);
 	return error ? why_set(why, -error, "no thread for a vCPU: %s", strerror(error)) : 0;
 }
 
