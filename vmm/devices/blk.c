@@ -330,7 +330,7 @@ static const struct device_option blk_options[] = {
         {"serial", "TEXT", false, set_serial},
 };
 
-const struct device_program device_program = {
+const struct device_program cordon_device = {
         .ops = &blk_ops,
         .options = blk_options,
         .option_count = BASE_COUNT(blk_options),

@@ -418,7 +418,7 @@ static const struct device_option net_options[] = {
         {"mtu", "N", false, set_mtu},
 };
 
-const struct device_program device_program = {
+const struct device_program cordon_device = {
         .ops = &net_ops,
         .options = net_options,
         .option_count = BASE_COUNT(net_options),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * program: what the device programs share: their command line, the socket, the sandbox, main().
- * Each device file defines the one `device_program` of its program.
+ * Each device file defines the one `cordon_device` of its program.
  */
 #ifndef CORDON_VMM_DEVICES_PROGRAM_H
 #define CORDON_VMM_DEVICES_PROGRAM_H
@@ -34,7 +34,20 @@ struct device_program {
 	int (*open)(void *self, struct vhost_back *back, const char **why);
 };
 
-extern const struct device_program device_program;
+extern const struct device_program cordon_device;
+
+/* What every device program is told. */
+struct device_arguments {
+	int vhost;
+	const char *socket;
+	bool sandbox;
+	uint32_t given; /* a bit a device option */
+};
+
+/* Sets *a, and the device's options in `self`. -EINVAL or -ENOENT when something is wrong, which is logged. */
+int device_arguments_parse(const struct device_program *program, void *self, char **argv,
+                           struct device_arguments *a);
+void device_usage(const struct device_program *program);
 
 /* A decimal number in [low, high]. -EINVAL for anything else. */
 int device_number(const char *text, uint64_t low, uint64_t high, uint64_t *number);
