@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * host: what the command and the daemon share. All that is known of a VM stands in its folder under
+ * /run/cordon and in the kernel's own objects, so any root process can do any of this, and the daemon
+ * is there for those who are not root, and to stay.
+ *
+ *   registry.c   /run/cordon: VM folders, slots (uids), links (taps and addresses), locks
+ *   network.c    taps, addresses, routes
+ *   launch.c     starts a VM: opens everything, loads the filters, spawns the processes
+ *   reap.c       undoes all of it, from what the registry says; the only way a VM is cleaned up
+ *   watch.c      the link to the monitor: starts it, hands it VMs, does what its alerts ask for
+ *   methods.c    the operations by name, with JSON parameters: what the socket and the verbs call
+ *   rpc.c        JSON-RPC 2.0, a line a message, on /run/cordon/cordond.sock
+ */
+#ifndef CORDON_HOST_H
+#define CORDON_HOST_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "firewall/firewall.h"
+#include "monitor/monitor.h"
+#include "policies/policies.h"
+#include "vmm/vmm.h"
+
+#define HOST_RUN_DIR   "/run/cordon"
+#define HOST_IMAGE_DIR "/var/lib/cordon/images"
+#define HOST_ALERT_LOG "/var/log/cordon/alerts.json"
+#define HOST_GROUP     "cordon"
+
+enum {
+	HOST_SLOTS_MAX = 16384,
+	HOST_LINKS_MAX = 16384, /* a /30 of 10.77.0.0/16 each */
+	HOST_PROCESSES_MAX = 24,
+	HOST_ERROR_MAX = 512,
+};
+
+/* An error with the sentence that goes with it; made where it happens, printed once. */
+struct host_error {
+	int code;  /* negative errno */
+	int exit;  /* enum verb_exit that the command should end with */
+	char text[HOST_ERROR_MAX];
+	json_t *data; /* owned; policy errors, or NULL */
+};
+/* Fills *error and returns `code`, so that `return host_fail(...)` reads well. */
+int host_fail(struct host_error *error, int code, int exit, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+void host_error_clear(struct host_error *error);
+
+/* One process of a VM. */
+struct host_process {
+	char role[16]; /* "vmm", "net0", "blk0", "rng0", "dnsmasq0" */
+	pid_t pid;
+	uid_t uid;
+};
+
+/* What the registry holds of a VM: state.json. */
+struct host_vm {
+	char name[POLICY_NAME_MAX];
+	uint32_t slot;
+	uint32_t links[POLICY_NICS_MAX];
+	unsigned int ifindex[POLICY_NICS_MAX];
+	struct firewall_nic nics[POLICY_NICS_MAX];
+	size_t nic_count;
+	struct host_process processes[HOST_PROCESSES_MAX];
+	size_t process_count;
+	pid_t keeper;
+	uint64_t keeper_start; /* clock ticks since boot: tells the keeper from a later process of its pid */
+	uint32_t vcpus;
+	uint64_t memory;
+	char state[16]; /* "starting", "running" */
+	bool quarantined;
+	int64_t started; /* Unix time, milliseconds */
+	char policy_path[POLICY_PATH_MAX];
+};
+
+/* --- registry.c --- */
+
+/* Makes /run/cordon with its folders and modes. */
+int registry_prepare(struct host_error *error);
+/* Locks the host's allocations; the fd, closed, unlocks. */
+int registry_lock_host(void);
+/* Opens and locks a VM's folder; -ENOENT when there is none. The fd, closed, unlocks. */
+int registry_lock_vm(const char *name);
+/* Takes a folder, a slot and `nics` links for a new VM; -EEXIST when the name is taken. */
+int registry_claim(struct host_vm *vm, size_t nics, struct host_error *error);
+/* Gives back folder, slot and links; 0 also when some are gone already. */
+int registry_drop(const struct host_vm *vm);
+int registry_save(const struct host_vm *vm);
+int registry_load(const char *name, struct host_vm *vm);
+/* Fills at most `max` names; returns how many VMs there are. */
+int registry_list(char (*names)[POLICY_NAME_MAX], size_t max);
+/* Path of a file in the VM's folder. */
+void registry_path(char out[POLICY_PATH_MAX], const char *name, const char *file);
+/* The policy text that the VM was started with. */
+int registry_policy(const char *name, struct policy *policy);
+bool registry_name_valid(const char *name);
+/* Writes the whole file by way of a temporary one. */
+int registry_write_file(const char *path, const char *text, size_t size, mode_t mode);
+json_t *registry_json(const struct host_vm *vm);
+/* True while the VM's keeper lives. */
+bool registry_alive(const struct host_vm *vm);
+
+/* --- network.c --- */
+
+/* Fills in addresses, MAC and tap name that go with a link. */
+void network_plan(uint32_t link, const struct policy_nic *nic, struct firewall_nic *out);
+/* Makes the tap, down; returns its fd (for cordon-net) and its ifindex. */
+int network_tap_create(const struct firewall_nic *nic, const char *vm, unsigned int *ifindex,
+		       struct host_error *error);
+/* Addresses, the guest's neighbour entries, forwarding; then up. Only after the rules are loaded. */
+int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, struct host_error *error);
+/* Removes a tap that something still holds; 0 when there is none. */
+int network_tap_remove(const char *tap);
+/* Turns IPv4 forwarding on, noting that it was off; and back, after the last VM. */
+int network_forwarding_on(struct host_error *error);
+void network_forwarding_restore(void);
+
+/* --- launch.c --- */
+
+/* Starts the VM that the policy text describes; `dir` is what relative paths are relative to. */
+int launch_vm(const char *text, size_t size, const char *path, const char *dir, struct host_vm *vm,
+	      struct host_error *error);
+
+/* --- reap.c --- */
+
+/* Removes all that is the VM's, however much of it there is. `status` is the vmm's wait status, or -1. */
+int reap_vm(const char *name, int status, struct host_error *error);
+/* Reaps every VM whose keeper is gone; returns how many. */
+int reap_stale(void);
+
+/* --- watch.c --- */
+
+/* Makes sure that a monitor runs and returns a connection to it, subscribed to actions when asked. */
+int watch_connect(bool subscribe, struct host_error *error);
+int watch_register(int connection, const struct host_vm *vm, const struct policy *policy, size_t nic,
+		   int flow_map, struct host_error *error);
+int watch_forget(int connection, const char *vm);
+/* After a monitor's death: starts another and hands it every running VM. Returns the connection. */
+int watch_recover(struct host_error *error);
+/* Does what one answer of type MONITOR_ACT asks for, after checking it. */
+int watch_act(const struct monitor_answer *act);
+/* A connection to a running monitor without starting one; for queries. */
+int watch_query(void);
+
+/* --- control.c: the vmm's control socket --- */
+
+/* Connects, sends one message (verb 0: only connects) and waits for the answer, at most `timeout_ms`. */
+int control_call(const char *vm, enum vmm_verb verb, struct vmm_message *answer, int timeout_ms);
+
+/* --- methods.c --- */
+
+/* Calls a method here, in this process, which must be root. The caller owns the result. */
+json_t *method_call(const char *method, const json_t *params, struct host_error *error);
+/* The same through the daemon where one runs, else here. */
+json_t *method_call_any(const char *method, json_t *params, struct host_error *error);
+
+/* --- rpc.c --- */
+
+/* Connects to the daemon; -ENOENT or -ECONNREFUSED when none runs. */
+int rpc_connect(void);
+json_t *rpc_call(int connection, const char *method, json_t *params, struct host_error *error);
+/* Serves until SIGTERM. */
+int rpc_serve(struct host_error *error);
+
+/* --- programs.c: where the installed programs are --- */
+
+/* Opens a program of ours (O_PATH|O_CLOEXEC) beside this command, in the build tree, or in libexec. */
+int programs_open(const char *name, struct host_error *error);
+int programs_path(char out[POLICY_PATH_MAX], const char *name);
+
+#endif
