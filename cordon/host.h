@@ -100,6 +100,8 @@ bool registry_name_valid(const char *name);
 /* Writes the whole file by way of a temporary one. */
 int registry_write_file(const char *path, const char *text, size_t size, mode_t mode);
 json_t *registry_json(const struct host_vm *vm);
+/* When the process began, in clock ticks since boot; 0 when there is none. */
+uint64_t registry_start_time(pid_t pid);
 /* True while the VM's keeper lives. */
 bool registry_alive(const struct host_vm *vm);
 

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A guest's wire is a tap with a point-to-point address: no L2 is shared, the host has one /32 and one
+ * /128 route to each guest and a permanent neighbour entry, so there is nothing for ARP, ND or RA to
+ * win. The guest sees a /30 that holds itself (.2) and its gateway (.1), which every DHCP client can do.
+ *
+ * The tap is not persistent: it lives as long as cordon-net's fd, and takes its netdev chain, BPF
+ * programs, addresses and routes with it.
+ */
+#include "cordon/host.h"
+
+#include <fcntl.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_tun.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <linux/virtio_net.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+
+#include "base/base.h"
+
+#define NETWORK_FORWARD	     "/proc/sys/net/ipv4/ip_forward"
+#define NETWORK_FORWARD_NOTE HOST_RUN_DIR "/forwarding-was-off"
+
+/* dnsmasq has no capability to bind 53 and 67; the firewall rewrites the ports. */
+enum { NETWORK_DHCP_PORT = 1067, NETWORK_DNS_PORT = 1053 };
+
+void network_plan(uint32_t link, const struct policy_nic *nic, struct firewall_nic *out)
+{
+	static const uint8_t no_mac[6];
+	uint8_t high = (uint8_t)(link >> 8), low = (uint8_t)link;
+	uint16_t host = (uint16_t)(link * 4);
+
+	memset(out, 0, sizeof(*out));
+	snprintf(out->tap, sizeof(out->tap), "cn%u", link);
+	out->mode = nic->mode;
+	if (memcmp(nic->mac, no_mac, sizeof(no_mac)) != 0)
+		memcpy(out->mac, nic->mac, sizeof(out->mac));
+	else
+		memcpy(out->mac, (uint8_t[]){ 0x02, 0xcd, 0, 0, high, low }, 6);
+	memcpy(out->gateway4, (uint8_t[]){ 10, 77, (uint8_t)(host >> 8), (uint8_t)(host + 1) }, 4);
+	memcpy(out->ip4, (uint8_t[]){ 10, 77, (uint8_t)(host >> 8), (uint8_t)(host + 2) }, 4);
+	/* fd77:cd:0:LINK::1 and ::2, from the unique local range (RFC 4193) */
+	memcpy(out->gateway6, (uint8_t[16]){ 0xfd, 0x77, 0, 0xcd, 0, 0, high, low, [15] = 1 }, 16);
+	memcpy(out->ip6, (uint8_t[16]){ 0xfd, 0x77, 0, 0xcd, 0, 0, high, low, [15] = 2 }, 16);
+	out->dhcp_port = NETWORK_DHCP_PORT;
+	out->dns_port = NETWORK_DNS_PORT;
+}
+
+static int network_write(const char *path, const char *text)
+{
+	BASE_AUTO_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	return base_write_all(fd, text, strlen(text));
+}
+
+static int network_sysctl(const char *family, const char *interface, const char *key, const char *value)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", family, interface, key);
+	return network_write(path, value);
+}
+
+/* Sends one rtnetlink request and reads its acknowledgement (rtnetlink(7)). */
+static int network_request(struct nlmsghdr *message)
+{
+	char buffer[MNL_SOCKET_BUFFER_SIZE];
+	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	ssize_t n;
+	int err = 0;
+
+	if (!socket)
+		return -errno;
+	message->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
+	message->nlmsg_seq = 1;
+	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
+	    mnl_socket_sendto(socket, message, message->nlmsg_len) < 0)
+		err = -errno;
+	n = err ? 0 : mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
+	if (!err && (n < 0 || mnl_cb_run(buffer, (size_t)n, 1, mnl_socket_get_portid(socket), NULL, NULL) < 0))
+		err = -errno;
+	mnl_socket_close(socket);
+	return err;
+}
+
+static int network_address(unsigned int ifindex, int family, const uint8_t *local, const uint8_t *peer)
+{
+	char buffer[MNL_SOCKET_BUFFER_SIZE];
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	struct ifaddrmsg *address;
+	size_t size = family == AF_INET ? 4 : 16;
+
+	message->nlmsg_type = RTM_NEWADDR;
+	message->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
+	address = mnl_nlmsg_put_extra_header(message, sizeof(*address));
+	address->ifa_family = (uint8_t)family;
+	address->ifa_prefixlen = family == AF_INET ? 32 : 128;
+	address->ifa_index = ifindex;
+	address->ifa_flags = family == AF_INET6 ? IFA_F_NODAD : 0;
+	mnl_attr_put(message, IFA_LOCAL, size, local);
+	mnl_attr_put(message, IFA_ADDRESS, size, peer);
+	return network_request(message);
+}
+
+static int network_neighbour(unsigned int ifindex, int family, const uint8_t *address, const uint8_t mac[6])
+{
+	char buffer[MNL_SOCKET_BUFFER_SIZE];
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	struct ndmsg *neighbour;
+
+	message->nlmsg_type = RTM_NEWNEIGH;
+	message->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE;
+	neighbour = mnl_nlmsg_put_extra_header(message, sizeof(*neighbour));
+	neighbour->ndm_family = (uint8_t)family;
+	neighbour->ndm_ifindex = (int)ifindex;
+	neighbour->ndm_state = NUD_PERMANENT;
+	mnl_attr_put(message, NDA_DST, family == AF_INET ? 4 : 16, address);
+	mnl_attr_put(message, NDA_LLADDR, 6, mac);
+	return network_request(message);
+}
+
+static struct nlmsghdr *network_link_message(char *buffer, unsigned int ifindex, uint16_t type,
+					     unsigned int flags)
+{
+	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
+	struct ifinfomsg *link;
+
+	message->nlmsg_type = type;
+	link = mnl_nlmsg_put_extra_header(message, sizeof(*link));
+	link->ifi_family = AF_UNSPEC;
+	link->ifi_index = (int)ifindex;
+	link->ifi_flags = flags;
+	link->ifi_change = flags;
+	return message;
+}
+
+int network_tap_create(const struct firewall_nic *nic, const char *vm, unsigned int *ifindex,
+		       struct host_error *error)
+{
+	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL };
+	int header = sizeof(struct virtio_net_hdr_v1);
+	char buffer[MNL_SOCKET_BUFFER_SIZE];
+	struct nlmsghdr *message;
+	BASE_AUTO_FD int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return host_fail(error, -errno, 126, "cannot open /dev/net/tun: %s", strerror(errno));
+	base_copy_string(request.ifr_name, sizeof(request.ifr_name), nic->tap);
+	if (ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(fd, TUNSETVNETHDRSZ, &header) < 0)
+		return host_fail(error, -errno, 126, "cannot make the tap %s: %s", nic->tap, strerror(errno));
+	*ifindex = if_nametoindex(nic->tap);
+	if (*ifindex == 0)
+		return host_fail(error, -errno, 126, "the tap %s is not there", nic->tap);
+	/* The alias shows in `ip link` whose tap this is. */
+	message = network_link_message(buffer, *ifindex, RTM_NEWLINK, 0);
+	mnl_attr_put_strz(message, IFLA_IFALIAS, vm);
+	network_request(message);
+	return base_take_fd(&fd);
+}
+
+/* What the host must not take from a guest, nor tell it unasked. */
+static int network_tap_quiet(const char *tap)
+{
+	static const struct {
+		const char *family, *key, *value;
+		bool may_lack;
+	} settings[] = {
+		{ "ipv4", "arp_ignore", "1", false },	{ "ipv4", "proxy_arp", "0", false },
+		{ "ipv4", "send_redirects", "0", false }, { "ipv4", "accept_redirects", "0", false },
+		{ "ipv4", "rp_filter", "0", false }, /* anti-spoofing is exact, at netdev ingress */
+		{ "ipv6", "accept_ra", "0", true },	{ "ipv6", "autoconf", "0", true },
+		{ "ipv6", "accept_redirects", "0", true }, { "ipv6", "addr_gen_mode", "1", true },
+	};
+
+	for (size_t i = 0; i < BASE_COUNT(settings); i++) {
+		int err = network_sysctl(settings[i].family, tap, settings[i].key, settings[i].value);
+
+		/* no IPv6 in this kernel: nothing to quieten */
+		if (err && !(settings[i].may_lack && err == -ENOENT))
+			return err;
+	}
+	return 0;
+}
+
+int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, struct host_error *error)
+{
+	char buffer[MNL_SOCKET_BUFFER_SIZE];
+	bool ipv6 = access("/proc/sys/net/ipv6", F_OK) == 0;
+	int err = network_tap_quiet(nic->tap);
+
+	if (!err)
+		err = network_address(ifindex, AF_INET, nic->gateway4, nic->ip4);
+	if (!err)
+		err = network_request(network_link_message(buffer, ifindex, RTM_NEWLINK, IFF_UP));
+	/* neighbours need the link up; IPv6 addresses too, where addr_gen_mode left it without one */
+	if (!err)
+		err = network_neighbour(ifindex, AF_INET, nic->ip4, nic->mac);
+	if (!err && ipv6)
+		err = network_address(ifindex, AF_INET6, nic->gateway6, nic->ip6);
+	if (!err && ipv6)
+		err = network_neighbour(ifindex, AF_INET6, nic->ip6, nic->mac);
+	if (err)
+		return host_fail(error, err, 126, "cannot set up the tap %s: %s", nic->tap, strerror(-err));
+	return 0;
+}
+
+int network_tap_remove(const char *tap)
+{
+	char buffer[MNL_SOCKET_BUFFER_SIZE];
+	unsigned int ifindex = if_nametoindex(tap);
+
+	if (ifindex == 0)
+		return 0;
+	return network_request(network_link_message(buffer, ifindex, RTM_DELLINK, 0));
+}
+
+int network_forwarding_on(struct host_error *error)
+{
+	char state = '1';
+	int err;
+	BASE_AUTO_FD int fd = open(NETWORK_FORWARD, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || read(fd, &state, 1) != 1)
+		return host_fail(error, -EIO, 126, "cannot read %s", NETWORK_FORWARD);
+	if (state != '0')
+		return 0;
+	/* The note first: a crash between the two leaves a note to put back what is already so. */
+	err = registry_write_file(NETWORK_FORWARD_NOTE, "0\n", 2, 0600);
+	if (!err)
+		err = network_write(NETWORK_FORWARD, "1\n");
+	if (err)
+		return host_fail(error, err, 126, "cannot turn IPv4 forwarding on: %s", strerror(-err));
+	fprintf(stderr, "cordon: IPv4 forwarding was off; it is on while guests run\n");
+	return 0;
+}
+
+void network_forwarding_restore(void)
+{
+	if (access(NETWORK_FORWARD_NOTE, F_OK) < 0)
+		return;
+	if (network_write(NETWORK_FORWARD, "0\n") == 0)
+		unlink(NETWORK_FORWARD_NOTE);
+}

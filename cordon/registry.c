@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The registry is folders and small files under /run/cordon, so that it survives whoever wrote it and
+ * so that taking something is one mkdir, which cannot be done twice:
+ *
+ *   /run/cordon/vms/NAME/     state.json, policy.yaml, console.sock, vmm.sock, serial.log, dnsmasq's files
+ *   /run/cordon/slots/N       a VM's range of uids (the folder holds nothing)
+ *   /run/cordon/links/N       a tap, with its addresses
+ *   /run/cordon/ended/NAME.json   how a VM ended, kept until its name is used again
+ *
+ * A VM's lock is a flock on its folder; the host's, on /run/cordon itself.
+ */
+#include "cordon/host.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdarg.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/base.h"
+#include "isolate/isolate.h"
+
+int host_fail(struct host_error *error, int code, int exit, const char *format, ...)
+{
+	va_list list;
+
+	if (error->text[0])
+		return code; /* the first sentence is the one nearest to the cause */
+	error->code = code;
+	error->exit = exit;
+	va_start(list, format);
+	vsnprintf(error->text, sizeof(error->text), format, list);
+	va_end(list);
+	return code;
+}
+
+void host_error_clear(struct host_error *error)
+{
+	json_decref(error->data);
+	memset(error, 0, sizeof(*error));
+}
+
+void registry_path(char out[POLICY_PATH_MAX], const char *name, const char *file)
+{
+	snprintf(out, POLICY_PATH_MAX, "%s/vms/%s%s%s", HOST_RUN_DIR, name, *file ? "/" : "", file);
+}
+
+bool registry_name_valid(const char *name)
+{
+	size_t length = strnlen(name, POLICY_NAME_MAX);
+
+	if (length == 0 || length >= POLICY_NAME_MAX || name[0] == '-')
+		return false;
+	for (size_t i = 0; i < length; i++)
+		if (!((name[i] >= 'a' && name[i] <= 'z') || (name[i] >= '0' && name[i] <= '9') ||
+		      name[i] == '-'))
+			return false;
+	return true;
+}
+
+static int registry_folder(const char *path, mode_t mode, gid_t group)
+{
+	if (mkdir(path, mode) < 0 && errno != EEXIST)
+		return -errno;
+	/* mkdir's mode goes through the umask; owner and mode are what the text below says. */
+	if (chown(path, 0, group) < 0 || chmod(path, mode) < 0)
+		return -errno;
+	return 0;
+}
+
+static gid_t registry_group(void)
+{
+	const struct group *group = getgrnam(HOST_GROUP);
+
+	return group ? group->gr_gid : 0;
+}
+
+int registry_prepare(struct host_error *error)
+{
+	/* The group may look up and connect (the console's socket has a mode of its own), not change. */
+	static const struct {
+		const char *path;
+		mode_t mode;
+	} folders[] = {
+		{ HOST_RUN_DIR, 0750 },		{ HOST_RUN_DIR "/vms", 0750 },
+		{ HOST_RUN_DIR "/slots", 0700 }, { HOST_RUN_DIR "/links", 0700 },
+		{ HOST_RUN_DIR "/ended", 0750 }, { "/var/log/cordon", 0750 },
+	};
+	gid_t group = registry_group();
+
+	if (geteuid() != 0)
+		return host_fail(error, -EPERM, 125,
+				 "no cordond is running, and starting guests without it needs root");
+	for (size_t i = 0; i < BASE_COUNT(folders); i++) {
+		int err = registry_folder(folders[i].path, folders[i].mode, group);
+
+		if (err)
+			return host_fail(error, err, 125, "cannot make %s: %s", folders[i].path,
+					 strerror(-err));
+	}
+	return 0;
+}
+
+static int registry_lock(const char *path)
+{
+	BASE_AUTO_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	while (flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return base_take_fd(&fd);
+}
+
+int registry_lock_host(void)
+{
+	return registry_lock(HOST_RUN_DIR);
+}
+
+int registry_lock_vm(const char *name)
+{
+	char path[POLICY_PATH_MAX];
+
+	if (!registry_name_valid(name))
+		return -EINVAL;
+	registry_path(path, name, "");
+	return registry_lock(path);
+}
+
+/* The lowest free number of a kind; mkdir decides, so that two at once cannot get the same. */
+static int registry_take(const char *kind, uint32_t max, uint32_t *number)
+{
+	char path[POLICY_PATH_MAX];
+
+	for (uint32_t i = 1; i < max; i++) {
+		snprintf(path, sizeof(path), "%s/%s/%u", HOST_RUN_DIR, kind, i);
+		if (mkdir(path, 0700) == 0) {
+			*number = i;
+			return 0;
+		}
+		if (errno != EEXIST)
+			return -errno;
+	}
+	return -ENOSPC;
+}
+
+static void registry_give(const char *kind, uint32_t number)
+{
+	char path[POLICY_PATH_MAX];
+
+	if (number == 0)
+		return;
+	snprintf(path, sizeof(path), "%s/%s/%u", HOST_RUN_DIR, kind, number);
+	rmdir(path);
+}
+
+int registry_claim(struct host_vm *vm, size_t nics, struct host_error *error)
+{
+	char path[POLICY_PATH_MAX];
+	int err;
+
+	registry_path(path, vm->name, "");
+	if (mkdir(path, 0750) < 0) {
+		err = -errno;
+		if (err == -EEXIST)
+			return host_fail(error, err, 126, "a guest named '%s' exists already", vm->name);
+		return host_fail(error, err, 125, "cannot make %s: %s", path, strerror(-err));
+	}
+	if (chown(path, 0, registry_group()) < 0)
+		return host_fail(error, -errno, 125, "cannot give %s to its group", path);
+	err = registry_take("slots", HOST_SLOTS_MAX, &vm->slot);
+	for (size_t i = 0; !err && i < nics; i++) {
+		err = registry_take("links", HOST_LINKS_MAX, &vm->links[i]);
+		vm->nic_count = i + 1;
+	}
+	if (!err)
+		err = registry_save(vm);
+	if (err) {
+		registry_drop(vm);
+		return host_fail(error, err, 125, "no room for another guest: %s", strerror(-err));
+	}
+	return 0;
+}
+
+/* The folder is flat: everything in it is a file or a socket. */
+static int registry_empty(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	while ((entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	closedir(dir);
+	if (rmdir(path) < 0 && errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
+int registry_drop(const struct host_vm *vm)
+{
+	char path[POLICY_PATH_MAX];
+
+	for (size_t i = 0; i < vm->nic_count; i++)
+		registry_give("links", vm->links[i]);
+	registry_give("slots", vm->slot);
+	registry_path(path, vm->name, "");
+	return registry_empty(path);
+}
+
+int registry_write_file(const char *path, const char *text, size_t size, mode_t mode)
+{
+	char temporary[POLICY_PATH_MAX + 8];
+	int err;
+
+	snprintf(temporary, sizeof(temporary), "%s.new", path);
+	{
+		BASE_AUTO_FD int fd =
+			open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+
+		if (fd < 0)
+			return -errno;
+		err = base_write_all(fd, text, size);
+		if (!err && (fchmod(fd, mode) < 0 || fchown(fd, 0, registry_group()) < 0))
+			err = -errno;
+	}
+	if (!err && rename(temporary, path) < 0)
+		err = -errno;
+	if (err)
+		unlink(temporary);
+	return err;
+}
+
+static json_t *registry_nic_json(const struct host_vm *vm, size_t i)
+{
+	const struct firewall_nic *nic = &vm->nics[i];
+	char mac[18], ip4[16], gateway[16], ip6[40];
+	int n = 0;
+
+	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", nic->mac[0], nic->mac[1], nic->mac[2],
+		 nic->mac[3], nic->mac[4], nic->mac[5]);
+	snprintf(ip4, sizeof(ip4), "%u.%u.%u.%u", nic->ip4[0], nic->ip4[1], nic->ip4[2], nic->ip4[3]);
+	snprintf(gateway, sizeof(gateway), "%u.%u.%u.%u", nic->gateway4[0], nic->gateway4[1],
+		 nic->gateway4[2], nic->gateway4[3]);
+	for (size_t k = 0; k < 16; k += 2)
+		n += snprintf(ip6 + n, sizeof(ip6) - (size_t)n, "%s%x", k ? ":" : "",
+			      base_be16(nic->ip6 + k));
+	return json_pack("{s:s, s:i, s:i, s:i, s:s, s:s, s:s, s:s}", "tap", nic->tap, "link",
+			 (int)vm->links[i], "ifindex", (int)vm->ifindex[i], "mode", (int)nic->mode, "mac",
+			 mac, "ip4", ip4, "gateway4", gateway, "ip6", ip6);
+}
+
+json_t *registry_json(const struct host_vm *vm)
+{
+	json_t *nics = json_array(), *processes = json_array();
+
+	for (size_t i = 0; i < vm->nic_count; i++)
+		json_array_append_new(nics, registry_nic_json(vm, i));
+	for (size_t i = 0; i < vm->process_count; i++)
+		json_array_append_new(processes,
+				      json_pack("{s:s, s:i, s:I}", "role", vm->processes[i].role, "pid",
+						(int)vm->processes[i].pid, "uid",
+						(json_int_t)vm->processes[i].uid));
+	return json_pack("{s:s, s:s, s:b, s:i, s:I, s:i, s:I, s:I, s:i, s:s, s:o, s:o}", "name", vm->name,
+			 "state", vm->state, "quarantined", vm->quarantined, "vcpus", (int)vm->vcpus,
+			 "memory", (json_int_t)vm->memory, "slot", (int)vm->slot, "started",
+			 (json_int_t)vm->started, "keeper_start", (json_int_t)vm->keeper_start, "keeper",
+			 (int)vm->keeper, "policy", vm->policy_path, "nics", nics, "processes", processes);
+}
+
+int registry_save(const struct host_vm *vm)
+{
+	char path[POLICY_PATH_MAX];
+	json_t *json = registry_json(vm);
+	BASE_AUTO_FREE char *text = json ? json_dumps(json, JSON_INDENT(1)) : NULL;
+
+	json_decref(json);
+	if (!text)
+		return -ENOMEM;
+	registry_path(path, vm->name, "state.json");
+	return registry_write_file(path, text, strlen(text), 0640);
+}
+
+static void registry_load_nics(const json_t *nics, struct host_vm *vm)
+{
+	size_t i;
+	json_t *nic;
+
+	json_array_foreach(nics, i, nic)
+	{
+		struct policy_nic plan = { 0 };
+		unsigned int mac[6];
+		const char *text = json_string_value(json_object_get(nic, "mac"));
+
+		if (i >= POLICY_NICS_MAX)
+			break;
+		/* Addresses follow from the link; only the MAC may be the policy's own. */
+		plan.mode = (enum policy_nic_mode)json_integer_value(json_object_get(nic, "mode"));
+		if (text && sscanf(text, "%x:%x:%x:%x:%x:%x", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4],
+				   &mac[5]) == 6)
+			for (size_t k = 0; k < 6; k++)
+				plan.mac[k] = (uint8_t)mac[k];
+		vm->links[i] = (uint32_t)json_integer_value(json_object_get(nic, "link"));
+		vm->ifindex[i] = (unsigned int)json_integer_value(json_object_get(nic, "ifindex"));
+		network_plan(vm->links[i], &plan, &vm->nics[i]);
+		vm->nic_count = i + 1;
+	}
+}
+
+static void registry_load_processes(const json_t *processes, struct host_vm *vm)
+{
+	size_t i;
+	json_t *process;
+
+	json_array_foreach(processes, i, process)
+	{
+		struct host_process *p = &vm->processes[vm->process_count];
+		const char *role = json_string_value(json_object_get(process, "role"));
+
+		if (vm->process_count >= HOST_PROCESSES_MAX || !role)
+			break;
+		base_copy_string(p->role, sizeof(p->role), role);
+		p->pid = (pid_t)json_integer_value(json_object_get(process, "pid"));
+		p->uid = (uid_t)json_integer_value(json_object_get(process, "uid"));
+		vm->process_count++;
+	}
+}
+
+int registry_load(const char *name, struct host_vm *vm)
+{
+	char path[POLICY_PATH_MAX];
+	const char *text;
+	json_t *json;
+
+	memset(vm, 0, sizeof(*vm));
+	if (!registry_name_valid(name))
+		return -EINVAL;
+	registry_path(path, name, "");
+	if (access(path, F_OK) < 0)
+		return -errno;
+	base_copy_string(vm->name, sizeof(vm->name), name);
+	registry_path(path, name, "state.json");
+	json = json_load_file(path, 0, NULL);
+	if (!json)
+		return 0; /* it died between mkdir and the first save: the name alone is enough to reap */
+	vm->slot = (uint32_t)json_integer_value(json_object_get(json, "slot"));
+	vm->vcpus = (uint32_t)json_integer_value(json_object_get(json, "vcpus"));
+	vm->memory = (uint64_t)json_integer_value(json_object_get(json, "memory"));
+	vm->keeper = (pid_t)json_integer_value(json_object_get(json, "keeper"));
+	vm->keeper_start = (uint64_t)json_integer_value(json_object_get(json, "keeper_start"));
+	vm->started = json_integer_value(json_object_get(json, "started"));
+	vm->quarantined = json_is_true(json_object_get(json, "quarantined"));
+	text = json_string_value(json_object_get(json, "state"));
+	base_copy_string(vm->state, sizeof(vm->state), text ? text : "");
+	text = json_string_value(json_object_get(json, "policy"));
+	base_copy_string(vm->policy_path, sizeof(vm->policy_path), text ? text : "");
+	registry_load_nics(json_object_get(json, "nics"), vm);
+	registry_load_processes(json_object_get(json, "processes"), vm);
+	json_decref(json);
+	return 0;
+}
+
+int registry_list(char (*names)[POLICY_NAME_MAX], size_t max)
+{
+	DIR *dir = opendir(HOST_RUN_DIR "/vms");
+	struct dirent *entry;
+	int count = 0;
+
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	while ((entry = readdir(dir))) {
+		if (!registry_name_valid(entry->d_name))
+			continue;
+		if ((size_t)count < max)
+			base_copy_string(names[count], POLICY_NAME_MAX, entry->d_name);
+		count++;
+	}
+	closedir(dir);
+	return count;
+}
+
+int registry_policy(const char *name, struct policy *policy)
+{
+	char path[POLICY_PATH_MAX];
+	BASE_AUTO_FREE char *text = NULL;
+	BASE_AUTO_FREE struct policy_errors *errors = calloc(1, sizeof(*errors));
+	ssize_t size;
+
+	if (!errors)
+		return -ENOMEM;
+	registry_path(path, name, "policy.yaml");
+	size = policy_read_file(path, &text);
+	if (size < 0)
+		return (int)size;
+	return policy_parse(text, (size_t)size, policy, errors);
+}
+
+/* Field 22 of /proc/PID/stat: the start time, which a later process of the same pid does not share. */
+uint64_t registry_start_time(pid_t pid)
+{
+	char path[64], line[1024];
+	const char *at;
+	uint64_t start = 0;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	BASE_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, line, sizeof(line) - 1);
+	if (n <= 0)
+		return 0;
+	line[n] = '\0';
+	at = strrchr(line, ')'); /* the name before it may hold anything */
+	for (int field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	if (at)
+		start = strtoull(at + 1, NULL, 10);
+	return start;
+}
+
+bool registry_alive(const struct host_vm *vm)
+{
+	return vm->keeper > 0 && registry_start_time(vm->keeper) == vm->keeper_start;
+}
