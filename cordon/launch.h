@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * launch: what is gathered before a VM's first process starts. launch.c opens it, spawn.c hands it out.
+ */
+#ifndef CORDON_LAUNCH_H
+#define CORDON_LAUNCH_H
+
+#include "cordon/host.h"
+#include "isolate/isolate.h"
+
+enum { LAUNCH_ARGS_MAX = 80, LAUNCH_FDS_MAX = 32, LAUNCH_DEVICES_MAX = POLICY_DISKS_MAX + POLICY_NICS_MAX + 1 };
+
+struct launch {
+	const struct policy *policy;
+	int kvm, memory, kernel, initrd; /* fds; initrd may be -1 */
+	int control, console;		 /* listening sockets */
+	int serial_log, log;
+	int disks[POLICY_DISKS_MAX];
+	bool disk_read_only[POLICY_DISKS_MAX];
+	size_t disk_count;
+	uint64_t disk_size_max;
+	int taps[POLICY_NICS_MAX];
+	int cgroup;
+	int status, record; /* the keeper's: pipe to whoever watches, file that outlives it */
+	char cmdline[POLICY_CMDLINE_MAX + 256];
+};
+
+void launch_init(struct launch *launch, const struct policy *policy);
+void launch_close(struct launch *launch);
+
+/*
+ * Starts the devices, dnsmasq and the vmm, each in its role, as children of a keeper; fills in
+ * vm->processes and vm->keeper. On failure everything that it started is dead and reaped.
+ */
+int spawn_vm(const struct launch *launch, struct host_vm *vm, struct host_error *error);
+
+/* images.c: opens a kernel by path or by an image's name; *initrd and *disk are -1 where it has none. */
+int images_open(const char *kernel, const char *dir, int *kernel_fd, int *initrd_fd, int *disk_fd,
+		struct host_error *error);
+/* Opens a path that is absolute or relative to `dir`. */
+int images_open_path(const char *path, const char *dir, int flags, struct host_error *error);
+
+#endif
