@@ -84,8 +84,10 @@ int registry_prepare(struct host_error *error);
 int registry_lock_host(void);
 /* Opens and locks a VM's folder; -ENOENT when there is none. The fd, closed, unlocks. */
 int registry_lock_vm(const char *name);
-/* Takes a folder, a slot and `nics` links for a new VM; -EEXIST when the name is taken. */
-int registry_claim(struct host_vm *vm, size_t nics, struct host_error *error);
+/* The same, but -EWOULDBLOCK when somebody has it: a VM being started, or ended, is left alone. */
+int registry_try_vm(const char *name);
+/* Takes a folder, its lock, a slot and `nics` links for a new VM; -EEXIST when the name is taken. */
+int registry_claim(struct host_vm *vm, size_t nics, int *lock, struct host_error *error);
 /* Gives back folder, slot and links; 0 also when some are gone already. */
 int registry_drop(const struct host_vm *vm);
 int registry_save(const struct host_vm *vm);

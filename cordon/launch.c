@@ -370,7 +370,7 @@ static int launch_all(struct launch *launch, struct host_vm *vm, const char *dir
 
 /* Names what the VM will be, and takes its folder. */
 static int launch_claim(const struct policy *policy, const char *text, size_t size, const char *path,
-			struct host_vm *vm, struct host_error *error)
+			struct host_vm *vm, int *lock, struct host_error *error)
 {
 	char file[POLICY_PATH_MAX];
 	int err;
@@ -381,7 +381,7 @@ static int launch_claim(const struct policy *policy, const char *text, size_t si
 	base_copy_string(vm->state, sizeof(vm->state), "starting");
 	vm->vcpus = policy->vm.vcpus;
 	vm->memory = policy->vm.memory;
-	err = registry_claim(vm, policy->vm.nic_count, error);
+	err = registry_claim(vm, policy->vm.nic_count, lock, error);
 	if (err)
 		return err;
 	for (size_t i = 0; i < policy->vm.nic_count; i++)
@@ -415,10 +415,10 @@ int launch_vm(const char *text, size_t size, const char *path, const char *dir, 
 	if (err)
 		return err;
 	reap_stale();
-	err = launch_claim(policy, text, size, path, vm, error);
+	/* The lock is held until the guest runs: a reaper must not take it for a dead one. */
+	err = launch_claim(policy, text, size, path, vm, &lock, error);
 	if (err)
 		return err;
-	lock = registry_lock_vm(vm->name); /* until it runs: a reaper must not take it for a dead one */
 	launch_init(launch, policy);
 	err = launch_all(launch, vm, dir, error);
 	if (err) {

@@ -104,13 +104,13 @@ int registry_prepare(struct host_error *error)
 	return 0;
 }
 
-static int registry_lock(const char *path)
+static int registry_lock(const char *path, int how)
 {
 	BASE_AUTO_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
-	while (flock(fd, LOCK_EX) < 0)
+	while (flock(fd, how) < 0)
 		if (errno != EINTR)
 			return -errno;
 	return base_take_fd(&fd);
@@ -118,7 +118,7 @@ static int registry_lock(const char *path)
 
 int registry_lock_host(void)
 {
-	return registry_lock(HOST_RUN_DIR);
+	return registry_lock(HOST_RUN_DIR, LOCK_EX);
 }
 
 int registry_lock_vm(const char *name)
@@ -128,7 +128,16 @@ int registry_lock_vm(const char *name)
 	if (!registry_name_valid(name))
 		return -EINVAL;
 	registry_path(path, name, "");
-	return registry_lock(path);
+	return registry_lock(path, LOCK_EX);
+}
+
+int registry_try_vm(const char *name)
+{
+	BASE_AUTO_FD int host = registry_lock_host();
+	char path[POLICY_PATH_MAX];
+
+	registry_path(path, name, "");
+	return registry_lock(path, LOCK_EX | LOCK_NB);
 }
 
 /* The lowest free number of a kind; mkdir decides, so that two at once cannot get the same. */
@@ -158,8 +167,10 @@ static void registry_give(const char *kind, uint32_t number)
 	rmdir(path);
 }
 
-int registry_claim(struct host_vm *vm, size_t nics, struct host_error *error)
+int registry_claim(struct host_vm *vm, size_t nics, int *lock, struct host_error *error)
 {
+	/* The host's lock covers mkdir and flock: a folder that is not locked belongs to nobody alive. */
+	BASE_AUTO_FD int host = registry_lock_host();
 	char path[POLICY_PATH_MAX];
 	int err;
 
@@ -170,17 +181,19 @@ int registry_claim(struct host_vm *vm, size_t nics, struct host_error *error)
 			return host_fail(error, err, 126, "a guest named '%s' exists already", vm->name);
 		return host_fail(error, err, 125, "cannot make %s: %s", path, strerror(-err));
 	}
-	if (chown(path, 0, registry_group()) < 0)
-		return host_fail(error, -errno, 125, "cannot give %s to its group", path);
-	err = registry_take("slots", HOST_SLOTS_MAX, &vm->slot);
+	*lock = registry_lock_vm(vm->name);
+	err = *lock < 0 ? *lock : registry_take("slots", HOST_SLOTS_MAX, &vm->slot);
 	for (size_t i = 0; !err && i < nics; i++) {
 		err = registry_take("links", HOST_LINKS_MAX, &vm->links[i]);
 		vm->nic_count = i + 1;
 	}
 	if (!err)
 		err = registry_save(vm);
+	if (!err && chown(path, 0, registry_group()) < 0)
+		err = -errno;
 	if (err) {
 		registry_drop(vm);
+		base_close(lock);
 		return host_fail(error, err, 125, "no room for another guest: %s", strerror(-err));
 	}
 	return 0;

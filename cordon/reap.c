@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Undoing a VM, from what its folder says and from what can be found by its slot, however much of it
+ * there is: after a clean end, a failed start, a kill -9 of anything. Each step is a no-op when it
+ * was done before, and a step that fails does not keep the next from being tried.
+ *
+ * The keeper becomes `cordon reap NAME` when its vmm has ended; launch_vm() and reap_stale() call the
+ * same function. The rules go after the processes and the tap: never a moment with a wire and no rules.
+ */
+#include "cordon/host.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/base.h"
+#include "bpf/tap.h"
+#include "cordon/verbs.h"
+#include "isolate/isolate.h"
+
+enum { REAP_VMS_MAX = 1024, REAP_KILL_TRIES = 50 };
+
+/* The process's real uid, or -1 when it is gone or a zombie. */
+static int64_t reap_uid_of(const char *pid)
+{
+	char path[64], line[256];
+	unsigned int uid;
+
+	snprintf(path, sizeof(path), "/proc/%.16s/status", pid);
+	BASE_AUTO_FILE FILE *status = fopen(path, "re");
+	while (status && fgets(line, sizeof(line), status)) {
+		if (strncmp(line, "State:\tZ", 8) == 0)
+			return -1;
+		if (sscanf(line, "Uid: %u", &uid) == 1)
+			return uid;
+	}
+	return -1;
+}
+
+/* Processes of the slot's uids: no other process of the host has them, so a pid cannot be mistaken. */
+static int reap_kill_once(uint32_t slot)
+{
+	int64_t first = isolate_uid(slot, 0), end = isolate_uid(slot + 1, 0);
+	DIR *proc = opendir("/proc");
+	struct dirent *entry;
+	int found = 0;
+
+	if (!proc)
+		return 0;
+	while ((entry = readdir(proc))) {
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+		int64_t uid = pid > 0 ? reap_uid_of(entry->d_name) : -1;
+
+		if (uid >= first && uid < end && kill(pid, SIGKILL) == 0)
+			found++;
+	}
+	closedir(proc);
+	return found;
+}
+
+static void reap_kill(const struct host_vm *vm)
+{
+	if (vm->slot == 0)
+		return;
+	for (int i = 0; i < REAP_KILL_TRIES && reap_kill_once(vm->slot) > 0; i++)
+		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+}
+
+static void reap_wire(const struct host_vm *vm, int *worst)
+{
+	struct tap_watch *watch = NULL;
+	BASE_AUTO_FD int monitor = watch_query();
+	struct firewall *fw;
+	int err = 0;
+
+	if (monitor >= 0)
+		watch_forget(monitor, vm->name);
+	if (tap_watch_open(&watch, NULL) == 0) {
+		for (size_t i = 0; i < vm->nic_count; i++)
+			if (vm->ifindex[i])
+				err = tap_watch_detach(watch, vm->ifindex[i]);
+		tap_watch_close(watch);
+	}
+	for (size_t i = 0; i < vm->nic_count; i++)
+		err = network_tap_remove(vm->nics[i].tap) ?: err;
+	*worst = err ? err : *worst;
+	fw = firewall_open();
+	if (!fw) {
+		*worst = -errno;
+		return;
+	}
+	err = firewall_vm_remove(fw, vm->name);
+	if (err) {
+		fprintf(stderr, "cordon: the rules of '%s' were not removed: %s\n", vm->name,
+			firewall_error(fw));
+		*worst = err;
+	}
+	firewall_close(fw);
+}
+
+/* How it ended, for `cordon inspect` and `cordon run`, until the name is used again. */
+static void reap_record(const struct host_vm *vm, int status)
+{
+	static const struct {
+		int end;
+		const char *text;
+	} ends[] = {
+		{ VMM_END_POWEROFF, "powered off" },
+		{ VMM_END_FAILED, "the vmm could not start it" },
+		{ VMM_END_USAGE, "the vmm refused its arguments" },
+		{ VMM_END_RESET, "reset by the guest" },
+		{ VMM_END_TRIPLE_FAULT, "triple fault" },
+		{ VMM_END_KVM_ERROR, "KVM error" },
+		{ VMM_END_PANIC, "guest panic" },
+		{ VMM_END_DEVICE, "a device process died" },
+	};
+	const char *reason = "unknown";
+	char path[POLICY_PATH_MAX];
+	struct timespec now;
+	int code = 255;
+	json_t *json;
+
+	if (status >= 0 && WIFEXITED(status)) {
+		code = WEXITSTATUS(status);
+		for (size_t i = 0; i < BASE_COUNT(ends); i++)
+			if (ends[i].end == code)
+				reason = ends[i].text;
+	} else if (status >= 0 && WIFSIGNALED(status)) {
+		code = 128 + WTERMSIG(status);
+		reason = WTERMSIG(status) == SIGSYS ? "the vmm made a forbidden system call (SIGSYS)" :
+		         WTERMSIG(status) == SIGKILL ? "killed" :
+						       "the vmm died by a signal";
+	}
+	clock_gettime(CLOCK_REALTIME, &now);
+	json = json_pack("{s:s, s:s, s:s, s:i, s:I, s:I}", "name", vm->name, "state", "ended", "reason",
+			 reason, "exit", code, "started", (json_int_t)vm->started, "ended",
+			 (json_int_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+	BASE_AUTO_FREE char *text = json ? json_dumps(json, 0) : NULL;
+	json_decref(json);
+	snprintf(path, sizeof(path), HOST_RUN_DIR "/ended/%s.json", vm->name);
+	if (text)
+		registry_write_file(path, text, strlen(text), 0640);
+}
+
+/* With the last VM goes what all of them shared. */
+static void reap_host(void)
+{
+	BASE_AUTO_FD int host = registry_lock_host();
+	char names[1][POLICY_NAME_MAX];
+
+	if (registry_list(names, 1) != 0)
+		return;
+	tap_watch_unpin();
+	network_forwarding_restore();
+}
+
+static int reap_locked(struct host_vm *vm, int status)
+{
+	int worst = 0, err;
+
+	reap_kill(vm);
+	reap_wire(vm, &worst);
+	err = isolate_cgroup_remove(vm->name);
+	worst = err && err != -ENOTSUP ? err : worst;
+	if (vm->started)
+		reap_record(vm, status);
+	err = registry_drop(vm);
+	reap_host();
+	return err ? err : worst;
+}
+
+int reap_vm(const char *name, int status, struct host_error *error)
+{
+	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
+	BASE_AUTO_FD int lock = registry_lock_vm(name);
+	int err;
+
+	if (!vm || lock == -ENOENT)
+		return vm ? 0 : -ENOMEM;
+	err = lock < 0 ? lock : registry_load(name, vm);
+	if (err == -ENOENT)
+		return 0;
+	if (!err && registry_alive(vm) && vm->keeper != getpid())
+		err = -EBUSY;
+	if (!err)
+		err = reap_locked(vm, status);
+	if (err && error)
+		host_fail(error, err, 125, "cannot clean up after '%s': %s", name, strerror(-err));
+	return err;
+}
+
+int reap_stale(void)
+{
+	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
+	BASE_AUTO_FREE char(*names)[POLICY_NAME_MAX] = calloc(REAP_VMS_MAX, POLICY_NAME_MAX);
+	int count = vm && names ? registry_list(names, REAP_VMS_MAX) : 0, reaped = 0;
+
+	for (int i = 0; i < BASE_MIN(count, REAP_VMS_MAX); i++) {
+		BASE_AUTO_FD int lock = registry_try_vm(names[i]);
+
+		if (lock < 0 || registry_load(names[i], vm) < 0 || registry_alive(vm))
+			continue;
+		fprintf(stderr, "cordon: '%s' has no keeper any more; removing what is left of it\n", names[i]);
+		reap_locked(vm, -1);
+		reaped++;
+	}
+	return reaped;
+}
+
+int verb_reap(int argc, char **argv)
+{
+	struct host_error error = { 0 };
+	int status = -1;
+
+	if (argc < 2 || !registry_name_valid(argv[1])) {
+		fprintf(stderr, "usage: cordon reap NAME [--status WAIT-STATUS]\n");
+		return VERB_FAILED;
+	}
+	if (argc == 4 && strcmp(argv[2], "--status") == 0)
+		status = (int)strtol(argv[3], NULL, 10);
+	if (reap_vm(argv[1], status, &error) < 0) {
+		fprintf(stderr, "cordon: %s\n", error.text);
+		return VERB_FAILED;
+	}
+	return VERB_OK;
+}
