@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The host's one monitor, seen from the privileged side: started when the first VM needs it, handed
+ * each VM's flow map and sinks, and listened to when an alert asks for an action. It has no privilege,
+ * so an action is a fixed-size message that is checked here: it can ask only for what a policy can
+ * name, and only against a VM that is there.
+ *
+ * The monitor may die at any time. Flows stay in the kernel meanwhile, the VMs stay firewalled, and
+ * watch_recover() starts another and tells it of every VM.
+ */
+#include "cordon/host.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "base/base.h"
+#include "bpf/tap.h"
+#include "isolate/isolate.h"
+
+#define WATCH_SOCKET HOST_RUN_DIR "/monitor.sock"
+
+enum {
+	WATCH_UID = ISOLATE_UID_BASE - 2,
+	WATCH_TIMEOUT_MS = 10000,
+	WATCH_VMS_MAX = 1024,
+	WATCH_OPEN_FILES = 65536,
+};
+
+static void watch_address(struct sockaddr_un *address)
+{
+	memset(address, 0, sizeof(*address));
+	address->sun_family = AF_UNIX;
+	base_copy_string(address->sun_path, sizeof(address->sun_path), WATCH_SOCKET);
+}
+
+int watch_query(void)
+{
+	struct sockaddr_un address;
+	BASE_AUTO_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	watch_address(&address);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	return base_take_fd(&fd);
+}
+
+static int watch_listen(void)
+{
+	struct sockaddr_un address;
+	const struct group *group = getgrnam(HOST_GROUP);
+	BASE_AUTO_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -errno;
+	watch_address(&address);
+	unlink(WATCH_SOCKET);
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(WATCH_SOCKET, 0660) < 0 ||
+	    chown(WATCH_SOCKET, 0, group ? group->gr_gid : 0) < 0 || listen(fd, 64) < 0)
+		return -errno;
+	return base_take_fd(&fd);
+}
+
+/* Forks twice, so that the monitor is nobody's child: it outlives whoever started it. */
+static int watch_spawn(const struct isolate_process *process)
+{
+	int status;
+	pid_t child = fork();
+
+	if (child == 0) {
+		pid_t monitor = isolate_spawn(process, NULL);
+
+		_exit(monitor < 0 ? (-monitor & 0xff) : 0);
+	}
+	if (child < 0 || waitpid(child, &status, 0) < 0)
+		return -errno;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
+}
+
+static int watch_start(struct host_error *error)
+{
+	char *argv[] = { (char *)"cordon-monitor", NULL };
+	struct tap_watch *taps = NULL;
+	const char *why = "";
+	int err = tap_watch_open(&taps, &why);
+	BASE_AUTO_FD int listener = watch_listen();
+	BASE_AUTO_FD int binary = programs_open("cordon-monitor", error);
+	BASE_AUTO_FD int alerts = open(HOST_ALERT_LOG, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	BASE_AUTO_FD int log =
+		open("/var/log/cordon/monitor.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+
+	if (err)
+		return host_fail(error, err, 126, "cannot load the BPF programs: %s: %s", why, strerror(-err));
+	if (listener < 0 || binary < 0 || alerts < 0 || log < 0) {
+		tap_watch_close(taps);
+		return host_fail(error, -EIO, 125, "cannot open what the monitor needs");
+	}
+	struct isolate_fd fds[] = {
+		{ listener, MONITOR_FD_LISTEN },
+		{ tap_watch_events(taps), MONITOR_FD_EVENTS },
+		{ alerts, MONITOR_FD_ALERTS },
+		{ log, STDERR_FILENO },
+	};
+	struct isolate_process process = {
+		.name = "monitor",
+		.binary = binary,
+		.argv = argv,
+		.uid = WATCH_UID,
+		.gid = WATCH_UID,
+		.fds = fds,
+		.fd_count = BASE_COUNT(fds),
+		.cgroup = -1,
+		.file_size_max = UINT64_MAX, /* the alert log is rotated, not capped */
+		.open_files_max = WATCH_OPEN_FILES,
+	};
+	err = watch_spawn(&process);
+	tap_watch_close(taps);
+	if (err)
+		return host_fail(error, err, 126, "cannot start the monitor: %s", strerror(-err));
+	return 0;
+}
+
+static int watch_send(int connection, const struct monitor_request *request, const int *fds, size_t count)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int) * MONITOR_FDS_MAX)];
+	} control = { 0 };
+	struct iovec part = { .iov_base = (void *)request, .iov_len = sizeof(*request) };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+
+	if (count > 0) {
+		message.msg_control = control.bytes;
+		message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+		struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(sizeof(int) * count);
+		memcpy(CMSG_DATA(header), fds, sizeof(int) * count);
+	}
+	return sendmsg(connection, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* One answer; the monitor is not trusted to send a whole one, or any. */
+static int watch_answer(int connection)
+{
+	struct monitor_answer answer;
+	struct pollfd ready = { .fd = connection, .events = POLLIN };
+	ssize_t n;
+
+	do {
+		if (poll(&ready, 1, WATCH_TIMEOUT_MS) <= 0)
+			return -ETIMEDOUT;
+		n = recv(connection, &answer, sizeof(answer), MSG_TRUNC);
+		if (n < 0)
+			return -errno;
+		if (n != (ssize_t)sizeof(answer))
+			return n == 0 ? -ECONNRESET : -EPROTO;
+	} while (answer.type == MONITOR_ACT); /* another VM's alert may come first; it is in the log */
+	if (answer.type == MONITOR_FAILED)
+		return answer.error < 0 ? answer.error : -EPROTO;
+	return answer.type == MONITOR_OK ? 0 : -EPROTO;
+}
+
+static int watch_simple(int connection, enum monitor_verb verb, const char *vm)
+{
+	struct monitor_request request = { .version = MONITOR_VERSION, .verb = verb };
+	int err;
+
+	base_copy_string(request.vm, sizeof(request.vm), vm);
+	err = watch_send(connection, &request, NULL, 0);
+	return err ? err : watch_answer(connection);
+}
+
+int watch_connect(bool subscribe, struct host_error *error)
+{
+	BASE_AUTO_FD int fd = watch_query();
+	int err = 0;
+
+	if (fd < 0) {
+		err = watch_start(error);
+		if (!err)
+			fd = watch_query();
+	}
+	if (!err && fd >= 0 && subscribe)
+		err = watch_simple(fd, MONITOR_SUBSCRIBE, "");
+	if (err || fd < 0)
+		return host_fail(error, err ? err : fd, 126, "the monitor does not answer: %s",
+				 strerror(err ? -err : -fd));
+	return base_take_fd(&fd);
+}
+
+int watch_forget(int connection, const char *vm)
+{
+	return watch_simple(connection, MONITOR_FORGET, vm);
+}
+
+/* A sink is a numeric address: no name is looked up by root on a policy's word. */
+static int watch_sink_socket(const struct policy_sink *sink)
+{
+	char host[64];
+	const char *colon = strrchr(sink->target, ':');
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+	struct sockaddr_in v4 = { .sin_family = AF_INET };
+	size_t length = colon ? (size_t)(colon - sink->target) : 0;
+	bool bracket = length > 2 && sink->target[0] == '[' && sink->target[length - 1] == ']';
+	struct timeval patience = { .tv_sec = 3 };
+
+	if (length == 0 || length >= sizeof(host))
+		return -EINVAL;
+	memcpy(host, sink->target + bracket, length - 2 * bracket);
+	host[length - 2 * bracket] = '\0';
+	v4.sin_port = v6.sin6_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
+	bool is_v6 = inet_pton(AF_INET6, host, &v6.sin6_addr) == 1;
+	if (!is_v6 && inet_pton(AF_INET, host, &v4.sin_addr) != 1)
+		return -EINVAL;
+	BASE_AUTO_FD int fd =
+		socket(is_v6 ? AF_INET6 : AF_INET,
+		       (sink->type == POLICY_SINK_SYSLOG_UDP ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
+	    connect(fd, is_v6 ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4,
+		    is_v6 ? sizeof(v6) : sizeof(v4)) < 0 ||
+	    fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	return base_take_fd(&fd);
+}
+
+static int watch_sink_open(const struct policy_sink *sink)
+{
+	int fd;
+
+	if (sink->type != POLICY_SINK_FILE)
+		return watch_sink_socket(sink);
+	fd = open(sink->target, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+	return fd < 0 ? -errno : fd;
+}
+
+int watch_register(int connection, const struct host_vm *vm, const struct policy *policy, size_t nic,
+		   int flow_map, struct host_error *error)
+{
+	struct monitor_request request = {
+		.version = MONITOR_VERSION,
+		.verb = MONITOR_REGISTER,
+		.ifindex = vm->ifindex[nic],
+		.monitor = policy->monitor,
+		.scan_line = policy->monitor.scan.line,
+	};
+	int fds[MONITOR_FDS_MAX] = { flow_map };
+	size_t count = 1;
+	int err = 0;
+
+	base_copy_string(request.vm, sizeof(request.vm), vm->name);
+	memcpy(request.mac, vm->nics[nic].mac, sizeof(request.mac));
+	memcpy(request.ip4, vm->nics[nic].ip4, sizeof(request.ip4));
+	memcpy(request.ip6, vm->nics[nic].ip6, sizeof(request.ip6));
+	for (size_t i = 0; !err && i < policy->monitor.sink_count; i++) {
+		const struct policy_sink *sink = &policy->monitor.sinks[i];
+
+		fds[count] = watch_sink_open(sink);
+		if (fds[count] < 0)
+			err = host_fail(error, fds[count], 126, "policy line %u: cannot open the sink %s: %s",
+					sink->line, sink->target, strerror(-fds[count]));
+		else
+			count++;
+	}
+	if (!err)
+		err = watch_send(connection, &request, fds, count);
+	if (!err)
+		err = watch_answer(connection);
+	for (size_t i = 1; i < count; i++)
+		close(fds[i]);
+	if (err)
+		return host_fail(error, err, 126, "the monitor did not take '%s': %s", vm->name,
+				 strerror(-err));
+	return 0;
+}
+
+static int watch_recover_vm(int connection, struct tap_watch *taps, const char *name)
+{
+	BASE_AUTO_FREE struct policy *policy = calloc(1, sizeof(*policy));
+	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
+	struct host_error error = { 0 };
+	int err = policy && vm ? registry_load(name, vm) : -ENOMEM;
+
+	if (err || !registry_alive(vm))
+		return err;
+	err = registry_policy(name, policy);
+	for (size_t i = 0; !err && i < vm->nic_count; i++) {
+		BASE_AUTO_FD int flows = tap_watch_flows(taps, vm->ifindex[i]);
+
+		err = flows < 0 ? flows : watch_register(connection, vm, policy, i, flows, &error);
+	}
+	if (err)
+		fprintf(stderr, "cordon: the new monitor did not take '%s': %s\n", name,
+			error.text[0] ? error.text : strerror(-err));
+	host_error_clear(&error);
+	return err;
+}
+
+int watch_recover(struct host_error *error)
+{
+	BASE_AUTO_FREE char(*names)[POLICY_NAME_MAX] = calloc(WATCH_VMS_MAX, POLICY_NAME_MAX);
+	BASE_AUTO_FD int host = registry_lock_host();
+	BASE_AUTO_FD int existing = watch_query();
+	struct tap_watch *taps = NULL;
+	int connection, count, err;
+
+	if (!names)
+		return -ENOMEM;
+	/* Somebody else may have been quicker; then it has registered them too. */
+	connection = watch_connect(true, error);
+	if (connection < 0 || existing >= 0)
+		return connection;
+	err = tap_watch_open(&taps, NULL);
+	count = err ? 0 : registry_list(names, WATCH_VMS_MAX);
+	for (int i = 0; i < BASE_MIN(count, WATCH_VMS_MAX); i++)
+		watch_recover_vm(connection, taps, names[i]);
+	tap_watch_close(taps);
+	return connection;
+}
+
+/* Asks for one method of the VM, and says what came of it. */
+static void watch_method(const char *method, const char *vm, const char *rule)
+{
+	struct host_error error = { 0 };
+	json_t *params = json_pack("{s:s}", "name", vm);
+	json_t *answer = method_call(method, params, &error);
+
+	fprintf(stderr, "cordon: alert %s of '%s' asks for %s: %s\n", rule, vm, method,
+		answer ? "done" : error.text);
+	json_decref(answer);
+	json_decref(params);
+	host_error_clear(&error);
+}
+
+int watch_act(const struct monitor_answer *act)
+{
+	char vm[POLICY_NAME_MAX], rule[sizeof(act->rule)];
+
+	base_copy_string(vm, sizeof(vm), act->vm);
+	base_copy_string(rule, sizeof(rule), act->rule);
+	for (char *c = rule; *c; c++)
+		if (!((*c >= 'a' && *c <= 'z') || *c == '.' || *c == '_'))
+			*c = '?';
+	if (!registry_name_valid(vm))
+		return -EINVAL;
+	if (act->respond & POLICY_RESPOND_QUARANTINE)
+		watch_method("vm.quarantine", vm, rule);
+	if (act->respond & POLICY_RESPOND_PAUSE)
+		watch_method("vm.pause", vm, rule);
+	return 0;
+}
