@@ -303,7 +303,7 @@ int rpc_serve(struct host_error *error)
 			{ .fd = daemon.signals, .events = POLLIN },
 			{ .fd = daemon.monitor, .events = POLLIN },
 		};
-		if (poll(fds, BASE_COUNT(fds), RPC_MONITOR_RETRY_MS) < 0)
+		if (poll(fds, BASE_COUNT(fds), daemon.monitor < 0 ? RPC_MONITOR_RETRY_MS : -1) < 0)
 			continue;
 		if (fds[0].revents)
 			rpc_accept(&daemon);

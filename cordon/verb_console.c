@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * console and logs. The console is the guest's serial port, byte for byte, on a socket that the vmm
+ * itself serves: no process with privilege has a part in it. Ctrl-] detaches. The log is what the vmm
+ * wrote of it to a file, printed with control characters escaped unless --raw is given.
+ */
+#include "cordon/cli.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <termios.h>
+
+#include "base/base.h"
+#include "cordon/verbs.h"
+
+enum { CONSOLE_DETACH = 0x1d, CONSOLE_CHUNK = 4096 };
+
+static int console_connect(const char *vm)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	char path[POLICY_PATH_MAX];
+	BASE_AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	registry_path(path, vm, "console.sock");
+	if (base_copy_string(address.sun_path, sizeof(address.sun_path), path))
+		return -ENAMETOOLONG;
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	return base_take_fd(&fd);
+}
+
+/* Returns false when the person wants to detach, or has no more input. */
+static bool console_send(int fd, bool *input)
+{
+	char data[CONSOLE_CHUNK];
+	ssize_t n = read(STDIN_FILENO, data, sizeof(data));
+	char *detach;
+
+	if (n <= 0) {
+		*input = false; /* end of a pipe: go on printing */
+		return true;
+	}
+	detach = memchr(data, CONSOLE_DETACH, (size_t)n);
+	if (detach && isatty(STDIN_FILENO))
+		return false;
+	return base_write_all(fd, data, (size_t)n) == 0;
+}
+
+static void console_loop(int fd, bool input)
+{
+	char data[CONSOLE_CHUNK];
+
+	for (;;) {
+		struct pollfd fds[] = {
+			{ .fd = fd, .events = POLLIN },
+			{ .fd = input ? STDIN_FILENO : -1, .events = POLLIN },
+		};
+		if (poll(fds, BASE_COUNT(fds), -1) < 0 && errno != EINTR)
+			return;
+		if (fds[0].revents) {
+			ssize_t n = read(fd, data, sizeof(data));
+
+			if (n <= 0 || base_write_all(STDOUT_FILENO, data, (size_t)n) < 0)
+				return;
+		}
+		if (fds[1].revents && !console_send(fd, &input))
+			return;
+	}
+}
+
+int console_relay(const char *vm, bool input)
+{
+	BASE_AUTO_FD int fd = console_connect(vm);
+	struct termios before, raw;
+	bool terminal = input && tcgetattr(STDIN_FILENO, &before) == 0;
+
+	if (fd < 0)
+		return fd;
+	if (terminal) {
+		raw = before;
+		cfmakeraw(&raw);
+		raw.c_oflag |= OPOST; /* the guest ends its lines itself; ours stay readable */
+		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+	}
+	console_loop(fd, input);
+	if (terminal)
+		tcsetattr(STDIN_FILENO, TCSANOW, &before);
+	return 0;
+}
+
+int verb_console(int argc, char **argv)
+{
+	static const char usage[] = "usage: cordon console NAME\n\nJoins this terminal and the guest's serial "
+				    "port. Ctrl-] detaches.\n";
+	struct cli_options options;
+	const char *name;
+	int status = cli_simple(argc, argv, usage, 1, 1, &options), err;
+
+	if (status >= 0)
+		return status;
+	name = argv[options.first];
+	err = registry_name_valid(name) ? console_relay(name, true) : -ENOENT;
+	if (err == -ENOENT || err == -ECONNREFUSED) {
+		fprintf(stderr, "cordon: there is no guest named '%s'\n", name);
+		return VERB_NOT_FOUND;
+	}
+	if (err) {
+		fprintf(stderr, "cordon: cannot reach the console of '%s': %s\n", name, strerror(-err));
+		return VERB_FAILED;
+	}
+	return VERB_OK;
+}
+
+struct logs_options {
+	bool raw, follow, vmm;
+};
+
+static int logs_print(const char *name, const struct logs_options *options)
+{
+	char path[POLICY_PATH_MAX], data[CONSOLE_CHUNK];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/var/log/cordon/%s.%s", name, options->vmm ? "log" : "serial");
+	BASE_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0) {
+		int err = errno;
+
+		fprintf(stderr, "cordon: no log of '%s': %s\n", name, strerror(err));
+		return err == ENOENT ? VERB_NOT_FOUND : VERB_FAILED;
+	}
+	while ((n = read(fd, data, sizeof(data))) > 0 || options->follow) {
+		if (n <= 0) {
+			fflush(stdout);
+			poll(NULL, 0, 200);
+		} else if (options->raw) {
+			fwrite(data, 1, (size_t)n, stdout);
+		} else {
+			cli_print_escaped(stdout, data, (size_t)n);
+		}
+		if (ferror(stdout))
+			break;
+	}
+	return VERB_OK;
+}
+
+int verb_logs(int argc, char **argv)
+{
+	static const char usage[] =
+		"usage: cordon logs [--follow] [--raw] [--vmm] NAME\n\nPrints what the guest wrote to its serial "
+		"port, with control characters escaped.\n\n  --follow  go on as more comes\n  --raw     every "
+		"byte as it is (a guest can drive your terminal with it)\n  --vmm     what the VM's own "
+		"processes logged instead\n";
+	static const struct option longs[] = { { "follow", no_argument, NULL, 'f' },
+					       { "raw", no_argument, NULL, 'r' },
+					       { "vmm", no_argument, NULL, 'v' },
+					       CLI_HELP_OPTION,
+					       { 0 } };
+	struct logs_options options = { 0 };
+	int option;
+
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "fh", longs, NULL)) != -1) {
+		switch (option) {
+		case 'f': options.follow = true; break;
+		case 'r': options.raw = true; break;
+		case 'v': options.vmm = true; break;
+		case 'h': fputs(usage, stdout); return VERB_OK;
+		default: return VERB_FAILED;
+		}
+	}
+	if (argc - optind != 1 || !registry_name_valid(argv[optind])) {
+		fputs(usage, stderr);
+		return VERB_FAILED;
+	}
+	return logs_print(argv[optind], &options);
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The verbs that are one method each: ps, inspect, stop, kill, pause, resume, quarantine, release. */
+#include "cordon/cli.h"
+
+#include "base/base.h"
+#include "cordon/verbs.h"
+
+enum { STOP_DEFAULT_S = 20 };
+
+static void ps_row(const json_t *vm)
+{
+	const json_t *nic = json_array_get(json_object_get(vm, "nics"), 0);
+	const char *ip = json_string_value(json_object_get(nic, "ip4"));
+	const char *tap = json_string_value(json_object_get(nic, "tap"));
+	bool cut = json_is_true(json_object_get(vm, "quarantined"));
+	char memory[16], age[24];
+
+	cli_bytes(memory, (uint64_t)json_integer_value(json_object_get(vm, "memory")));
+	cli_age(age, json_integer_value(json_object_get(vm, "started")));
+	printf("%-20s %-12s %5lld %8s %-15s %-8s %s\n", json_string_value(json_object_get(vm, "name")),
+	       cut ? "quarantined" : json_string_value(json_object_get(vm, "state")),
+	       (long long)json_integer_value(json_object_get(vm, "vcpus")), memory, ip ? ip : "-",
+	       tap ? tap : "-", age);
+}
+
+int verb_ps(int argc, char **argv)
+{
+	static const char usage[] = "usage: cordon ps [--format table|json]\n\nLists the guests of this host.\n";
+	struct host_error error = { 0 };
+	struct cli_options options;
+	json_t *params, *list, *vm;
+	size_t i;
+	int status = cli_simple(argc, argv, usage, 0, 0, &options);
+
+	if (status >= 0)
+		return status;
+	params = json_object();
+	list = method_call_any("vm.list", params, &error);
+	json_decref(params);
+	if (!list)
+		return cli_failed(&error, options.json);
+	if (options.json) {
+		cli_print_json(list);
+	} else {
+		printf("%-20s %-12s %5s %8s %-15s %-8s %s\n", "NAME", "STATE", "VCPUS", "MEMORY", "ADDRESS",
+		       "TAP", "UP");
+		json_array_foreach(list, i, vm) ps_row(vm);
+	}
+	json_decref(list);
+	return VERB_OK;
+}
+
+int verb_inspect(int argc, char **argv)
+{
+	static const char usage[] = "usage: cordon inspect NAME\n\nPrints all that is known of a guest, as JSON: "
+				    "its processes, taps and state, or how it ended.\n";
+	struct host_error error = { 0 };
+	struct cli_options options;
+	json_t *params, *vm;
+	int status = cli_simple(argc, argv, usage, 1, 1, &options);
+
+	if (status >= 0)
+		return status;
+	params = json_pack("{s:s}", "name", argv[options.first]);
+	vm = params ? method_call_any("vm.inspect", params, &error) : NULL;
+	json_decref(params);
+	if (!vm)
+		return cli_failed(&error, options.json);
+	if (options.json) {
+		cli_print_json(vm);
+	} else {
+		json_dumpf(vm, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	json_decref(vm);
+	return VERB_OK;
+}
+
+/* Waits until the VM is gone; false when the time is over first. */
+static bool stop_wait(const char *name, int seconds)
+{
+	struct host_error error = { 0 };
+	json_t *params = json_pack("{s:s, s:i}", "name", name, "timeout_ms", seconds * 1000);
+	json_t *ended = params ? method_call_any("vm.wait", params, &error) : NULL;
+	bool gone = ended || error.exit == VERB_NOT_FOUND;
+
+	json_decref(params);
+	json_decref(ended);
+	host_error_clear(&error);
+	return gone;
+}
+
+static int stop_parse(int argc, char **argv, bool *json, long *seconds)
+{
+	static const char usage[] =
+		"usage: cordon stop [--timeout SECONDS] [--format table|json] NAME\n\nPresses the guest's power "
+		"button, waits (20 s unless told), and ends it if it has not gone by then.\n";
+	static const struct option longs[] = { { "timeout", required_argument, NULL, 't' },
+					       CLI_FORMAT_OPTION,
+					       CLI_HELP_OPTION,
+					       { 0 } };
+	char *end;
+	int option;
+
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "t:h", longs, NULL)) != -1) {
+		if (option == 'h') {
+			fputs(usage, stdout);
+			return VERB_OK;
+		}
+		if (option == 'F' && cli_format(optarg, json))
+			continue;
+		*seconds = option == 't' ? strtol(optarg, &end, 10) : -1;
+		if (option == 't' && *end == '\0' && *seconds >= 0 && *seconds <= 3600)
+			continue;
+		fprintf(stderr, "cordon: --timeout takes seconds from 0 to 3600\n");
+		return VERB_FAILED;
+	}
+	if (argc - optind != 1) {
+		fputs(usage, stderr);
+		return VERB_FAILED;
+	}
+	return -1;
+}
+
+int verb_stop(int argc, char **argv)
+{
+	struct host_error error = { 0 };
+	long seconds = STOP_DEFAULT_S;
+	bool json = false;
+	json_t *params, *result;
+	int status = stop_parse(argc, argv, &json, &seconds);
+
+	if (status >= 0)
+		return status;
+	params = json_pack("{s:s}", "name", argv[optind]);
+	result = params ? method_call_any("vm.stop", params, &error) : NULL;
+	json_decref(params);
+	if (!result && error.exit == VERB_NOT_FOUND)
+		return cli_failed(&error, json);
+	json_decref(result);
+	host_error_clear(&error);
+	/* A vmm that does not answer, or a guest that does not listen, is ended all the same. */
+	if (seconds > 0 && stop_wait(argv[optind], (int)seconds)) {
+		if (json)
+			printf("{\"name\":\"%s\",\"stopped\":\"by itself\"}\n", argv[optind]);
+		else
+			printf("%s: stopped\n", argv[optind]);
+		return VERB_OK;
+	}
+	status = cli_vm_call("vm.kill", argv[optind], json, "did not stop in time, and was ended");
+	stop_wait(argv[optind], STOP_DEFAULT_S);
+	return status;
+}
+
+static int vm_verb(int argc, char **argv, const char *usage, const char *method, const char *done)
+{
+	struct cli_options options;
+	int status = cli_simple(argc, argv, usage, 1, 1, &options);
+
+	if (status >= 0)
+		return status;
+	return cli_vm_call(method, argv[options.first], options.json, done);
+}
+
+int verb_kill(int argc, char **argv)
+{
+	struct cli_options options;
+	int status = cli_simple(argc, argv,
+				"usage: cordon kill [--format table|json] NAME\n\nEnds a guest at once, and "
+				"waits until nothing of it is left.\n",
+				1, 1, &options);
+
+	if (status >= 0)
+		return status;
+	status = cli_vm_call("vm.kill", argv[options.first], options.json, "killed");
+	if (status == VERB_OK)
+		stop_wait(argv[options.first], STOP_DEFAULT_S);
+	return status;
+}
+
+int verb_pause(int argc, char **argv)
+{
+	return vm_verb(argc, argv,
+		       "usage: cordon pause [--format table|json] NAME\n\nStops the guest's vCPUs.\n", "vm.pause",
+		       "paused");
+}
+
+int verb_resume(int argc, char **argv)
+{
+	return vm_verb(argc, argv,
+		       "usage: cordon resume [--format table|json] NAME\n\nLets a paused guest go on.\n",
+		       "vm.resume", "resumed");
+}
+
+int verb_quarantine(int argc, char **argv)
+{
+	return vm_verb(argc, argv,
+		       "usage: cordon quarantine [--format table|json] NAME\n\nDrops every packet from and to the "
+		       "guest, those of open connections too. The guest runs on.\n",
+		       "vm.quarantine", "quarantined: nothing goes in or out");
+}
+
+int verb_release(int argc, char **argv)
+{
+	return vm_verb(argc, argv,
+		       "usage: cordon release [--format table|json] NAME\n\nEnds a quarantine: the policy's rules "
+		       "apply again.\n",
+		       "vm.release", "released: its policy applies again");
+}
