@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * run: starts the guest that a policy describes. Through the daemon where one runs; else this command
+ * does it, and leaves a small process that serves the VM (serve.c). In the foreground the guest's
+ * console is this terminal's, and the exit status is how the VM ended.
+ */
+#include "cordon/cli.h"
+
+#include <libgen.h>
+
+#include "base/base.h"
+#include "cordon/verbs.h"
+
+struct run_options {
+	bool detach, json, quiet;
+};
+
+static const char usage[] =
+	"usage: cordon run [--detach] [--quiet] [--format table|json] POLICY.yaml\n\n"
+	"Starts a guest. Its firewall, its monitor and its sandboxes are in force before its first\n"
+	"instruction; what the policy asks and this host cannot give is an error.\n\n"
+	"  -d, --detach  return once the guest runs; print its name\n"
+	"  -q, --quiet   in the foreground: do not print the guest's console\n\n"
+	"Exit status: 0 the guest powered off; 125 cordon failed; 126 the guest could not start; 127 a\n"
+	"file or image is not there; else how the VM ended (cordon(1)).\n";
+
+static int run_parse(int argc, char **argv, struct run_options *options)
+{
+	static const struct option longs[] = { { "detach", no_argument, NULL, 'd' },
+					       { "quiet", no_argument, NULL, 'q' },
+					       CLI_FORMAT_OPTION,
+					       CLI_HELP_OPTION,
+					       { 0 } };
+	int option;
+
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "dqh", longs, NULL)) != -1) {
+		switch (option) {
+		case 'd': options->detach = true; break;
+		case 'q': options->quiet = true; break;
+		case 'h': fputs(usage, stdout); return VERB_OK;
+		case 'F':
+			if (!cli_format(optarg, &options->json))
+				return VERB_FAILED;
+			break;
+		default: return VERB_FAILED;
+		}
+	}
+	if (argc - optind == 1)
+		return -1;
+	fputs(usage, stderr);
+	return VERB_FAILED;
+}
+
+/* Says every error of a refused policy as `cordon check` does. */
+static int run_refused(const char *path, const char *text, size_t size, struct host_error *error, bool json)
+{
+	BASE_AUTO_FREE struct policy *policy = calloc(1, sizeof(*policy));
+	BASE_AUTO_FREE struct policy_errors *errors = calloc(1, sizeof(*errors));
+
+	if (policy && errors && !json && error->data && policy_parse(text, size, policy, errors) == -EINVAL)
+		policy_errors_print(stderr, path, errors);
+	return cli_failed(error, json);
+}
+
+static json_t *run_start(const char *path, const char *text, struct host_error *error)
+{
+	char folder[POLICY_PATH_MAX];
+	BASE_AUTO_FREE char *dir = NULL;
+	json_t *params, *vm;
+
+	base_copy_string(folder, sizeof(folder), path);
+	dir = realpath(dirname(folder), NULL);
+	params = json_pack("{s:s, s:s, s:s}", "policy", text, "path", path, "dir", dir ? dir : "");
+	if (!params) {
+		host_fail(error, -EINVAL, 126, "%s is not UTF-8 text", path);
+		return NULL;
+	}
+	vm = method_call_any("vm.run", params, error);
+	json_decref(params);
+	return vm;
+}
+
+/* No daemon started it, so nobody yet listens for what its alerts ask. */
+static int run_serve(const char *name)
+{
+	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
+	BASE_AUTO_FD int daemon = rpc_connect();
+
+	if (daemon >= 0)
+		return 0;
+	if (!vm || registry_load(name, vm) < 0)
+		return -ENOENT; /* it has ended already */
+	return serve_start(vm);
+}
+
+/* Stays until the VM is gone; returns how it ended. */
+static int run_follow(const char *name, const struct run_options *options)
+{
+	struct host_error error = { 0 };
+	json_t *params = json_pack("{s:s}", "name", name), *ended;
+	const char *reason;
+	int status;
+
+	if (!options->quiet && !options->json)
+		console_relay(name, isatty(STDIN_FILENO));
+	ended = method_call_any("vm.wait", params, &error);
+	json_decref(params);
+	if (!ended)
+		return cli_failed(&error, options->json);
+	status = (int)json_integer_value(json_object_get(ended, "exit"));
+	reason = json_string_value(json_object_get(ended, "reason"));
+	if (options->json)
+		cli_print_json(ended);
+	else
+		fprintf(stderr, "cordon: '%s' has ended: %s\n", name, reason ? reason : "unknown");
+	json_decref(ended);
+	return status;
+}
+
+int verb_run(int argc, char **argv)
+{
+	struct host_error error = { 0 };
+	struct run_options options = { 0 };
+	BASE_AUTO_FREE char *text = NULL;
+	char name[POLICY_NAME_MAX];
+	json_t *vm;
+	ssize_t size;
+	int status = run_parse(argc, argv, &options);
+
+	if (status >= 0)
+		return status;
+	size = policy_read_file(argv[optind], &text);
+	if (size < 0) {
+		host_fail(&error, (int)size, size == -ENOENT ? VERB_NOT_FOUND : VERB_NOT_STARTED,
+			  "cannot read the policy %s: %s", argv[optind], strerror((int)-size));
+		return cli_failed(&error, options.json);
+	}
+	vm = run_start(argv[optind], text, &error);
+	if (!vm)
+		return run_refused(argv[optind], text, (size_t)size, &error, options.json);
+	base_copy_string(name, sizeof(name), json_string_value(json_object_get(vm, "name")));
+	run_serve(name);
+	if (options.detach) {
+		if (options.json)
+			cli_print_json(vm);
+		else
+			printf("%s\n", name);
+		json_decref(vm);
+		return VERB_OK;
+	}
+	json_decref(vm);
+	return run_follow(name, &options);
+}
