@@ -1,0 +1,73 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# guest.sh: speaking to the agent in a guest over its serial console, and looking for what a guest
+# leaves behind. Sourced by the demo and by rig cases; CORDON is the command.
+
+# guest_attach NAME: opens the console; what the guest says goes to fd GUEST_OUT, fd GUEST_IN goes to it.
+guest_attach() {
+	coproc GUEST { exec "$CORDON" console "$1"; }
+	# shellcheck disable=SC2153,SC2034  # GUEST is the coprocess
+	exec {GUEST_OUT}<&"${GUEST[0]}" {GUEST_IN}>&"${GUEST[1]}"
+}
+
+guest_detach() {
+	exec {GUEST_IN}>&- {GUEST_OUT}<&-
+	kill "$GUEST_PID" 2>/dev/null || true
+	wait "$GUEST_PID" 2>/dev/null || true
+}
+
+# guest_say WORD…: gives the agent one line, and prints its answer without `agent: `. Fails when none
+# comes in 60 seconds.
+guest_say() {
+	local line
+	echo "$*" >&"$GUEST_IN"
+	while IFS= read -r -t 60 line <&"$GUEST_OUT"; do
+		line=${line%$'\r'}
+		case $line in
+		"agent: ready") ;;
+		"agent: "*)
+			echo "${line#agent: }"
+			return 0
+			;;
+		esac
+	done
+	return 1
+}
+
+# guest_wait NAME TEXT SECONDS: until the guest's serial log has TEXT.
+guest_wait() {
+	local tries=$(($3 * 20))
+	until grep -q "$2" "/var/log/cordon/$1.serial" 2>/dev/null; do
+		tries=$((tries - 1))
+		[ $tries -gt 0 ] || return 1
+		sleep 0.05
+	done
+}
+
+# leftovers: prints a line for each thing of cordon's that is still on the host.
+leftovers() {
+	local pid uid
+	ip -o link show | sed -n 's/^[0-9]*: \(cn[0-9][0-9]*\)[:@].*/tap \1/p'
+	nft list tables 2>/dev/null | sed -n 's/^table \([a-z0-9]* cordon.*\)/nft table \1/p'
+	find /sys/fs/cgroup/cordon -mindepth 1 -maxdepth 1 -type d 2>/dev/null | sed 's/^/cgroup /'
+	find /sys/fs/bpf/cordon -mindepth 1 2>/dev/null | sed 's/^/pin /'
+	find /run/cordon/vms /run/cordon/slots /run/cordon/links -mindepth 1 -maxdepth 1 2>/dev/null |
+		sed 's/^/registry /'
+	for pid in /proc/[0-9]*; do
+		uid=$(awk '$1 == "Uid:" { print $2 }' "$pid/status" 2>/dev/null) || continue
+		if [ "${uid:-0}" -ge 1999999990 ] || grep -qs '^cordon-keeper' "$pid/comm"; then
+			echo "process ${pid#/proc/} $(cat "$pid/comm" 2>/dev/null)"
+		fi
+	done
+}
+
+# leftovers_settled: gives the last ones a few seconds to go, then prints those that stayed.
+leftovers_settled() {
+	local tries=50
+	while [ $tries -gt 0 ] && [ -n "$(leftovers)" ]; do
+		tries=$((tries - 1))
+		sleep 0.1
+	done
+	leftovers
+}
