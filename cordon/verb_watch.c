@@ -41,7 +41,7 @@ static void flows_row(const json_t *flow)
 	cli_bytes(bytes, (uint64_t)json_integer_value(at(flow, "network", "bytes")));
 	printf("%-16s %-6s %-26s %-26s %-12s %8lld %8s %s\n", text_of(json_object_get(flow, "host"), "name"),
 	       transport ? transport : "-", source, destination,
-	       text_of(json_object_get(flow, "event"), "outcome"),
+	       text_of(json_object_get(flow, "cordon"), "outcome"),
 	       (long long)json_integer_value(at(flow, "network", "packets")), bytes,
 	       text_of(json_object_get(flow, "network"), "community_id"));
 }

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * alert: what a detector has found, before it is JSON or syslog. A finding is one alert with one id
+ * for as long as it lasts: ALERT_NEW when it is made, ALERT_UPDATE when it has grown much, ALERT_END
+ * when it has been quiet. All text in it is cordon's own; what a guest chose is numbers and addresses.
+ */
+#ifndef CORDON_MONITOR_ALERT_H
+#define CORDON_MONITOR_ALERT_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "bpf/events.h"
+#include "policies/policies.h"
+
+enum alert_stage { ALERT_NEW, ALERT_UPDATE, ALERT_END };
+
+/* event.severity, as Elastic's rules have it */
+enum alert_severity { ALERT_LOW = 21, ALERT_MEDIUM = 47, ALERT_HIGH = 73, ALERT_CRITICAL = 99 };
+
+enum { ALERT_FLOWS_MAX = 5, ALERT_COMMUNITY_ID_MAX = 32, ALERT_SENTENCE_MAX = 256, ALERT_ID_MAX = 40 };
+
+struct alert {
+	enum alert_stage stage;
+	enum alert_severity severity;
+	uint8_t confidence; /* percent */
+	const char *rule;   /* "scan.vertical" */
+	const char *technique, *technique_name, *tactic, *tactic_name; /* ATT&CK */
+	char id[ALERT_ID_MAX];
+	char sentence[ALERT_SENTENCE_MAX]; /* what happened, for a person; without the VM's name */
+	uint8_t family;			   /* enum flow_family of the addresses */
+	uint8_t source[16], target[16];	   /* the target is all zero when there are many */
+	uint16_t port;			   /* 0 when there are many */
+	uint8_t proto;
+	uint32_t ports, hosts;		   /* how many distinct ones were tried */
+	uint32_t failed, refused, unanswered, answered; /* what came of the tries */
+	uint64_t first_ns, last_ns;	   /* Unix time */
+	struct flow_key flows[ALERT_FLOWS_MAX]; /* the first ones, as evidence */
+	size_t flow_count;
+};
+
+/* Which VM it is about, and what its policy says of such alerts. */
+struct alert_subject {
+	const char *vm;
+	uint32_t policy_line; /* 0: the defaults */
+	uint32_t respond;     /* enum policy_response */
+};
+
+/* The alert as one Elastic Common Schema object; the caller owns it. NULL when memory is short. */
+json_t *alert_json(const struct alert *alert, const struct alert_subject *subject);
+
+/* The same alert as one RFC 5424 message, without a trailing line feed. Returns its length, at most
+ * `size` - 1; structured data holds the fields that a SIEM sorts by. */
+size_t alert_syslog(const struct alert *alert, const struct alert_subject *subject, const char *hostname,
+		    char *out, size_t size);
+
+/* "10.77.0.6" or "fd77::2"; `out` holds 46 bytes. */
+void alert_address(char out[46], const uint8_t address[16], uint8_t family);
+
+/* A flow as one ECS object, its source whoever opened it; the caller owns it. `clock_ns` is what turns
+ * the record's times into Unix time. */
+json_t *alert_flow_json(const struct flow_record *record, const char *vm, uint64_t clock_ns);
+
+/* "2026-01-31T12:34:56.789Z" */
+void alert_time(char out[32], uint64_t unix_ns);
+
+#endif

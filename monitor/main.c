@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * cordon-monitor: one a host, with no privilege at all. It is handed the events ring, the alert log
+ * and a listening socket (monitor.h has the numbers); everything else comes through that socket. It
+ * reads what guests caused, so it locks itself before it maps the first of it. It ends by itself when
+ * its last VM has been forgotten.
+ *
+ * #syscall monitor: epoll_wait - waits for events, clients and the tick
+ * #syscall monitor: read - the timer
+ * #syscall monitor: mmap(arg2 = PROT_READ) - flow maps and the ring, read-only
+ * #syscall monitor: mmap(arg2 = PROT_READ | PROT_WRITE) - the ring's consumer page
+ */
+#include "monitor/state.h"
+
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+
+#include "base/base.h"
+#include "isolate/isolate.h"
+#include "monitor/list_monitor.h"
+
+enum { MAIN_EVENTS_MAX = 64 };
+
+static uint64_t main_clock(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static int main_watch(struct monitor *monitor, int fd, void *tag)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = tag };
+
+	return epoll_ctl(monitor->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+/* Everything before the lock: what is opened here, stays. */
+static int main_prepare(struct monitor *monitor)
+{
+	const struct itimerspec second = { .it_interval = { .tv_sec = 1 }, .it_value = { .tv_sec = 1 } };
+
+	monitor->listener = MONITOR_FD_LISTEN;
+	monitor->events_fd = MONITOR_FD_EVENTS;
+	monitor->log = (struct monitor_sink){ .fd = MONITOR_FD_ALERTS, .type = POLICY_SINK_FILE };
+	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++)
+		monitor->clients[i].fd = -1;
+	gethostname(monitor->hostname, sizeof(monitor->hostname) - 1);
+	monitor->epoll = epoll_create1(EPOLL_CLOEXEC);
+	monitor->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (monitor->epoll < 0 || monitor->timer < 0 || timerfd_settime(monitor->timer, 0, &second, NULL) < 0)
+		return -errno;
+	if (main_watch(monitor, monitor->listener, &monitor->listener) < 0 ||
+	    main_watch(monitor, monitor->events_fd, &monitor->events_fd) < 0 ||
+	    main_watch(monitor, monitor->timer, &monitor->timer) < 0)
+		return -errno;
+	return 0;
+}
+
+static void main_tick(struct monitor *monitor)
+{
+	uint64_t expired, now = main_clock(CLOCK_REALTIME);
+
+	if (read(monitor->timer, &expired, sizeof(expired)) != (ssize_t)sizeof(expired))
+		return;
+	/* the clock may be set while this runs */
+	monitor->clock_ns = now - main_clock(CLOCK_MONOTONIC);
+	vms_tick(monitor, now);
+}
+
+static int main_loop(struct monitor *monitor)
+{
+	struct epoll_event ready[MAIN_EVENTS_MAX];
+
+	while (!monitor->had_vms || monitor->vm_count > 0) {
+		int count = epoll_wait(monitor->epoll, ready, MAIN_EVENTS_MAX, -1);
+
+		if (count < 0 && errno != EINTR)
+			return -errno;
+		for (int i = 0; i < count; i++) {
+			if (ready[i].data.ptr == &monitor->listener)
+				server_accept(monitor);
+			else if (ready[i].data.ptr == &monitor->events_fd)
+				vms_events(monitor);
+			else if (ready[i].data.ptr == &monitor->timer)
+				main_tick(monitor);
+			else
+				server_ready(monitor, ready[i].data.ptr, ready[i].events);
+		}
+	}
+	return 0;
+}
+
+int main(void)
+{
+	static struct monitor monitor;
+	int err = main_prepare(&monitor);
+
+	if (!err)
+		err = isolate_lock(&list_monitor);
+	if (!err)
+		err = event_ring_open(monitor.events_fd, &monitor.events);
+	if (err) {
+		fprintf(stderr, "monitor: cannot start: %s\n", strerror(-err));
+		return 1;
+	}
+	monitor.clock_ns = main_clock(CLOCK_REALTIME) - main_clock(CLOCK_MONOTONIC);
+	err = main_loop(&monitor);
+	event_ring_close(monitor.events);
+	if (err)
+		fprintf(stderr, "monitor: ended: %s\n", strerror(-err));
+	return err ? 1 : 0;
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The monitor's socket. Root registers VMs, forgets them and subscribes to actions; whoever else may
+ * connect (the socket's mode: group cordon) may query. A query of flows is a snapshot that is sent as
+ * the client takes it, so a slow client costs its snapshot and nobody's time.
+ *
+ * #syscall monitor: accept4 - somebody connects
+ * #syscall monitor: getsockopt - who it is (SO_PEERCRED)
+ * #syscall monitor: recvmsg - a request, with the fds of a VM that is registered
+ * #syscall monitor: sendmsg - answers
+ * #syscall monitor: epoll_ctl - clients come and go
+ */
+#include "monitor/state.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "base/base.h"
+
+enum { SERVER_FLOWS_MAX = 65536 };
+
+static void server_watch(struct monitor *monitor, struct monitor_client *client, int operation)
+{
+	struct epoll_event event = { .events = EPOLLIN | (client->answering ? EPOLLOUT : 0),
+				     .data.ptr = client };
+
+	epoll_ctl(monitor->epoll, operation, client->fd, &event);
+}
+
+static void server_answer_free(struct monitor_client *client)
+{
+	free(client->flows);
+	free(client->owners);
+	client->flows = NULL;
+	client->owners = NULL;
+	client->flow_count = client->flow_next = 0;
+	client->answering = false;
+}
+
+static void server_close(struct monitor_client *client)
+{
+	server_answer_free(client);
+	base_close(&client->fd);
+	client->subscribed = client->root = false;
+}
+
+int server_accept(struct monitor *monitor)
+{
+	struct monitor_client *client = NULL;
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	BASE_AUTO_FD int fd = accept4(monitor->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	for (size_t i = 0; i < MONITOR_CLIENTS_MAX && !client; i++)
+		if (monitor->clients[i].fd < 0)
+			client = &monitor->clients[i];
+	if (!client || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return -EBUSY;
+	client->fd = base_take_fd(&fd);
+	client->root = peer.uid == 0;
+	server_watch(monitor, client, EPOLL_CTL_ADD);
+	return 0;
+}
+
+/* False when the client is gone, or takes nothing now (EAGAIN). */
+static bool server_send(struct monitor_client *client, const struct monitor_answer *answer, const char *text)
+{
+	struct iovec parts[2] = { { .iov_base = (void *)answer, .iov_len = sizeof(*answer) },
+				  { .iov_base = (void *)text, .iov_len = answer->size } };
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = text ? 2 : 1 };
+
+	return sendmsg(client->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+}
+
+static void server_result(struct monitor_client *client, int err)
+{
+	struct monitor_answer answer = { .type = err ? MONITOR_FAILED : MONITOR_OK, .error = err };
+
+	server_send(client, &answer, NULL);
+}
+
+struct server_copy {
+	struct monitor_client *client;
+	uint32_t ifindex;
+};
+
+static int server_copy_flow(const struct flow_record *record, void *data)
+{
+	struct server_copy *copy = data;
+	struct monitor_client *client = copy->client;
+
+	if (client->flow_count == SERVER_FLOWS_MAX)
+		return 1;
+	client->owners[client->flow_count] = copy->ifindex;
+	client->flows[client->flow_count++] = *record;
+	return 0;
+}
+
+static int server_flows(struct monitor *monitor, struct monitor_client *client, const char *vm)
+{
+	bool found = false;
+
+	if (client->answering)
+		return -EBUSY;
+	client->flows = calloc(SERVER_FLOWS_MAX, sizeof(*client->flows));
+	client->owners = calloc(SERVER_FLOWS_MAX, sizeof(*client->owners));
+	for (size_t i = 0; client->flows && client->owners && i < monitor->vm_count; i++) {
+		struct server_copy copy = { .client = client, .ifindex = monitor->vms[i]->ifindex };
+
+		if (*vm && strcmp(vm, monitor->vms[i]->name) != 0)
+			continue;
+		found = true;
+		flow_map_each(monitor->vms[i]->flows, server_copy_flow, &copy);
+	}
+	if (!found && *vm) {
+		server_answer_free(client);
+		return -ENOENT;
+	}
+	client->answering = true;
+	server_watch(monitor, client, EPOLL_CTL_MOD);
+	return 0;
+}
+
+/* Sends as much of the snapshot as the client takes now. */
+static void server_continue(struct monitor *monitor, struct monitor_client *client)
+{
+	struct monitor_answer end = { .type = MONITOR_END };
+
+	while (client->flow_next < client->flow_count) {
+		struct monitor_answer answer = { .type = MONITOR_TEXT };
+		const struct monitor_vm *vm = vms_find(monitor, client->owners[client->flow_next]);
+		json_t *json = alert_flow_json(&client->flows[client->flow_next], vm ? vm->name : "",
+					       monitor->clock_ns);
+		BASE_AUTO_FREE char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+		size_t size = text ? strlen(text) : 0;
+
+		json_decref(json);
+		if (size > 0 && size <= MONITOR_TEXT_MAX) {
+			answer.size = (uint32_t)size;
+			if (!server_send(client, &answer, text))
+				return; /* EPOLLOUT, or EPOLLHUP, will tell */
+		}
+		client->flow_next++;
+	}
+	if (!server_send(client, &end, NULL))
+		return;
+	server_answer_free(client);
+	server_watch(monitor, client, EPOLL_CTL_MOD);
+}
+
+static int server_stats(struct monitor *monitor, struct monitor_client *client)
+{
+	struct monitor_answer answer = { .type = MONITOR_TEXT }, end = { .type = MONITOR_END };
+
+	for (size_t i = 0; i < monitor->vm_count; i++) {
+		const struct monitor_vm *vm = monitor->vms[i];
+		struct tap_stats stats;
+		char text[512];
+
+		flow_map_stats(vm->flows, &stats);
+		answer.size = (uint32_t)snprintf(
+			text, sizeof(text),
+			"{\"vm\":\"%s\",\"packets_out\":%llu,\"packets_in\":%llu,\"bytes_out\":%llu,"
+			"\"bytes_in\":%llu,\"flows\":%llu,\"evicted\":%llu,\"unparsed\":%llu,"
+			"\"foreign_mac\":%llu,\"events_lost\":%llu,\"alerts\":%llu}",
+			vm->name, (unsigned long long)stats.packets[FLOW_GUEST],
+			(unsigned long long)stats.packets[FLOW_PEER],
+			(unsigned long long)stats.bytes[FLOW_GUEST], (unsigned long long)stats.bytes[FLOW_PEER],
+			(unsigned long long)stats.flows, (unsigned long long)stats.evicted,
+			(unsigned long long)stats.unparsed, (unsigned long long)stats.foreign_mac,
+			(unsigned long long)stats.events_lost, (unsigned long long)vm->alerts);
+		if (!server_send(client, &answer, text))
+			return -EAGAIN;
+	}
+	return server_send(client, &end, NULL) ? 0 : -EAGAIN;
+}
+
+/* What was asked, checked: the daemon is trusted, but a message is a message. */
+static bool server_valid(const struct monitor_request *request)
+{
+	return request->version == MONITOR_VERSION &&
+	       strnlen(request->vm, sizeof(request->vm)) < sizeof(request->vm) &&
+	       request->monitor.sink_count <= POLICY_SINKS_MAX;
+}
+
+static void server_request(struct monitor *monitor, struct monitor_client *client,
+			   const struct monitor_request *request, int *fds, size_t count)
+{
+	int err = -EPERM;
+
+	if (request->verb == MONITOR_REGISTER && client->root) {
+		server_result(client, vms_register(monitor, request, fds, count));
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		close(fds[i]);
+	switch (request->verb) {
+	case MONITOR_FORGET:
+		if (client->root)
+			err = vms_forget(monitor, request->vm);
+		break;
+	case MONITOR_SUBSCRIBE:
+		client->subscribed = client->root;
+		err = client->root ? 0 : -EPERM;
+		break;
+	case MONITOR_FLOWS:
+		err = server_flows(monitor, client, request->vm);
+		if (!err)
+			return;
+		break;
+	case MONITOR_STATS:
+		err = server_stats(monitor, client);
+		if (!err)
+			return;
+		break;
+	default: err = -ENOSYS;
+	}
+	server_result(client, err);
+}
+
+/* Takes the fds of a message out of its control data; there are at most MONITOR_FDS_MAX. */
+static size_t server_fds(struct msghdr *message, int fds[MONITOR_FDS_MAX])
+{
+	struct cmsghdr *header = CMSG_FIRSTHDR(message);
+	size_t count = 0;
+
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+		count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		count = BASE_MIN(count, (size_t)MONITOR_FDS_MAX);
+		memcpy(fds, CMSG_DATA(header), count * sizeof(int));
+	}
+	return count;
+}
+
+static bool server_receive(struct monitor *monitor, struct monitor_client *client)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int) * MONITOR_FDS_MAX)];
+	} control;
+	struct monitor_request request;
+	struct iovec part = { .iov_base = &request, .iov_len = sizeof(request) };
+	struct msghdr message = { .msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
+				  .msg_controllen = sizeof(control) };
+	int fds[MONITOR_FDS_MAX];
+	ssize_t n = recvmsg(client->fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	size_t count;
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	count = server_fds(&message, fds);
+	if (n == (ssize_t)sizeof(request) && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) &&
+	    server_valid(&request)) {
+		server_request(monitor, client, &request, fds, count);
+		return true;
+	}
+	for (size_t i = 0; i < count; i++)
+		close(fds[i]);
+	return false;
+}
+
+void server_ready(struct monitor *monitor, struct monitor_client *client, uint32_t events)
+{
+	if (events & EPOLLIN && !server_receive(monitor, client)) {
+		server_close(client);
+		return;
+	}
+	if (events & (EPOLLHUP | EPOLLERR)) {
+		server_close(client);
+		return;
+	}
+	if (client->answering)
+		server_continue(monitor, client);
+}
+
+void server_act(struct monitor *monitor, const char *vm, const struct alert *alert, uint32_t respond)
+{
+	struct monitor_answer act = { .type = MONITOR_ACT, .respond = respond & ~(uint32_t)POLICY_RESPOND_ALERT };
+
+	if (!act.respond)
+		return;
+	base_copy_string(act.vm, sizeof(act.vm), vm);
+	base_copy_string(act.rule, sizeof(act.rule), alert->rule);
+	base_copy_string(act.alert_id, sizeof(act.alert_id), alert->id);
+	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++)
+		if (monitor->clients[i].fd >= 0 && monitor->clients[i].subscribed)
+			server_send(&monitor->clients[i], &act, NULL);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * state: the monitor process's own parts.
+ *
+ *   main.c    the event loop, the seccomp list
+ *   vms.c     the VMs that it watches: their maps, detectors, sinks; events go to the right one
+ *   server.c  the socket: who asks, for what, and the answers
+ *   sinks.c   where alerts go
+ */
+#ifndef CORDON_MONITOR_STATE_H
+#define CORDON_MONITOR_STATE_H
+
+#include "bpf/reader.h"
+#include "monitor/alert.h"
+#include "monitor/monitor.h"
+#include "monitor/scan.h"
+
+enum { MONITOR_VMS_MAX = 4096, MONITOR_CLIENTS_MAX = 64 };
+
+struct monitor_sink {
+	int fd;
+	enum policy_sink_type type;
+	uint64_t lost; /* messages that it did not take */
+};
+
+/* One NIC of a VM. */
+struct monitor_vm {
+	char name[POLICY_NAME_MAX];
+	uint32_t ifindex;
+	struct flow_map *flows;
+	struct scan *scan; /* NULL: the policy has switched it off */
+	struct policy_detector scan_policy;
+	struct monitor_sink sinks[POLICY_SINKS_MAX];
+	size_t sink_count;
+	uint64_t alerts;
+	struct monitor *monitor;
+};
+
+struct monitor_client {
+	int fd; /* -1: free */
+	bool root, subscribed;
+	struct flow_record *flows; /* a query's answer that is still being sent */
+	uint32_t *owners;	   /* ifindex of each */
+	size_t flow_count, flow_next;
+	bool answering;
+};
+
+struct monitor {
+	int epoll, listener, events_fd, timer;
+	struct event_ring *events;
+	struct monitor_vm *vms[MONITOR_VMS_MAX]; /* sorted by ifindex */
+	size_t vm_count;
+	struct monitor_client clients[MONITOR_CLIENTS_MAX];
+	struct monitor_sink log;
+	uint64_t clock_ns; /* CLOCK_MONOTONIC plus this is Unix time */
+	char hostname[65];
+	bool had_vms; /* and so ends with the last one */
+};
+
+/* --- vms.c --- */
+
+/* Takes over the fds, also when it fails; fds[0] is the flow map. */
+int vms_register(struct monitor *monitor, const struct monitor_request *request, int *fds, size_t count);
+/* Ends the VM's findings and closes all that is its; 0 also when there is none. */
+int vms_forget(struct monitor *monitor, const char *name);
+struct monitor_vm *vms_find(const struct monitor *monitor, uint32_t ifindex);
+/* Reads what waits in the ring. */
+void vms_events(struct monitor *monitor);
+void vms_tick(struct monitor *monitor, uint64_t now_ns);
+
+/* --- server.c --- */
+
+int server_accept(struct monitor *monitor);
+void server_ready(struct monitor *monitor, struct monitor_client *client, uint32_t events);
+/* Tells every subscriber what an alert asks for. */
+void server_act(struct monitor *monitor, const char *vm, const struct alert *alert, uint32_t respond);
+
+/* --- sinks.c --- */
+
+/* Sends the alert to the host's log and to the VM's own sinks. */
+void sinks_send(struct monitor *monitor, struct monitor_vm *vm, const struct alert *alert);
+
+#endif
