@@ -267,6 +267,8 @@ static void spawn_keeper_exec(const struct spawn *spawn, const struct launch *la
 	argv[argc++] = (char *)vm->name;
 	argv[argc++] = (char *)"--vmm";
 	argv[argc++] = numbers[0];
+	argv[argc++] = (char *)"--reap";
+	argv[argc++] = (char *)cordon;
 	if (launch->status >= 0) {
 		argv[argc++] = (char *)"--status-fd";
 		argv[argc++] = numbers[1];
@@ -279,10 +281,6 @@ static void spawn_keeper_exec(const struct spawn *spawn, const struct launch *la
 		snprintf(names[i], sizeof(names[i]), "%s=%d", spawn->plans[i].role, pids[i]);
 		argv[argc++] = names[i];
 	}
-	argv[argc++] = (char *)"--";
-	argv[argc++] = (char *)cordon;
-	argv[argc++] = (char *)"reap";
-	argv[argc++] = (char *)vm->name;
 	argv[argc] = NULL;
 	fexecve(keeper, argv, (char *[]){ NULL });
 }
@@ -291,8 +289,14 @@ static void spawn_keeper_exec(const struct spawn *spawn, const struct launch *la
 static void spawn_detach(const struct launch *launch)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	sigset_t term;
 
 	setsid();
+	/* what a process leaves behind is the keeper's to reap; a SIGTERM waits until it can be taken */
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	sigprocmask(SIG_BLOCK, &term, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
