@@ -1,0 +1,99 @@
+# kill -9 of each part while traffic runs: the network fails closed or keeps its rules, and after the
+# VM's end nothing is left.
+# time: 600
+. "$CORDON_TREE/tests/rig/vm.sh"
+
+vm_image
+world_up
+at_end world_down
+
+# traffic NAME: the guest asks for the page again and again; true once the world has seen it.
+traffic() {
+	guest_attach "$1"
+	want_equal "$(guest_say flood http://$WORLD_SERVER:8080/)" "flood started"
+}
+
+# still_forbidden: what the policy denies is denied, and what it allows goes through.
+still_guarded() {
+	want_match "$(guest_say http http://$WORLD_FORBIDDEN/)" '^http failed'
+	want_equal "$(guest_say http http://$WORLD_SERVER:8080/)" "http ok hello"
+}
+
+echo '-- the vmm'
+vm_start v1
+traffic v1
+kill -9 "$(vm_pid v1 vmm)"
+guest_detach
+wait_for 10 test ! -e /run/cordon/vms/v1
+want_equal "$("$CORDON" inspect --format json v1 | jq -r .reason)" killed
+no_leftovers
+
+echo '-- a device'
+for role in net0 rng0; do
+	vm_start v2
+	traffic v2
+	kill -9 "$(vm_pid v2 $role)"
+	if [ $role = net0 ]; then
+		# its tap is gone with it
+		wait_for 10 sh -c '! ip -o link show | grep -q " cn[0-9]"'
+	fi
+	guest_detach
+	"$CORDON" kill v2 || true
+	wait_for 10 test ! -e /run/cordon/vms/v2
+	no_leftovers
+done
+
+echo '-- the monitor'
+vm_start v3
+traffic v3
+before=$(pgrep -x cordon-monitor)
+kill -9 "$before"
+still_guarded
+# somebody starts another, and it knows the VM
+monitor_is_new() {
+	local now
+	now=$(pgrep -x cordon-monitor) && [ "$now" != "$before" ] && "$CORDON" flows v3 | grep -q v3
+}
+wait_for 20 monitor_is_new
+guest_detach
+want "$CORDON" kill v3
+no_leftovers
+
+echo '-- cordond'
+"$CORDON" daemon 2>"$VM_DIR/cordond.log" &
+daemon=$!
+wait_for 10 test -S /run/cordon/cordond.sock
+vm_start v4
+traffic v4
+kill -9 $daemon
+wait $daemon || true
+still_guarded
+"$CORDON" daemon 2>>"$VM_DIR/cordond.log" &
+daemon=$!
+at_end kill "$daemon"
+wait_for 10 "$CORDON" ps
+want_match "$("$CORDON" ps)" 'v4 +running'
+still_guarded
+guest_detach
+want "$CORDON" kill v4
+no_leftovers
+
+echo '-- cordond, and then the vmm with nobody watching'
+vm_start v5
+traffic v5
+kill -9 $daemon
+wait $daemon || true
+kill -9 "$(vm_pid v5 vmm)"
+guest_detach
+wait_for 10 test ! -e /run/cordon/vms/v5
+no_leftovers
+
+echo '-- the keeper'
+vm_start v6
+kill -9 "$("$CORDON" inspect --format json v6 | jq .keeper)"
+# its children die with it; the next command that looks removes what is left
+wait_for 10 sh -c '! pgrep -x cordon-vmm'
+want "$CORDON" doctor
+want_status 127 "$CORDON" kill v6
+"$CORDON" reap v6
+no_leftovers

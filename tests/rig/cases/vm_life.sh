@@ -1,0 +1,59 @@
+# A guest's life by the verbs: run, ps, inspect, console, logs, pause, resume, stop; and the exit
+# statuses of what cannot be done.
+# time: 400
+. "$CORDON_TREE/tests/rig/vm.sh"
+
+vm_image
+world_up
+at_end world_down
+want_status 127 "$CORDON" inspect nobody
+want_status 127 "$CORDON" kill nobody
+want_status 127 "$CORDON" console nobody
+want_status 127 "$CORDON" run "$VM_DIR/absent.yaml"
+want_status 125 "$CORDON" frobnicate
+
+vm_start web0
+want_match "$("$CORDON" ps)" 'web0 +running +1 +256M +10\.77\.'
+want_equal "$("$CORDON" inspect --format json web0 | jq -r .vmm.state)" running
+want_match "$("$CORDON" logs web0)" 'guest: init'
+want_status 126 "$CORDON" run --detach "$VM_DIR/web0.yaml"
+
+guest_attach web0
+want_equal "$(guest_say http http://$WORLD_SERVER:8080/)" "http ok hello"
+want "$CORDON" pause web0
+want_equal "$("$CORDON" inspect --format json web0 | jq -r .state)" paused
+want "$CORDON" resume web0
+want_equal "$(guest_say http http://$WORLD_SERVER:8080/)" "http ok hello"
+
+# flows: the connection is there, with its Community ID
+flow=$("$CORDON" flows --format json web0 | jq -c "select(.destination.ip == \"$WORLD_SERVER\" and .destination.port == 8080)" | head -n 1)
+want_equal "$(jq -r .network.transport <<<"$flow")" tcp
+want_match "$(jq -r .network.community_id <<<"$flow")" '^1:[A-Za-z0-9+/]{27}=$'
+want_equal "$(jq -r .event.outcome <<<"$flow")" success
+
+# capture
+"$CORDON" capture web0 -o "$VM_DIR/x.pcapng" --duration 10s --filter 'tcp port 8080' 2>"$VM_DIR/capture.log" &
+capture=$!
+wait_for 10 test -s "$VM_DIR/x.pcapng"
+want_equal "$(guest_say http http://$WORLD_SERVER:8080/)" "http ok hello"
+want wait $capture
+want_match "$(tcpdump -nr "$VM_DIR/x.pcapng" 2>/dev/null)" "> $WORLD_SERVER.8080: Flags \[S\]"
+want_status 2 "$CORDON" capture web0 -o "$VM_DIR/y.pcapng" --duration 1s --filter 'tcp prt 80'
+
+# the guest switches itself off: the status says so, and nothing is left
+guest_say off >/dev/null || true
+guest_detach
+wait_for 60 test ! -e /run/cordon/vms/web0
+want_equal "$("$CORDON" inspect --format json web0 | jq -r .reason)" "powered off"
+no_leftovers
+
+# in the foreground: the exit status is how the VM ended
+policy=$(vm_policy brief)
+sed -i 's/guest.script=agent/guest.script=none/' "$policy"
+want_status 0 timeout 120 "$CORDON" run --quiet "$policy" </dev/null
+no_leftovers
+
+# stop ends a guest that does not listen
+vm_start deaf
+want "$CORDON" stop --timeout 1 deaf
+no_leftovers

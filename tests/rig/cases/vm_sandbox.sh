@@ -1,0 +1,75 @@
+# Every process of two running VMs is in its role: its seccomp list, no capability, no new privileges,
+# a uid of its own, an empty root, an empty network, and only its role's fds.
+# time: 400
+. "$CORDON_TREE/tests/rig/vm.sh"
+
+vm_image
+world_up
+at_end world_down
+vm_start one
+vm_start two
+
+# status PID FIELD
+status() {
+	awk -v field="$2:" '$1 == field { print $2 }' "/proc/$1/status"
+}
+
+# fds_of PID: what each fd is, without numbers of inodes.
+fds_of() {
+	local fd
+	for fd in "/proc/$1/fd"/*; do
+		readlink "$fd" | sed 's/\[[0-9]*\]//; s/ (deleted)//'
+	done | sort -u
+}
+
+uids=
+for vm in one two; do
+	while read -r role pid uid; do
+		echo "$vm $role: pid $pid uid $uid"
+		want_equal "$(status "$pid" Seccomp)" 2 "$vm $role Seccomp"
+		want_equal "$(status "$pid" NoNewPrivs)" 1 "$vm $role NoNewPrivs"
+		for set in CapInh CapPrm CapEff CapBnd CapAmb; do
+			want_equal "$(status "$pid" $set)" 0000000000000000 "$vm $role $set"
+		done
+		want_equal "$(status "$pid" Uid)" "$uid" "$vm $role uid"
+		want_equal "$(awk '$1 == "Groups:" { print NF - 1 }' "/proc/$pid/status")" 0 "$vm $role groups"
+		uids+="$uid"$'\n'
+		case $role in
+		dnsmasq*)
+			# a program of Debian's: it sees its own files, read-only, and the VM's tap
+			want_fails ls "/proc/$pid/root/etc/shadow"
+			;;
+		*)
+			want_equal "$(ls -A "/proc/$pid/root/")" "" "$vm $role root"
+			want_equal "$(tail -n +3 "/proc/$pid/net/dev" | awk '{ print $1 }')" "lo:" "$vm $role network"
+			;;
+		esac
+		case $role in
+		vmm) allowed='^(/dev/null|/dev/kvm|/memfd:guest-memory|anon_inode:kvm-v[mc].*|anon_inode:\[?(eventfd|eventpoll|signalfd|timerfd)\]?|socket:|/var/log/cordon/.*)$' ;;
+		net*) allowed='^(/dev/null|/dev/net/tun|/memfd:guest-memory|anon_inode:\[?(eventfd|eventpoll|timerfd)\]?|socket:|/var/log/cordon/.*)$' ;;
+		blk*) allowed='^(/dev/null|/.*/disk|/memfd:guest-memory|anon_inode:\[?(eventfd|eventpoll|timerfd)\]?|socket:|/var/log/cordon/.*)$' ;;
+		rng*) allowed='^(/dev/null|/memfd:guest-memory|anon_inode:\[?(eventfd|eventpoll|timerfd)\]?|socket:|/var/log/cordon/.*)$' ;;
+		dnsmasq*) allowed='.' ;;
+		*) fail "an unknown role: $role" ;;
+		esac
+		surplus=$(fds_of "$pid" | grep -Ev "$allowed" || true)
+		want_equal "$surplus" "" "$vm $role fds"
+	done < <(vm_processes $vm)
+done
+want_equal "$(printf '%s' "$uids" | sort | uniq -d)" "" "uids used twice"
+
+monitor=$(pgrep -x cordon-monitor)
+want_equal "$(status "$monitor" Seccomp)" 2 "monitor Seccomp"
+want_equal "$(status "$monitor" NoNewPrivs)" 1 "monitor NoNewPrivs"
+want_equal "$(status "$monitor" CapEff)" 0000000000000000 "monitor CapEff"
+want_equal "$(ls -A "/proc/$monitor/root/")" "" "monitor root"
+
+# one guest does not reach the other: neither's policy allows it
+guest_attach one
+two_ip=$("$CORDON" ps --format json | jq -r '.[] | select(.name == "two") | .nics[0].ip4')
+want_equal "$(guest_say ping "$two_ip")" "ping failed" "one pings two"
+guest_detach
+
+want "$CORDON" kill one
+want "$CORDON" kill two
+no_leftovers

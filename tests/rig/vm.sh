@@ -1,0 +1,75 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# vm.sh: what cases that run guests share: an image, a policy of the case's own, and looking at the
+# VM's processes. Source it after lib.sh.
+# shellcheck source=tests/demo/world.sh
+. "$CORDON_TREE/tests/demo/world.sh"
+# shellcheck source=tests/demo/guest.sh
+. "$CORDON_TREE/tests/demo/guest.sh"
+
+VM_DIR=$(mktemp -d)
+at_end rm -rf "$VM_DIR"
+
+vm_image() {
+	"$CORDON" image list | grep -qx debian-12 ||
+		want "$CORDON" image import debian-12 --kernel /cordon-guest/vmlinuz \
+			--initrd /cordon-guest/initrd.img --disk /cordon-guest/disk.raw
+}
+
+# vm_policy NAME [LINE…]: writes a policy that may talk to the world's server and neighbour, with LINEs
+# added at its end, and prints its path.
+vm_policy() {
+	local name=$1
+	shift
+	cat >"$VM_DIR/$name.yaml" <<END
+version: 1
+vm:
+  name: $name
+  vcpus: 1
+  memory: 256M
+  kernel: debian-12
+  cmdline: "quiet guest.script=agent"
+  nics: [{mode: nat}]
+firewall:
+  egress:
+    - {to: {cidrs: [$WORLD_SERVER/32]}, proto: tcp, ports: [8080]}
+    - {to: {cidrs: [$WORLD_NEIGHBOUR/32]}, proto: tcp}
+END
+	printf '%s\n' "$@" >>"$VM_DIR/$name.yaml"
+	echo "$VM_DIR/$name.yaml"
+}
+
+# vm_start NAME [LINE…]: starts it detached, waits for its agent and attaches to its console.
+vm_start() {
+	local policy
+	policy=$(vm_policy "$@")
+	at_end vm_gone "$1"
+	want "$CORDON" run --detach "$policy"
+	guest_wait "$1" 'agent: ready' 120 || {
+		"$CORDON" logs "$1" | tail -n 30 >&2
+		"$CORDON" logs --vmm "$1" | tail -n 30 >&2
+		fail "the guest $1 did not come up"
+	}
+}
+
+vm_gone() {
+	"$CORDON" kill "$1" >/dev/null 2>&1 || true
+}
+
+# vm_processes NAME: "ROLE PID UID" lines.
+vm_processes() {
+	"$CORDON" inspect --format json "$1" | jq -r '.processes[] | "\(.role) \(.pid) \(.uid)"'
+}
+
+# vm_pid NAME ROLE
+vm_pid() {
+	vm_processes "$1" | awk -v role="$2" '$1 == role { print $2 }'
+}
+
+# no_leftovers: nothing of cordon's may be on the host.
+no_leftovers() {
+	local left
+	left=$(leftovers_settled)
+	[ -z "$left" ] || fail "left behind: $left"
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The scan detector, fed with events by hand: what it must find, and what it must leave alone. */
+#include <check.h>
+#include <stdio.h>
+
+#include "base/base.h"
+#include "monitor/scan.h"
+
+#define SECOND 1000000000ull
+#define START  (1750000000 * SECOND)
+
+enum { TCP = 6, UDP = 17, ICMP = 1 };
+
+struct seen {
+	struct alert last, first;
+	size_t count[3]; /* by stage */
+};
+
+static void seen_add(const struct alert *alert, void *data)
+{
+	struct seen *seen = data;
+
+	seen->count[alert->stage]++;
+	if (alert->stage == ALERT_NEW)
+		seen->first = *alert;
+	seen->last = *alert;
+}
+
+static struct scan *scan_new(void)
+{
+	struct scan_config config = { .vm = "web0" };
+	struct scan *scan = scan_create(&config);
+
+	ck_assert_ptr_nonnull(scan);
+	return scan;
+}
+
+static struct flow_event event_of(uint8_t proto, uint32_t peer, uint16_t port, uint64_t time, uint8_t outcome)
+{
+	struct flow_event event = { 0 };
+	struct flow_key *key = &event.record.key;
+
+	event.header.type = outcome == FLOW_OUTCOME_NONE ? FLOW_EVENT_NEW : FLOW_EVENT_OUTCOME;
+	event.header.time_ns = time;
+	event.record.outcome = outcome;
+	key->family = FLOW_IPV4;
+	key->proto = proto;
+	memcpy(key->guest, (uint8_t[]){ 10, 77, 0, 6 }, 4);
+	memcpy(key->peer, (uint8_t[]){ (uint8_t)(peer >> 24), (uint8_t)(peer >> 16), (uint8_t)(peer >> 8), (uint8_t)peer }, 4);
+	key->guest_port = 40000;
+	key->peer_port = port;
+	return event;
+}
+
+static void try(struct scan *scan, struct seen *seen, uint8_t proto, uint32_t peer, uint16_t port, uint64_t time,
+		uint8_t outcome)
+{
+	struct flow_event event = event_of(proto, peer, port, time, FLOW_OUTCOME_NONE);
+
+	scan_observe(scan, &event, seen_add, seen);
+	if (outcome == FLOW_OUTCOME_NONE)
+		return;
+	event = event_of(proto, peer, port, time + 1000000, outcome);
+	scan_observe(scan, &event, seen_add, seen);
+}
+
+enum { HOST = 0xc6336414 /* 198.51.100.20 */ };
+
+START_TEST(vertical_by_resets)
+{
+	struct scan *scan = scan_new();
+	struct seen seen = { 0 };
+
+	for (uint16_t port = 1; port <= 60; port++)
+		try(scan, &seen, TCP, HOST, port, START + port * SECOND / 20, FLOW_OUTCOME_RESET);
+	ck_assert_uint_eq(seen.count[ALERT_NEW], 1);
+	ck_assert_str_eq(seen.first.rule, "scan.vertical");
+	ck_assert_str_eq(seen.first.technique, "T1046");
+	ck_assert_uint_eq(seen.first.failed, 15);
+	ck_assert_int_eq(seen.first.severity, ALERT_MEDIUM);
+	ck_assert_mem_eq(seen.first.target, ((uint8_t[]){ 198, 51, 100, 20 }), 4);
+	ck_assert_mem_eq(seen.first.source, ((uint8_t[]){ 10, 77, 0, 6 }), 4);
+	ck_assert_uint_eq(seen.first.flow_count, ALERT_FLOWS_MAX);
+	scan_tick(scan, START + 120 * SECOND, seen_add, &seen);
+	ck_assert_uint_eq(seen.count[ALERT_END], 1);
+	ck_assert_str_eq(seen.last.id, seen.first.id);
+	ck_assert_uint_eq(seen.last.refused, 60);
+	ck_assert_str_eq(seen.last.sentence, "tried 60 ports of 198.51.100.20 in 3 s; 60 refused, 0 unanswered");
+	scan_destroy(scan);
+}
+END_TEST
+
+START_TEST(vertical_by_silence)
+{
+	struct scan *scan = scan_new();
+	struct seen seen = { 0 };
+
+	for (uint16_t port = 1; port <= 40; port++)
+		try(scan, &seen, TCP, HOST, port, START + port * SECOND / 20, FLOW_OUTCOME_NONE);
+	ck_assert_uint_eq(seen.count[ALERT_NEW], 0); /* nothing is known yet */
+	scan_tick(scan, START + 10 * SECOND, seen_add, &seen);
+	ck_assert_uint_eq(seen.count[ALERT_NEW], 1);
+	ck_assert_str_eq(seen.first.rule, "scan.vertical");
+	scan_destroy(scan);
+}
+END_TEST
+
+START_TEST(horizontal)
+{
+	struct scan *scan = scan_new();
+	struct seen seen = { 0 };
+
+	for (uint32_t host = 1; host <= 30; host++)
+		try(scan, &seen, TCP, 0x0a000000 + host, 23, START + host * SECOND,
+		    host % 2 ? FLOW_OUTCOME_RESET : FLOW_OUTCOME_UNREACHABLE);
+	ck_assert_uint_eq(seen.count[ALERT_NEW], 1);
+	ck_assert_str_eq(seen.first.rule, "scan.horizontal");
+	ck_assert_uint_eq(seen.first.port, 23);
+	scan_destroy(scan);
+}
+END_TEST
+
+START_TEST(ping_sweep_is_remote_system_discovery)
+{
+	struct scan *scan = scan_new();
+	struct seen seen = { 0 };
+
+	for (uint32_t host = 1; host <= 30; host++)
+		try(scan, &seen, ICMP, 0x0a000000 + host, 0, START + host * SECOND / 10, FLOW_OUTCOME_NONE);
+	scan_tick(scan, START + 20 * SECOND, seen_add, &seen);
+	ck_assert_uint_eq(seen.count[ALERT_NEW], 1);
+	ck_assert_str_eq(seen.first.rule, "scan.sweep");
+	ck_assert_str_eq(seen.first.technique, "T1018");
+	scan_destroy(scan);
+}
+END_TEST
+
+START_TEST(slow_within_the_hour)
+{
+	struct scan *scan = scan_new();
+	struct seen seen = { 0 };
+
+	for (uint16_t port = 1; port <= 20; port++) {
+		try(scan, &seen, TCP, HOST, port, START + port * 61 * SECOND, FLOW_OUTCOME_RESET);
+		scan_tick(scan, START + port * 61 * SECOND + 30 * SECOND, seen_add, &seen);
+	}
+	ck_assert_uint_eq(seen.count[ALERT_NEW], 1);
+	scan_destroy(scan);
+}
+END_TEST
+
+/* What the limits say is not seen: one target every five minutes. */
+START_TEST(slower_than_the_window_is_not_seen)
+{
+	struct scan *scan = scan_new();
+	struct seen seen = { 0 };
+
+	for (uint16_t port = 1; port <= 200; port++) {
+		try(scan, &seen, TCP, HOST, port, START + port * 300 * SECOND, FLOW_OUTCOME_RESET);
+		scan_tick(scan, START + port * 300 * SECOND + SECOND, seen_add, &seen);
+	}
+	ck_assert_uint_eq(seen.count[ALERT_NEW], 0);
+	scan_destroy(scan);
+}
+END_TEST
+
+START_TEST(one_closed_port_many_times_is_no_scan)
+{
+	struct scan *scan = scan_new();
+	struct seen seen = { 0 };
+
+	for (int i = 0; i < 1000; i++)
+		try(scan, &seen, TCP, HOST, 80, START + (uint64_t)i * SECOND, FLOW_OUTCOME_RESET);
+	scan_tick(scan, START + 2000 * SECOND, seen_add, &seen);
+	ck_assert_uint_eq(seen.count[ALERT_NEW], 0);
+	scan_destroy(scan);
+}
+END_TEST
+
+START_TEST(a_crawler_is_no_scan)
+{
+	struct scan *scan = scan_new();
+	struct seen seen = { 0 };
+
+	/* 400 sites, one in ten dead */
+	for (uint32_t host = 1; host <= 400; host++)
+		try(scan, &seen, TCP, 0x0a000000 + host, 443, START + host * SECOND / 4,
+		    host % 10 ? FLOW_OUTCOME_ESTABLISHED : FLOW_OUTCOME_NONE);
+	scan_tick(scan, START + 200 * SECOND, seen_add, &seen);
+	ck_assert_uint_eq(seen.count[ALERT_NEW], 0);
+	scan_destroy(scan);
+}
+END_TEST
+
+START_TEST(silent_udp_and_foreign_flows_are_no_scan)
+{
+	struct scan *scan = scan_new();
+	struct seen seen = { 0 };
+
+	for (uint32_t host = 1; host <= 600; host++)
+		try(scan, &seen, UDP, 0x0a000000 + host, (uint16_t)(host * 7), START + host * SECOND / 9,
+		    FLOW_OUTCOME_NONE);
+	for (uint16_t port = 1; port <= 100; port++) {
+		struct flow_event event = event_of(TCP, HOST, port, START + port, FLOW_OUTCOME_RESET);
+
+		event.record.flags = port % 2 ? FLOW_FLAG_PEER_OPENED : FLOW_FLAG_BACKSCATTER;
+		scan_observe(scan, &event, seen_add, &seen);
+	}
+	scan_tick(scan, START + 500 * SECOND, seen_add, &seen);
+	ck_assert_uint_eq(seen.count[ALERT_NEW], 0);
+	scan_destroy(scan);
+}
+END_TEST
+
+/* A guest that tries millions of targets costs evictions; another scan is still found afterwards. */
+START_TEST(a_flood_is_bounded_and_blinds_nobody)
+{
+	struct scan *scan = scan_new();
+	struct seen seen = { 0 };
+	size_t before;
+
+	for (uint32_t i = 0; i < 2000000; i++)
+		try(scan, &seen, TCP, 0x0b000000 + i * 2654435761u, (uint16_t)(i * 40503u), START + i * 10000ull,
+		    FLOW_OUTCOME_NONE);
+	before = seen.count[ALERT_NEW];
+	for (uint16_t port = 1; port <= 60; port++)
+		try(scan, &seen, TCP, HOST, port, START + 30 * SECOND + port * SECOND / 20, FLOW_OUTCOME_RESET);
+	ck_assert_uint_ge(seen.count[ALERT_NEW], before + 1);
+	scan_destroy(scan);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("monitor_scan");
+	TCase *tests = tcase_create("scan");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_set_timeout(tests, 60);
+	tcase_add_test(tests, vertical_by_resets);
+	tcase_add_test(tests, vertical_by_silence);
+	tcase_add_test(tests, horizontal);
+	tcase_add_test(tests, ping_sweep_is_remote_system_discovery);
+	tcase_add_test(tests, slow_within_the_hour);
+	tcase_add_test(tests, slower_than_the_window_is_not_seen);
+	tcase_add_test(tests, one_closed_port_many_times_is_no_scan);
+	tcase_add_test(tests, a_crawler_is_no_scan);
+	tcase_add_test(tests, silent_udp_and_foreign_flows_are_no_scan);
+	tcase_add_test(tests, a_flood_is_bounded_and_blinds_nobody);
+	suite_add_tcase(suite, tests);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? 1 : 0;
+}
