@@ -95,14 +95,11 @@ static inline int base_read_at(int fd, void *data, size_t size, uint64_t offset)
 /* Copies a string into a field of `size` bytes, always terminated. -ENAMETOOLONG when it was cut. */
 static inline int base_copy_string(char *to, size_t size, const char *from)
 {
-	size_t length = strnlen(from, size);
-	bool cut = length == size;
+	size_t length = strnlen(from, size - 1);
 
-	if (cut)
-		length = size - 1;
 	memcpy(to, from, length);
 	to[length] = '\0';
-	return cut ? -ENAMETOOLONG : 0;
+	return from[length] ? -ENAMETOOLONG : 0;
 }
 
 static inline uint16_t base_be16(const void *at)

@@ -221,18 +221,28 @@ static bool take_reason(struct cursor *c, struct seccompgen_rule *rule)
 	return true;
 }
 
+/* True when a comment begins right before `at`, or goes on there; code may stand before the comment. */
+static bool opens_comment(const char *text, const char *at)
+{
+	while (at > text && (at[-1] == ' ' || at[-1] == '\t'))
+		at--;
+	if (at == text || (at - text >= 2 && (at[-2] == '/' && (at[-1] == '*' || at[-1] == '/'))))
+		return true;
+	if (at[-1] != '*')
+		return false;
+	at--;
+	while (at > text && (at[-1] == ' ' || at[-1] == '\t'))
+		at--;
+	return at == text; /* the star that begins a line of a longer comment */
+}
+
 /* Cuts the line's end, and a comment's; returns what follows `#syscall`, or NULL when it is not there. */
 static const char *find_declaration(char *text)
 {
 	size_t length = strcspn(text, "\r\n");
-	char *at = text + strspn(text, " \t");
+	char *at = strstr(text, "#syscall");
 
-	if (strncmp(at, "//", 2) == 0 || strncmp(at, "/*", 2) == 0)
-		at += 2;
-	else if (*at == '*')
-		at++;
-	at += strspn(at, " \t");
-	if (strncmp(at, "#syscall", 8) != 0)
+	if (!at || !opens_comment(text, at))
 		return NULL;
 	text[length] = '\0';
 	if (length >= 2 && strcmp(text + length - 2, "*/") == 0)
