@@ -24,6 +24,7 @@
 #define NETWORK_FORWARD_NOTE HOST_RUN_DIR "/forwarding-was-off"
 
 /* dnsmasq has no capability to bind 53 and 67; the firewall rewrites the ports. */
+enum { NETWORK_MESSAGE_MAX = 8192 }; /* more than any request here, and its acknowledgement */
 enum { NETWORK_DHCP_PORT = 1067, NETWORK_DNS_PORT = 1053 };
 
 void network_plan(uint32_t link, const struct policy_nic *nic, struct firewall_nic *out)
@@ -68,7 +69,7 @@ static int network_sysctl(const char *family, const char *interface, const char 
 /* Sends one rtnetlink request and reads its acknowledgement (rtnetlink(7)). */
 static int network_request(struct nlmsghdr *message)
 {
-	char buffer[MNL_SOCKET_BUFFER_SIZE];
+	char buffer[NETWORK_MESSAGE_MAX];
 	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	ssize_t n;
 	int err = 0;
@@ -89,7 +90,7 @@ static int network_request(struct nlmsghdr *message)
 
 static int network_address(unsigned int ifindex, int family, const uint8_t *local, const uint8_t *peer)
 {
-	char buffer[MNL_SOCKET_BUFFER_SIZE];
+	char buffer[NETWORK_MESSAGE_MAX];
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 	struct ifaddrmsg *address;
 	size_t size = family == AF_INET ? 4 : 16;
@@ -108,7 +109,7 @@ static int network_address(unsigned int ifindex, int family, const uint8_t *loca
 
 static int network_neighbour(unsigned int ifindex, int family, const uint8_t *address, const uint8_t mac[6])
 {
-	char buffer[MNL_SOCKET_BUFFER_SIZE];
+	char buffer[NETWORK_MESSAGE_MAX];
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 	struct ndmsg *neighbour;
 
@@ -143,7 +144,7 @@ int network_tap_create(const struct firewall_nic *nic, const char *vm, unsigned 
 {
 	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL };
 	int header = sizeof(struct virtio_net_hdr_v1);
-	char buffer[MNL_SOCKET_BUFFER_SIZE];
+	char buffer[NETWORK_MESSAGE_MAX];
 	struct nlmsghdr *message;
 	BASE_AUTO_FD int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 
@@ -188,7 +189,7 @@ static int network_tap_quiet(const char *tap)
 
 int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, struct host_error *error)
 {
-	char buffer[MNL_SOCKET_BUFFER_SIZE];
+	char buffer[NETWORK_MESSAGE_MAX];
 	bool ipv6 = access("/proc/sys/net/ipv6", F_OK) == 0;
 	int err = network_tap_quiet(nic->tap);
 
@@ -210,7 +211,7 @@ int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, struct 
 
 int network_tap_remove(const char *tap)
 {
-	char buffer[MNL_SOCKET_BUFFER_SIZE];
+	char buffer[NETWORK_MESSAGE_MAX];
 	unsigned int ifindex = if_nametoindex(tap);
 
 	if (ifindex == 0)

@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <linux/fs.h>
 #include <sys/stat.h>
 
@@ -28,26 +29,40 @@ struct image_import {
 	char folder[POLICY_PATH_MAX];
 };
 
+/* Copies [from, to); the two may be on different filesystems. */
+static int image_copy_range(int in, int out, off_t from, off_t to)
+{
+	if (lseek(in, from, SEEK_SET) < 0 || lseek(out, from, SEEK_SET) < 0)
+		return -errno;
+	while (from < to) {
+		ssize_t n = sendfile(out, in, NULL, (size_t)(to - from));
+
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		from += n;
+	}
+	return 0;
+}
+
 static int image_copy(int in, int out)
 {
-	off_t data = 0, hole, size = lseek(in, 0, SEEK_END);
+	off_t data = 0, size = lseek(in, 0, SEEK_END);
+	int err = 0;
 
 	if (ioctl(out, FICLONE, in) == 0)
 		return 0;
 	if (size < 0 || ftruncate(out, size) < 0)
 		return -errno;
 	/* holes stay holes */
-	while ((data = lseek(in, data, SEEK_DATA)) >= 0) {
-		hole = lseek(in, data, SEEK_HOLE);
-		while (data < hole) {
-			off_t to = data;
-			ssize_t n = copy_file_range(in, &data, out, &to, (size_t)(hole - to), 0);
+	while (!err && (data = lseek(in, data, SEEK_DATA)) >= 0) {
+		off_t hole = lseek(in, data, SEEK_HOLE);
 
-			if (n <= 0)
-				return n < 0 ? -errno : -EIO;
-		}
+		err = hole < 0 ? -errno : image_copy_range(in, out, data, hole);
+		data = hole;
 	}
-	return errno == ENXIO ? 0 : -errno;
+	if (err)
+		return err;
+	return errno == ENXIO ? 0 : -errno; /* no data after the last hole */
 }
 
 static int image_add(const struct image_import *image, const char *source, const char *file, bool unpack)
