@@ -290,7 +290,6 @@ int vcpus_launch(struct machine *m, char *why)
 }
 
 /* #syscall vmm: madvise - glibc gives the stack of a thread that ends back */
-/* #syscall vmm: rt_sigprocmask - glibc blocks signals in a thread that ends */
 void vcpus_destroy(struct machine *m)
 {
 	machine_lock(m);
