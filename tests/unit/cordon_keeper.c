@@ -136,8 +136,8 @@ START_TEST(test_a_device_that_dies_is_only_reported)
 	struct vm vm = start();
 	struct pollfd nothing = {.fd = vm.status, .events = POLLIN};
 
-	kill(vm.blk, SIGSEGV);
-	expect_end(&vm, vm.blk, "blk", SIGSEGV);
+	kill(vm.blk, SIGABRT);
+	expect_end(&vm, vm.blk, "blk", SIGABRT);
 	ck_assert_int_eq(poll(&nothing, 1, 300), 0);
 	ck_assert_int_eq(kill(vm.vmm, 0), 0);
 	ck_assert_int_eq(kill(vm.net, 0), 0);
@@ -255,10 +255,10 @@ static int be_reaper(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	Suite *suite = suite_create("cordon_keeper");
-	TCase *tests = tcase_create("keeper");
-	SRunner *runner;
 	char self[4096] = "";
+	SRunner *runner;
+	Suite *suite;
+	TCase *tests;
 	int failed;
 
 	if (argc > 1 && strcmp(argv[1], "reap") == 0)
@@ -266,6 +266,8 @@ int main(int argc, char **argv)
 	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
 		return 1;
 	setenv("KEEPER_TEST_SELF", self, 1);
+	suite = suite_create("cordon_keeper");
+	tests = tcase_create("keeper");
 	tcase_add_test(tests, test_a_device_that_dies_is_only_reported);
 	tcase_add_test(tests, test_the_end_of_the_vmm_is_the_end_of_all);
 	tcase_add_test(tests, test_sigterm_ends_the_vm);
