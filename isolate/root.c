@@ -95,25 +95,15 @@ static int attach_bind(int fd, const char *bind)
 /* Mounts the new root over "/", goes there, and lets the old one go. */
 static int pivot(void)
 {
-	int fd;
-
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return -errno;
 	if (mount("cordon", "/", "tmpfs", EMPTY_ROOT, "size=4k,nr_inodes=256,mode=0755") < 0)
 		return -errno;
 	/* A path from "/" still starts below the new mount; "/.." follows to what is mounted there. */
-	fd = open("/..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fchdir(fd) < 0 || close(fd) < 0)
+	if (chdir("/..") < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
 		return -errno;
-	if (syscall(SYS_pivot_root, ".", ".") == 0)
-		return umount2(".", MNT_DETACH) < 0 ? -errno : 0;
-	/*
-	 * A host that runs from its initramfs has a root that cannot be pivoted away (EINVAL), only
-	 * mounted over. What lies under it has no name any more.
-	 */
-	if (errno != EINVAL || chroot(".") < 0)
-		return -errno;
-	return 0;
+	/* The old root is now mounted over the new one. */
+	return umount2(".", MNT_DETACH) < 0 ? -errno : 0;
 }
 
 int isolate_root_enter(const char *const *binds)

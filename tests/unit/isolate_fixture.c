@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 int fixture_open_probe(void)
@@ -116,6 +117,8 @@ void fixture_expect(pid_t pid, const char *file, const char *label, const char *
 void fixture_expect_role(pid_t pid)
 {
 	static const char *const sets[] = {"CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"};
+	struct stat status;
+	char path[64];
 
 	fixture_expect(pid, "status", "Uid:", "2000000007\t2000000007\t2000000007\t2000000007");
 	fixture_expect(pid, "status", "Gid:", "2000000008\t2000000008\t2000000008\t2000000008");
@@ -124,6 +127,10 @@ void fixture_expect_role(pid_t pid)
 		fixture_expect(pid, "status", sets[i], "0000000000000000");
 	fixture_expect(pid, "status", "NoNewPrivs:", "1");
 	fixture_expect(pid, "status", "Seccomp:", "2");
+	/* A process that nobody may dump or trace has a /proc of root's. */
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	ck_assert_int_eq(stat(path, &status), 0);
+	ck_assert_uint_eq(status.st_uid, 0);
 }
 
 long fixture_count(pid_t pid, const char *name)

@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -23,6 +24,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -103,6 +105,9 @@ static void say_what_works(pid_t outsider)
 
 	while (environ[environment])
 		environment++;
+	say("securebits", prctl(PR_GET_SECUREBITS, 0, 0, 0, 0));
+	say("session_keyring",
+	    syscall(SYS_keyctl, KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0));
 	say("open_fds", open_fds()); /* before the attempts below open more */
 	say("environment", environment);
 	say("pid", getpid());

@@ -1,24 +1,50 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * isolate_spawn(), seen from both sides: what the started program can do (tests/unit/isolate_probe.c
- * says), and what /proc says of it.
+ * says), and what /proc says of it. A list for a program that is not ours, of what the probe calls from
+ * its first instruction on:
+ *
+ * #syscall foreign: execveat(arg0 = 97, arg4 = AT_EMPTY_PATH) - starts the program
+ * #syscall foreign: write(arg0 = 96) - says that it could not
+ * #syscall foreign: write(arg0 = 1) - says what it saw
+ * #syscall foreign: read(arg0 = 0) - waits for its end
+ * #syscall foreign: getpid - the probe's own
+ * #syscall foreign: getuid - what the probe's own list lacks
+ * #syscall foreign: arch_prctl - the C library's start
+ * #syscall foreign: set_tid_address - the C library's start
+ * #syscall foreign: set_robust_list - the C library's start
+ * #syscall foreign: rseq - the C library's start
+ * #syscall foreign: prlimit64 - the C library's start
+ * #syscall foreign: readlink - the C library's start
+ * #syscall foreign: getrandom - the C library's start
+ * #syscall foreign: mprotect(arg2 !& PROT_EXEC) - the C library's start
+ * #syscall foreign: prctl - the probe locks its own list
+ * #syscall foreign: seccomp - the probe locks its own list
  */
 #include "tests/unit/isolate_fixture.h"
+#include "tests/unit/list_foreign.h"
 
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+
+/* NOROOT and NO_CAP_AMBIENT_RAISE, and all of them locked: see capabilities(7). */
+enum { SECURE_BITS = 1 << 0 | 1 << 1 | 1 << 3 | 1 << 5 | 1 << 6 | 1 << 7 };
 
 START_TEST(test_it_is_somebody_else_without_privileges)
 {
 	struct isolate_process process = fixture_process();
 	struct fixture_probe probe;
 	sigset_t some;
+	long keyring;
 
 	/* What it must not inherit. */
+	keyring = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, "isolate-test");
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&some);
 	sigaddset(&some, SIGUSR1);
@@ -30,6 +56,8 @@ START_TEST(test_it_is_somebody_else_without_privileges)
 	fixture_expect(probe.pid, "status", "SigIgn:", "0000000000000000");
 	fixture_expect(probe.pid, "personality", "0000", "0000");
 	ck_assert_int_eq(getsid(probe.pid), probe.pid);
+	ck_assert_int_eq(fixture_said(&probe, "securebits"), SECURE_BITS);
+	ck_assert_int_ne(fixture_said(&probe, "session_keyring"), keyring);
 	ck_assert_int_eq(WEXITSTATUS(fixture_finish(&probe)), 42);
 }
 END_TEST
@@ -200,6 +228,31 @@ START_TEST(test_a_kept_root_has_the_binds_and_nothing_else)
 }
 END_TEST
 
+/* Its fds are /dev/null, so that it does not wait for anything. */
+static int run_to_its_end(const struct isolate_process *process, int *status)
+{
+	pid_t pid = isolate_spawn(process, NULL);
+
+	if (pid < 0)
+		return pid;
+	return waitpid(pid, status, 0) == pid ? 0 : -errno;
+}
+
+/* Before its first instruction: with an argument, the probe makes calls that its list has not. */
+START_TEST(test_a_program_that_is_not_ours_starts_in_its_list)
+{
+	struct isolate_process process = fixture_process();
+	int status;
+
+	process.list = &list_foreign;
+	ck_assert_int_eq(run_to_its_end(&process, &status), 0);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 42, "status %x", status);
+	process.argv = (char *[]){(char *)"probe", (char *)"1", NULL};
+	ck_assert_int_eq(run_to_its_end(&process, &status), 0);
+	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS, "status %x", status);
+}
+END_TEST
+
 START_TEST(test_a_kept_network_is_the_callers)
 {
 	struct isolate_process process = fixture_process();
@@ -270,6 +323,7 @@ int main(void)
 	tcase_add_test(tests, test_its_fds_are_those_that_it_was_handed);
 	tcase_add_test(tests, test_its_list_is_in_force);
 	tcase_add_test(tests, test_a_kept_root_has_the_binds_and_nothing_else);
+	tcase_add_test(tests, test_a_program_that_is_not_ours_starts_in_its_list);
 	tcase_add_test(tests, test_a_kept_network_is_the_callers);
 	tcase_add_test(tests, test_it_dies_with_its_parent);
 	suite_add_tcase(suite, tests);
