@@ -84,6 +84,13 @@ static int send_state(struct vhost_client *c, unsigned int request, uint32_t ind
 	return vhost_client_send(c, &m);
 }
 
+int vhost_client_sync(struct vhost_client *c)
+{
+	uint64_t queues;
+
+	return get_u64(c, VHOST_USER_GET_QUEUE_NUM, &queues);
+}
+
 int vhost_client_config(struct vhost_client *c, uint32_t offset, void *data, uint32_t size)
 {
 	struct vhost_message m = {

@@ -88,6 +88,8 @@ void *vhost_client_at(const struct vhost_client *c, uint64_t guest);
 /* One request and its answer: `need` bytes of payload at least. */
 int vhost_client_call(struct vhost_client *c, struct vhost_message *m, size_t need);
 int vhost_client_send(struct vhost_client *c, struct vhost_message *m);
+/* Returns once the device has seen everything that was sent before. */
+int vhost_client_sync(struct vhost_client *c);
 int vhost_client_config(struct vhost_client *c, uint32_t offset, void *data, uint32_t size);
 
 /* Makes a chain of `count` buffers (addresses, lengths, CLIENT_F_WRITE or 0) available; its head. */
