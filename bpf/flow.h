@@ -94,9 +94,11 @@ PACKET_INLINE void flow_key_fill(struct flow_key *key, const uint8_t *src, const
 }
 
 /* False when the frame belongs to no flow (neither IP nor ARP, or unreadable before its addresses). */
-PACKET_INLINE bool flow_key_of(const struct packet *packet, enum flow_side_index side,
-                               struct flow_key *key)
+PACKET_FUNCTION int flow_key_of(const struct packet *packet, enum flow_side_index side,
+                                struct flow_key *key)
 {
+	if (!packet || !key)
+		return false;
 	if (packet->family == PACKET_OTHER || (packet->family == PACKET_ARP && packet->arp_op == 0))
 		return false;
 	key->vlan = packet->vlan[0];
@@ -108,13 +110,14 @@ PACKET_INLINE bool flow_key_of(const struct packet *packet, enum flow_side_index
 }
 
 /* False when the packet is no ICMP error, or doesn't quote enough. `side` is the error's sender. */
-PACKET_INLINE bool flow_key_quoted(const struct packet *packet, enum flow_side_index side,
-                                   struct flow_key *key)
+PACKET_FUNCTION int flow_key_quoted(const struct packet *packet, enum flow_side_index side,
+                                    struct flow_key *key)
 {
-	const struct packet_quote *quote = &packet->quote;
+	const struct packet_quote *quote;
 
-	if (!(packet->flags & PACKET_QUOTE))
+	if (!packet || !key || !(packet->flags & PACKET_QUOTE))
 		return false;
+	quote = &packet->quote;
 	key->vlan = packet->vlan[0];
 	key->proto = quote->proto;
 	key->family = packet->family;
@@ -136,11 +139,14 @@ PACKET_INLINE enum flow_side_index flow_opener(const struct flow_record *record)
 }
 
 /* True when the packet begins a new flow, although this record has its key. */
-PACKET_INLINE bool flow_stale(const struct flow_record *record, const struct packet *packet,
-                              uint64_t now)
+PACKET_FUNCTION int flow_stale(const struct flow_record *record, const struct packet *packet,
+                               uint64_t now)
 {
-	uint64_t idle = now > record->last_ns ? now - record->last_ns : 0;
+	uint64_t idle;
 
+	if (!record || !packet)
+		return false;
+	idle = now > record->last_ns ? now - record->last_ns : 0;
 	if (record->key.proto != PACKET_PROTO_TCP || record->key.family == FLOW_ARP)
 		return idle > FLOW_IDLE_NS;
 	if ((packet->tcp_flags & (PACKET_SYN | PACKET_ACK | PACKET_RST)) == PACKET_SYN) {
@@ -285,13 +291,16 @@ PACKET_INLINE void flow_other(struct flow_record *record, const struct packet *p
  * The packet's effect on the record of its flow; `side` is its sender. A record whose state is 0 is
  * opened: it has to be zero but for its key. Returns enum flow_send bits.
  */
-PACKET_INLINE unsigned int flow_update(struct flow_record *record, const struct packet *packet,
-                                       enum flow_side_index side, uint64_t now)
+PACKET_FUNCTION unsigned int flow_update(struct flow_record *record, const struct packet *packet,
+                                         enum flow_side_index side, uint64_t now)
 {
-	const uint8_t outcome = record->outcome;
 	unsigned int send = 0;
+	uint8_t outcome;
 	bool by_opener;
 
+	if (!record || !packet)
+		return 0;
+	outcome = record->outcome;
 	if (record->state == 0) {
 		flow_begin(record, packet, side, now);
 		send |= FLOW_SEND_NEW;
@@ -302,7 +311,9 @@ PACKET_INLINE unsigned int flow_update(struct flow_record *record, const struct 
 		record->flags |= FLOW_FLAG_FRAGMENTS;
 	if (packet->flags & (PACKET_TRUNCATED | PACKET_MALFORMED))
 		record->flags |= FLOW_FLAG_TRUNCATED;
-	send |= flow_count(&record->sides[side], &record->first[side], packet);
+	if (packet->flags & PACKET_FOREIGN_MAC)
+		record->flags |= FLOW_FLAG_FOREIGN_MAC;
+	send |= flow_count(&record->sides[side & 1], &record->first[side & 1], packet);
 	by_opener = flow_opener(record) == side;
 	if (packet->proto == PACKET_PROTO_TCP)
 		flow_tcp(record, packet, by_opener, now);
@@ -322,9 +333,11 @@ PACKET_INLINE bool flow_error_is_final(const struct packet *packet)
 }
 
 /* An ICMP error about this flow; `side` is the error's sender. Returns enum flow_send bits. */
-PACKET_INLINE unsigned int flow_error(struct flow_record *record, const struct packet *packet,
-                                      enum flow_side_index side, uint64_t now)
+PACKET_FUNCTION unsigned int flow_error(struct flow_record *record, const struct packet *packet,
+                                        enum flow_side_index side, uint64_t now)
 {
+	if (!record || !packet)
+		return 0;
 	if (now > record->last_ns)
 		record->last_ns = now;
 	record->icmp_type = packet->icmp_type;

@@ -22,6 +22,16 @@
 
 #define PACKET_INLINE static inline __attribute__((always_inline))
 
+/*
+ * Functions that the verifier should look at once and by themselves: global ones, whose arguments and
+ * results are unknown to it. Inlined, their paths would multiply. They have to check their pointers.
+ */
+#ifdef __bpf__
+#define PACKET_FUNCTION __attribute__((noinline))
+#else
+#define PACKET_FUNCTION static inline
+#endif
+
 enum {
 	PACKET_SNAP = 256,         /* bytes of a frame that are looked at */
 	PACKET_VLANS_MAX = 2,      /* tags read; a third one leaves the frame unparsed */
@@ -38,6 +48,7 @@ enum packet_flags {
 	PACKET_OPTIONS = 16,       /* IPv4 options or IPv6 extension headers */
 	PACKET_PORTS = 32,         /* src_port and dst_port were read (for ICMP: type and code) */
 	PACKET_QUOTE = 64,         /* an ICMP error, and `quote` says about what */
+	PACKET_FOREIGN_MAC = 128,  /* not the parser's: the source MAC is not the guest's */
 };
 
 /* tcp_flags, as on the wire (RFC 9293, 3.1) */
@@ -94,10 +105,14 @@ struct packet {
 	uint8_t sctp_chunk; /* type of the first chunk */
 };
 
+struct packet_bytes { /* so that the verifier knows how much a function is handed */
+	uint8_t at[PACKET_SNAP];
+};
+
 struct packet_input {
-	const uint8_t *bytes;
-	uint32_t captured; /* readable bytes at `bytes` */
-	uint32_t wire;     /* bytes of the frame, at least `captured` */
+	const struct packet_bytes *bytes; /* of these, `captured` are read */
+	uint32_t captured;
+	uint32_t wire; /* bytes of the frame, at least `captured` */
 	/* Linux takes the outer VLAN tag out of a frame before tc sees it; then it's passed here. */
 	uint16_t vlan;
 	bool vlan_taken;
@@ -105,9 +120,10 @@ struct packet_input {
 
 /* Where the parser stands. `end` is where the copy, or the packet by its own length field, ends. */
 struct packet_walk {
-	const uint8_t *bytes;
 	uint32_t at;
 	uint32_t end;
+	uint32_t packet_end; /* where the IP packet ends, also beyond the copy; 0: there is none */
+	uint32_t reserved;
 };
 
 PACKET_INLINE uint16_t packet_be16(const uint8_t *b)
@@ -120,12 +136,18 @@ PACKET_INLINE uint32_t packet_be32(const uint8_t *b)
 	return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
-/* The `size` bytes (a constant) at offset `at`, or NULL when they aren't all there. */
-PACKET_INLINE const uint8_t *packet_take(const struct packet_walk *walk, uint32_t at, uint32_t size)
+/*
+ * The `size` bytes (a constant) at offset `at`, or NULL when they aren't all there. Each call computes
+ * its own pointer: one that clang kept from an earlier call has that call's bounds, and the verifier
+ * would refuse it.
+ */
+PACKET_INLINE const uint8_t *packet_take(const struct packet_bytes *bytes,
+                                         const struct packet_walk *walk, uint32_t at, uint32_t size)
 {
+	__asm__ volatile("" : "+r"(at));
 	if (at > PACKET_SNAP - size || at + size > walk->end)
 		return 0;
-	return walk->bytes + at;
+	return bytes->at + at;
 }
 
 PACKET_INLINE bool packet_is_vlan(uint16_t ethertype)
@@ -134,25 +156,24 @@ PACKET_INLINE bool packet_is_vlan(uint16_t ethertype)
 }
 
 /* Ethernet and its VLAN tags. False when not even they are there. */
-PACKET_INLINE bool packet_ethernet(struct packet_walk *walk, const struct packet_input *in,
-                                   struct packet *packet)
+PACKET_FUNCTION int packet_ethernet(const struct packet_bytes *bytes, struct packet_walk *walk,
+                                    struct packet *packet)
 {
-	const uint8_t *b = packet_take(walk, 0, 14);
+	const uint8_t *b;
 
+	if (!bytes || !walk || !packet)
+		return false;
+	b = packet_take(bytes, walk, 0, 14);
 	if (!b)
 		return false;
 	__builtin_memcpy(packet->dst_mac, b, 6);
 	__builtin_memcpy(packet->src_mac, b + 6, 6);
 	packet->ethertype = packet_be16(b + 12);
 	walk->at = 14;
-	if (in->vlan_taken) {
-		packet->vlan[0] = in->vlan & 0xfff;
-		packet->vlan_count = 1;
-	}
 	for (int i = 0; i < PACKET_VLANS_MAX; i++) {
 		if (packet->vlan_count >= PACKET_VLANS_MAX || !packet_is_vlan(packet->ethertype))
 			break;
-		b = packet_take(walk, walk->at, 4);
+		b = packet_take(bytes, walk, walk->at, 4);
 		if (!b)
 			return false;
 		if (packet->vlan_count == 0)
@@ -167,9 +188,10 @@ PACKET_INLINE bool packet_ethernet(struct packet_walk *walk, const struct packet
 }
 
 /* RFC 826, for IPv4 over Ethernet. */
-PACKET_INLINE void packet_arp(struct packet_walk *walk, struct packet *packet)
+PACKET_INLINE void packet_arp(const struct packet_bytes *bytes, struct packet_walk *walk,
+                              struct packet *packet)
 {
-	const uint8_t *b = packet_take(walk, walk->at, 28);
+	const uint8_t *b = packet_take(bytes, walk, walk->at, 28);
 
 	packet->family = PACKET_ARP;
 	if (!b) {
@@ -183,42 +205,39 @@ PACKET_INLINE void packet_arp(struct packet_walk *walk, struct packet *packet)
 	packet->arp_op = packet_be16(b + 6);
 	__builtin_memcpy(packet->src, b + 14, 4);
 	__builtin_memcpy(packet->dst, b + 24, 4);
-	walk->at += 28;
 }
 
 /*
  * Takes the walk's end back to where the IP packet says that it ends, so that nothing behind it (an
- * Ethernet trailer) is read as a header. Returns that offset, also where it lies beyond the copy.
+ * Ethernet trailer) is read as a header.
  */
-PACKET_INLINE uint32_t packet_bound(struct packet_walk *walk, struct packet *packet, uint32_t start,
-                                    uint32_t length)
+PACKET_INLINE void packet_bound(struct packet_walk *walk, struct packet *packet, uint32_t end)
 {
-	uint32_t end = start + length;
-
 	if (end > packet->wire) {
 		packet->flags |= PACKET_MALFORMED;
 		end = packet->wire;
 	}
+	walk->packet_end = end;
 	if (walk->end > end)
 		walk->end = end;
-	return end;
 }
 
-/* RFC 791. Returns the offset at which the packet ends, 0 when there is nothing to go on with. */
-PACKET_INLINE uint32_t packet_ipv4(struct packet_walk *walk, struct packet *packet)
+/* RFC 791. Leaves walk->packet_end 0 when there is nothing to go on with. */
+PACKET_INLINE void packet_ipv4(const struct packet_bytes *bytes, struct packet_walk *walk,
+                               struct packet *packet)
 {
-	const uint8_t *b = packet_take(walk, walk->at, 20);
-	uint32_t start = walk->at, header, total, fragment, end;
+	const uint8_t *b = packet_take(bytes, walk, walk->at, 20);
+	uint32_t header, total, fragment;
 
 	if (!b) {
 		packet->flags |= PACKET_TRUNCATED;
-		return 0;
+		return;
 	}
 	header = (b[0] & 15u) * 4;
 	total = packet_be16(b + 2);
 	if (b[0] >> 4 != 4 || header < 20 || (total && total < header)) {
 		packet->flags |= PACKET_MALFORMED;
-		return 0;
+		return;
 	}
 	packet->family = PACKET_IPV4;
 	packet->ttl = b[8];
@@ -233,17 +252,21 @@ PACKET_INLINE uint32_t packet_ipv4(struct packet_walk *walk, struct packet *pack
 	if (header > 20)
 		packet->flags |= PACKET_OPTIONS;
 	/* Linux leaves 0 there in GSO frames above 64 KiB. */
-	end = packet_bound(walk, packet, start, total ? total : packet->wire - start);
-	walk->at = start + header;
-	return end;
+	packet_bound(walk, packet, total ? walk->at + total : packet->wire);
+	walk->at += header;
 }
 
 /* One IPv6 extension header. False when the walk is over: an upper layer, or nothing readable. */
-PACKET_INLINE bool packet_extension(struct packet_walk *walk, struct packet *packet)
+PACKET_FUNCTION int packet_extension(const struct packet_bytes *bytes, struct packet_walk *walk,
+                                     struct packet *packet)
 {
 	const uint8_t *b;
+	uint8_t proto;
 
-	switch (packet->proto) {
+	if (!bytes || !walk || !packet)
+		return false;
+	proto = packet->proto;
+	switch (proto) {
 	case 0:   /* hop-by-hop */
 	case 43:  /* routing */
 	case 44:  /* fragment */
@@ -254,39 +277,42 @@ PACKET_INLINE bool packet_extension(struct packet_walk *walk, struct packet *pac
 	case 140: /* shim6 */ break;
 	default: return false;
 	}
-	b = packet_take(walk, walk->at, 8);
+	b = packet_take(bytes, walk, walk->at, 8);
 	if (!b) {
 		packet->flags |= PACKET_TRUNCATED;
 		return false;
 	}
-	if (packet->proto == 44) {
-		packet->flags |= PACKET_FRAGMENT;
-		if (packet_be16(b + 2) & 0xfff8)
-			packet->flags |= PACKET_LATER_FRAGMENT;
+	packet->flags |= PACKET_OPTIONS;
+	packet->proto = b[0];
+	if (proto == 44) {
 		walk->at += 8;
-	} else if (packet->proto == 51) {
+		packet->flags |= PACKET_FRAGMENT;
+		if (packet_be16(b + 2) & 0xfff8) {
+			packet->flags |= PACKET_LATER_FRAGMENT;
+			return false;
+		}
+	} else if (proto == 51) {
 		walk->at += (b[1] + 2u) * 4;
 	} else {
 		walk->at += (b[1] + 1u) * 8;
 	}
-	packet->flags |= PACKET_OPTIONS;
-	packet->proto = b[0];
-	return !(packet->flags & PACKET_LATER_FRAGMENT);
+	return true;
 }
 
-/* RFC 8200, with its extension headers. Returns as packet_ipv4() does. */
-PACKET_INLINE uint32_t packet_ipv6(struct packet_walk *walk, struct packet *packet)
+/* RFC 8200; the extension headers come afterwards. As packet_ipv4(). */
+PACKET_INLINE void packet_ipv6(const struct packet_bytes *bytes, struct packet_walk *walk,
+                               struct packet *packet)
 {
-	const uint8_t *b = packet_take(walk, walk->at, 40);
-	uint32_t length, end;
+	const uint8_t *b = packet_take(bytes, walk, walk->at, 40);
+	uint32_t length;
 
 	if (!b) {
 		packet->flags |= PACKET_TRUNCATED;
-		return 0;
+		return;
 	}
 	if (b[0] >> 4 != 6) {
 		packet->flags |= PACKET_MALFORMED;
-		return 0;
+		return;
 	}
 	packet->family = PACKET_IPV6;
 	packet->proto = b[6];
@@ -295,41 +321,57 @@ PACKET_INLINE uint32_t packet_ipv6(struct packet_walk *walk, struct packet *pack
 	__builtin_memcpy(packet->dst, b + 24, 16);
 	walk->at += 40;
 	length = packet_be16(b + 4); /* 0: a jumbogram, or a GSO frame above 64 KiB */
-	end = packet_bound(walk, packet, walk->at, length ? length : packet->wire - walk->at);
-	for (int i = 0; i < PACKET_EXTENSIONS_MAX; i++)
-		if (!packet_extension(walk, packet))
-			break;
-	return end;
+	packet_bound(walk, packet, length ? walk->at + length : packet->wire);
+}
+
+/* ARP, IPv4, or IPv6 with its extension headers. */
+PACKET_FUNCTION int packet_network(const struct packet_bytes *bytes, struct packet_walk *walk,
+                                   struct packet *packet)
+{
+	if (!bytes || !walk || !packet)
+		return false;
+	if (packet->ethertype == 0x0800)
+		packet_ipv4(bytes, walk, packet);
+	else if (packet->ethertype == 0x86dd)
+		packet_ipv6(bytes, walk, packet);
+	else if (packet->ethertype == 0x0806)
+		packet_arp(bytes, walk, packet);
+	return true;
 }
 
 /* The first bytes of a packet that an ICMP error quotes. IPv6 extension headers in it are not walked. */
-PACKET_INLINE void packet_quoted(struct packet_walk *walk, struct packet *packet)
+PACKET_FUNCTION int packet_quoted(const struct packet_bytes *bytes, struct packet_walk *walk,
+                                  struct packet *packet)
 {
-	struct packet_quote *quote = &packet->quote;
-	uint32_t at = walk->at + 8;
+	struct packet_quote *quote;
 	const uint8_t *b;
+	uint32_t at;
 
+	if (!bytes || !walk || !packet)
+		return false;
+	quote = &packet->quote;
+	at = walk->at + 8;
 	if (packet->family == PACKET_IPV4) {
-		b = packet_take(walk, at, 20);
+		b = packet_take(bytes, walk, at, 20);
 		if (!b || b[0] >> 4 != 4 || (b[0] & 15) < 5)
-			return;
+			return false;
 		quote->proto = b[9];
 		__builtin_memcpy(quote->src, b + 12, 4);
 		__builtin_memcpy(quote->dst, b + 16, 4);
 		at += (b[0] & 15u) * 4;
 	} else {
-		b = packet_take(walk, at, 40);
+		b = packet_take(bytes, walk, at, 40);
 		if (!b || b[0] >> 4 != 6)
-			return;
+			return false;
 		quote->proto = b[6];
 		__builtin_memcpy(quote->src, b + 8, 16);
 		__builtin_memcpy(quote->dst, b + 24, 16);
 		at += 40;
 	}
 	packet->flags |= PACKET_QUOTE;
-	b = packet_take(walk, at, 4);
+	b = packet_take(bytes, walk, at, 4);
 	if (!b)
-		return;
+		return true;
 	if (quote->proto == PACKET_PROTO_ICMP || quote->proto == PACKET_PROTO_ICMP6) {
 		quote->src_port = b[0];
 		quote->dst_port = b[1];
@@ -338,17 +380,22 @@ PACKET_INLINE void packet_quoted(struct packet_walk *walk, struct packet *packet
 		quote->src_port = packet_be16(b);
 		quote->dst_port = packet_be16(b + 2);
 	}
+	return true;
 }
 
 /* RFC 792 and RFC 4443. */
-PACKET_INLINE void packet_icmp(struct packet_walk *walk, struct packet *packet)
+PACKET_FUNCTION int packet_icmp(const struct packet_bytes *bytes, struct packet_walk *walk,
+                                struct packet *packet)
 {
-	const uint8_t *b = packet_take(walk, walk->at, 4);
+	const uint8_t *b;
 	bool error;
 
+	if (!bytes || !walk || !packet)
+		return false;
+	b = packet_take(bytes, walk, walk->at, 4);
 	if (!b) {
 		packet->flags |= PACKET_TRUNCATED;
-		return;
+		return false;
 	}
 	packet->icmp_type = b[0];
 	packet->icmp_code = b[1];
@@ -360,105 +407,143 @@ PACKET_INLINE void packet_icmp(struct packet_walk *walk, struct packet *packet)
 	else
 		error = b[0] >= 1 && b[0] <= 4;
 	if (error)
-		packet_quoted(walk, packet);
+		packet_quoted(bytes, walk, packet);
+	walk->at += 8;
+	return true;
+}
+
+/* RFC 9293. */
+PACKET_INLINE void packet_tcp(const struct packet_bytes *bytes, struct packet_walk *walk,
+                              struct packet *packet)
+{
+	const uint8_t *b = packet_take(bytes, walk, walk->at, 20);
+	uint32_t header = 20;
+
+	if (b) {
+		packet->seq = packet_be32(b + 4);
+		packet->ack = packet_be32(b + 8);
+		packet->tcp_flags = b[13];
+		packet->window = packet_be16(b + 14);
+		header = (b[12] >> 4) * 4u;
+	} else {
+		packet->flags |= PACKET_TRUNCATED;
+	}
+	if (header < 20) {
+		packet->flags |= PACKET_MALFORMED;
+		header = 20;
+	}
+	walk->at += header;
+}
+
+/* RFC 768. */
+PACKET_INLINE void packet_udp(const struct packet_bytes *bytes, struct packet_walk *walk,
+                              struct packet *packet)
+{
+	const uint8_t *b = packet_take(bytes, walk, walk->at, 8);
+	uint32_t length = 0;
+
+	if (b)
+		length = packet_be16(b + 4); /* 0: a jumbogram (RFC 2675) */
+	else
+		packet->flags |= PACKET_TRUNCATED;
+	if (length && (length < 8 || walk->at + length > walk->packet_end))
+		packet->flags |= PACKET_MALFORMED;
+	else if (length)
+		walk->packet_end = walk->at + length;
 	walk->at += 8;
 }
 
-/* The headers that begin with two ports: RFC 9293 (TCP), RFC 768 (UDP), RFC 9260 (SCTP). */
-PACKET_INLINE void packet_ports(struct packet_walk *walk, struct packet *packet, uint32_t *end)
+/* The headers that begin with two ports: TCP, UDP and SCTP (RFC 9260). */
+PACKET_FUNCTION int packet_transport(const struct packet_bytes *bytes, struct packet_walk *walk,
+                                     struct packet *packet)
 {
-	const uint8_t *b = packet_take(walk, walk->at, 4);
-	uint32_t length;
+	const uint8_t *b;
 
+	if (!bytes || !walk || !packet)
+		return false;
+	b = packet_take(bytes, walk, walk->at, 4);
 	if (!b) {
 		packet->flags |= PACKET_TRUNCATED;
-		return;
+		return false;
 	}
 	packet->src_port = packet_be16(b);
 	packet->dst_port = packet_be16(b + 2);
 	packet->flags |= PACKET_PORTS;
 	if (packet->proto == PACKET_PROTO_TCP) {
-		b = packet_take(walk, walk->at, 20);
-		if (!b) {
-			packet->flags |= PACKET_TRUNCATED;
-			walk->at += 20;
-			return;
-		}
-		packet->seq = packet_be32(b + 4);
-		packet->ack = packet_be32(b + 8);
-		packet->tcp_flags = b[13];
-		packet->window = packet_be16(b + 14);
-		length = (b[12] >> 4) * 4u;
-		if (length < 20) {
-			packet->flags |= PACKET_MALFORMED;
-			length = 20;
-		}
-		walk->at += length;
+		packet_tcp(bytes, walk, packet);
 	} else if (packet->proto == PACKET_PROTO_UDP) {
-		b = packet_take(walk, walk->at, 8);
-		length = b ? packet_be16(b + 4) : 0;
-		if (!b)
-			packet->flags |= PACKET_TRUNCATED;
-		else if (length && (length < 8 || walk->at + length > *end))
-			packet->flags |= PACKET_MALFORMED;
-		else if (length)
-			*end = walk->at + length;
-		walk->at += 8;
+		packet_udp(bytes, walk, packet);
 	} else {
-		b = packet_take(walk, walk->at, 13);
+		b = packet_take(bytes, walk, walk->at, 13);
 		if (b)
 			packet->sctp_chunk = b[12];
 		else
 			packet->flags |= PACKET_TRUNCATED;
 		walk->at += 12;
 	}
+	return true;
 }
 
-/* Parses what is above IP, and finds the payload. `end` is where the IP packet ends. */
-PACKET_INLINE void packet_upper(struct packet_walk *walk, struct packet *packet, uint32_t end)
+/* Finds the payload: what lies between the last header read and the end of the packet. */
+PACKET_FUNCTION int packet_rest(const struct packet_walk *walk, struct packet *packet)
 {
-	uint32_t captured;
+	uint32_t at, captured;
 
-	if (!(packet->flags & (PACKET_LATER_FRAGMENT | PACKET_TRUNCATED))) {
-		if (packet->proto == PACKET_PROTO_TCP || packet->proto == PACKET_PROTO_UDP ||
-		    packet->proto == PACKET_PROTO_SCTP)
-			packet_ports(walk, packet, &end);
-		else if ((packet->proto == PACKET_PROTO_ICMP && packet->family == PACKET_IPV4) ||
-		         (packet->proto == PACKET_PROTO_ICMP6 && packet->family == PACKET_IPV6))
-			packet_icmp(walk, packet);
-	}
-	packet->payload_at = walk->at;
-	if (walk->at > end) { /* a header claims more than the packet has */
+	if (!walk || !packet)
+		return false;
+	at = walk->at;
+	if (at > walk->packet_end) { /* a header claims more than the packet has */
 		packet->flags |= PACKET_MALFORMED;
-		packet->payload_at = end;
+		at = walk->packet_end;
 	}
-	packet->payload = end - packet->payload_at;
-	captured = walk->end > packet->payload_at ? walk->end - packet->payload_at : 0;
-	packet->payload_captured =
-	        (uint16_t)(captured < packet->payload ? captured : packet->payload);
+	captured = walk->end > at ? walk->end - at : 0;
+	packet->payload_at = at;
+	packet->payload = walk->packet_end - at;
+	if (captured > packet->payload)
+		captured = packet->payload;
+	packet->payload_captured = (uint16_t)captured;
+	return true;
+}
+
+PACKET_INLINE void packet_upper(const struct packet_bytes *bytes, struct packet_walk *walk,
+                                struct packet *packet)
+{
+	if (packet->family == PACKET_IPV6)
+		for (int i = 0; i < PACKET_EXTENSIONS_MAX; i++)
+			if (!packet_extension(bytes, walk, packet))
+				break;
+	if (!(packet->flags & (PACKET_LATER_FRAGMENT | PACKET_TRUNCATED))) {
+		const uint8_t proto = packet->proto;
+
+		if (proto == PACKET_PROTO_TCP || proto == PACKET_PROTO_UDP ||
+		    proto == PACKET_PROTO_SCTP)
+			packet_transport(bytes, walk, packet);
+		else if ((proto == PACKET_PROTO_ICMP && packet->family == PACKET_IPV4) ||
+		         (proto == PACKET_PROTO_ICMP6 && packet->family == PACKET_IPV6))
+			packet_icmp(bytes, walk, packet);
+	}
+	packet_rest(walk, packet);
 }
 
 /* Fills all of *packet. Never fails: what could not be read is zero, and the flags say why. */
 PACKET_INLINE void packet_parse(const struct packet_input *in, struct packet *packet)
 {
 	struct packet_walk walk = {
-	        .bytes = in->bytes,
 	        .end = in->captured < PACKET_SNAP ? in->captured : PACKET_SNAP,
 	};
-	uint32_t end = 0;
 
 	__builtin_memset(packet, 0, sizeof(*packet));
 	packet->wire = in->wire < walk.end ? walk.end : in->wire;
-	if (!packet_ethernet(&walk, in, packet))
+	if (in->vlan_taken) {
+		packet->vlan[0] = in->vlan & 0xfff;
+		packet->vlan_count = 1;
+	}
+	if (packet_ethernet(in->bytes, &walk, packet))
+		packet_network(in->bytes, &walk, packet);
+	else
 		packet->flags |= PACKET_TRUNCATED;
-	else if (packet->ethertype == 0x0800)
-		end = packet_ipv4(&walk, packet);
-	else if (packet->ethertype == 0x86dd)
-		end = packet_ipv6(&walk, packet);
-	else if (packet->ethertype == 0x0806)
-		packet_arp(&walk, packet);
-	if (end)
-		packet_upper(&walk, packet, end);
+	if (walk.packet_end)
+		packet_upper(in->bytes, &walk, packet);
 	if (in->vlan_taken)
 		packet->wire += 4;
 }

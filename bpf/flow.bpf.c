@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * flow: the program at each tap, once for each direction.
+ *
+ *   taps     ifindex -> that tap's flow map (bpf/table.h); a tap without one is not watched
+ *   events   the ring buffer of all taps, EVENTS_RING_BYTES
+ *   scratch  one frame's first bytes, per CPU
+ *
+ * The first PACKET_SNAP bytes of the frame are copied out before anything is looked at: the guest
+ * decides how a frame from a tap is split between an skb's head and its pages, so packet data in
+ * place would let it hide headers from a program that only looks at the head.
+ *
+ * Only UAPI structures are used, so the same object loads on every kernel from 6.1 without CO-RE.
+ * Every packet is passed on (TC_ACT_UNSPEC): this program watches and decides nothing.
+ */
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/maps.h"
+#include "bpf/table.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, EVENTS_RING_BYTES);
+} events SEC(".maps");
+
+struct scratch {
+	struct packet_bytes bytes;
+	struct packet packet;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, uint32_t);
+	__type(value, struct scratch);
+} scratch SEC(".maps");
+
+struct flow_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, FLOW_MAP_FLAGS);
+	__uint(max_entries, FLOW_SETS_DEFAULT + 1);
+	__uint(key_size, sizeof(uint32_t));
+	__uint(value_size, sizeof(struct flow_set));
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(max_entries, TAPS_MAX);
+	__type(key, uint32_t);
+	__array(values, struct flow_map);
+} taps SEC(".maps");
+
+/* How often a CPU tries for a set that another one holds: some 20 µs, and holding takes under one. */
+enum { LOCK_TRIES = 512 };
+
+struct flow_context {
+	struct __sk_buff *skb;
+	void *map; /* the tap's flow map */
+	struct tap_stats *stats;
+	uint64_t now;
+};
+
+static inline void flow_add(uint64_t *counter, uint64_t amount)
+{
+	__sync_fetch_and_add(counter, amount);
+}
+
+static inline __attribute__((always_inline)) struct flow_set *
+flow_table_set(struct flow_context *context, uint32_t index)
+{
+	index++; /* element 0 is the tap */
+	return bpf_map_lookup_elem(context->map, &index);
+}
+
+/* tc runs with softirqs off, so the holder is another CPU at work and the wait is short. */
+static inline __attribute__((always_inline)) bool flow_set_lock(struct flow_set *set)
+{
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		uint32_t seen = *(volatile uint32_t *)&set->sequence;
+
+		if (!(seen & 1) &&
+		    __sync_val_compare_and_swap(&set->sequence, seen, seen + 1) == seen)
+			return true;
+	}
+	return false;
+}
+
+static inline __attribute__((always_inline)) void flow_set_unlock(struct flow_set *set)
+{
+	__sync_fetch_and_add(&set->sequence, 1);
+}
+
+static __attribute__((noinline)) void event_send(uint32_t ifindex, uint32_t type,
+                                                 const struct flow_record *record,
+                                                 struct tap_stats *stats, uint64_t now)
+{
+	struct flow_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event) {
+		flow_add(&stats->events_lost, 1);
+		return;
+	}
+	event->header.type = (uint16_t)type;
+	event->header.size = sizeof(*event);
+	event->header.ifindex = ifindex;
+	event->header.time_ns = now;
+	__builtin_memcpy(&event->record, record, sizeof(*record));
+	bpf_ringbuf_submit(event, 0);
+}
+
+static inline __attribute__((always_inline)) void
+flow_send(struct flow_context *context, enum flow_event_type type, const struct flow_record *record)
+{
+	event_send(context->skb->ifindex, type, record, context->stats, context->now);
+}
+
+static inline __attribute__((always_inline)) void flow_take_head(struct flow_context *context,
+                                                                 const struct packet *packet,
+                                                                 uint8_t *head, uint32_t size)
+{
+	if (size > 0 && size <= FLOW_HEAD_MAX)
+		bpf_skb_load_bytes(context->skb, packet->payload_at, head, size);
+}
+
+/* Copies and parses. 0 when there is not even room for a look. */
+PACKET_FUNCTION int packet_read(struct __sk_buff *skb, struct scratch *copy)
+{
+	struct packet_input in = {0};
+	uint32_t size = skb->len;
+
+	if (!copy)
+		return 0;
+	if (size > PACKET_SNAP)
+		size = PACKET_SNAP;
+	if (size == 0 || bpf_skb_load_bytes(skb, 0, copy->bytes.at, size))
+		return 0;
+	in.bytes = &copy->bytes;
+	in.captured = size;
+	in.wire = skb->len;
+	in.vlan_taken = skb->vlan_present;
+	in.vlan = (uint16_t)skb->vlan_tci;
+	packet_parse(&in, &copy->packet);
+	return 1;
+}
+
+static inline __attribute__((always_inline)) int tap_see(struct __sk_buff *skb,
+                                                         enum flow_side_index side)
+{
+	struct flow_context context = {.skb = skb};
+	uint32_t ifindex = skb->ifindex, zero = 0;
+	struct scratch *copy;
+	struct flow_tap *tap;
+
+	context.map = bpf_map_lookup_elem(&taps, &ifindex);
+	if (!context.map)
+		return TC_ACT_UNSPEC;
+	tap = bpf_map_lookup_elem(context.map, &zero);
+	copy = bpf_map_lookup_elem(&scratch, &zero);
+	if (!tap || !copy || !packet_read(skb, copy))
+		return TC_ACT_UNSPEC;
+	context.stats = &tap->stats;
+	context.now = bpf_ktime_get_ns();
+	flow_table_packet(&context, tap, &copy->packet, side, context.now);
+	return TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int tap_from_guest(struct __sk_buff *skb)
+{
+	return tap_see(skb, FLOW_GUEST);
+}
+
+SEC("tc")
+int tap_to_guest(struct __sk_buff *skb)
+{
+	return tap_see(skb, FLOW_PEER);
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * flowtable: bpf/table.h with one thread's hooks: no lock, plain counters, events by a call.
+ *
+ * Memory is what flowtable_open() took, whatever the capture holds; flows that don't fit leave as
+ * FLOW_EVENT_END, as they would at a tap.
+ */
+#include "base/base.h"
+#include "bpf/flowtable.h"
+#include "bpf/table.h"
+
+struct flowtable {
+	struct flow_tap tap;
+	struct flow_set *sets;
+	flowtable_event_fn *event;
+	void *data;
+};
+
+struct flow_context {
+	struct flowtable *table;
+	const struct packet_bytes *bytes;
+	uint64_t now;
+};
+
+static inline struct flow_set *flow_table_set(struct flow_context *context, uint32_t index)
+{
+	return &context->table->sets[index];
+}
+
+static inline bool flow_set_lock(struct flow_set *set)
+{
+	set->sequence++;
+	return true;
+}
+
+static inline void flow_set_unlock(struct flow_set *set)
+{
+	set->sequence++;
+}
+
+static inline void flow_add(uint64_t *counter, uint64_t amount)
+{
+	*counter += amount;
+}
+
+static inline void flow_send(struct flow_context *context, enum flow_event_type type,
+                             const struct flow_record *record)
+{
+	struct flow_event event = {
+	        .header = {.type = (uint16_t)type, .size = sizeof(event), .time_ns = context->now},
+	        .record = *record,
+	};
+
+	if (context->table->event)
+		context->table->event(&event.header, context->table->data);
+}
+
+static inline void flow_take_head(struct flow_context *context, const struct packet *packet,
+                                  uint8_t *head, uint32_t size)
+{
+	memcpy(head, context->bytes->at + packet->payload_at, size);
+}
+
+int flowtable_open(struct flowtable **out, size_t flows, uint64_t seed, flowtable_event_fn *event,
+                   void *data)
+{
+	struct flowtable *table;
+	uint32_t sets = 1;
+
+	if (flows > (size_t)FLOW_SETS_MAX * FLOW_WAYS)
+		return -EINVAL;
+	while ((size_t)sets * FLOW_WAYS < flows)
+		sets *= 2;
+	table = aligned_alloc(64, sizeof(*table));
+	if (!table)
+		return -ENOMEM;
+	memset(table, 0, sizeof(*table));
+	table->tap = (struct flow_tap){.magic = FLOW_TAP_MAGIC, .seed = seed, .sets = sets};
+	table->event = event;
+	table->data = data;
+	table->sets = aligned_alloc(64, sets * sizeof(struct flow_set));
+	if (!table->sets) {
+		free(table);
+		return -ENOMEM;
+	}
+	memset(table->sets, 0, sets * sizeof(struct flow_set));
+	*out = table;
+	return 0;
+}
+
+void flowtable_close(struct flowtable *table)
+{
+	if (!table)
+		return;
+	free(table->sets);
+	free(table);
+}
+
+/* The flow's guest, when only the table can know: the hash is the same both ways round. */
+static enum flow_side_index side_of(const struct flowtable *table, const struct packet *packet)
+{
+	struct flow_key key = {0};
+
+	if (flow_key_quoted(packet, FLOW_GUEST, &key) && flowtable_find(table, &key))
+		return FLOW_GUEST;
+	key = (struct flow_key){0};
+	if (flow_key_quoted(packet, FLOW_PEER, &key) && flowtable_find(table, &key))
+		return FLOW_PEER;
+	key = (struct flow_key){0};
+	if (!flow_key_of(packet, FLOW_GUEST, &key) || flowtable_find(table, &key))
+		return FLOW_GUEST;
+	key = (struct flow_key){0};
+	flow_key_of(packet, FLOW_PEER, &key);
+	return flowtable_find(table, &key) ? FLOW_PEER : FLOW_GUEST;
+}
+
+void flowtable_packet(struct flowtable *table, const void *bytes, uint32_t captured, uint32_t wire,
+                      enum flowtable_sender sender, uint64_t now)
+{
+	const struct packet_input in = {.bytes = bytes, .captured = captured, .wire = wire};
+	struct flow_context context = {.table = table, .bytes = bytes, .now = now};
+	enum flow_side_index side;
+	struct packet packet;
+
+	packet_parse(&in, &packet);
+	if (sender == FLOWTABLE_EITHER)
+		side = side_of(table, &packet);
+	else
+		side = sender == FLOWTABLE_GUEST ? FLOW_GUEST : FLOW_PEER;
+	flow_table_packet(&context, &table->tap, &packet, side, now);
+}
+
+int flowtable_each(const struct flowtable *table, int (*each)(const struct flow_record *, void *),
+                   void *data)
+{
+	for (uint32_t i = 0; i < table->tap.sets; i++)
+		for (int way = 0; way < FLOW_WAYS; way++) {
+			int stop = 0;
+
+			if (table->sets[i].tags[way])
+				stop = each(&table->sets[i].records[way], data);
+			if (stop)
+				return stop;
+		}
+	return 0;
+}
+
+const struct flow_record *flowtable_find(const struct flowtable *table, const struct flow_key *key)
+{
+	uint64_t hash = flow_hash(key, table->tap.seed);
+	const struct flow_set *set = &table->sets[(hash >> 32) & (table->tap.sets - 1)];
+	uint32_t way = flow_set_find(set, key, flow_tag(hash));
+
+	return way < FLOW_WAYS ? &set->records[way] : NULL;
+}
+
+const struct tap_stats *flowtable_stats(const struct flowtable *table)
+{
+	return &table->tap.stats;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* maps: sizes of the kernel objects, for the programs and for those who open them. */
+#ifndef CORDON_BPF_MAPS_H
+#define CORDON_BPF_MAPS_H
+
+#include <linux/bpf.h>
+
+enum {
+	EVENTS_RING_BYTES = 1 << 20,
+	TAPS_MAX = 16384,
+	/* Mapped by the monitor; and each tap may have another number of sets. */
+	FLOW_MAP_FLAGS = BPF_F_MMAPABLE | BPF_F_INNER_MAP,
+};
+
+#endif

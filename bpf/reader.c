@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * reader: flow maps and the events ring, through their mapped memory.
+ *
+ * A flow map is mapped once for its header, which says how many sets follow, and then whole. A set is
+ * copied between two looks at its sequence count; if the count is odd or has moved, a CPU was writing,
+ * and the copy is taken again. A set that never comes to rest is skipped rather than waited for.
+ *
+ * The ring is the kernel's: a page with the consumer's position, a page with the producer's, then the
+ * data twice in a row, so that no message is split. Each message starts with its length and two bits:
+ * busy (its writer is not done) and discarded.
+ *
+ * What the kernel wrote is trusted for its structure; what guests put into it is only bytes here.
+ */
+#include <sys/mman.h>
+
+#include "base/base.h"
+#include "bpf/maps.h"
+#include "bpf/reader.h"
+#include "bpf/set.h"
+
+enum {
+	SET_TRIES = 1000,
+	RING_BUSY = 1 << 31,
+	RING_DISCARD = 1 << 30,
+	RING_LENGTH = RING_DISCARD - 1
+};
+
+struct flow_map {
+	size_t size;
+	uint32_t sets;
+	uint64_t seed;
+	const struct flow_tap *tap;
+	const struct flow_set *set; /* [sets] */
+};
+
+static size_t page_round(size_t size)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return (size + page - 1) / page * page;
+}
+
+int flow_map_open(int fd, struct flow_map **out)
+{
+	size_t size = page_round(sizeof(struct flow_set));
+	const struct flow_tap *tap = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	struct flow_map *map;
+	uint32_t magic, sets;
+	uint64_t seed;
+
+	if (tap == MAP_FAILED)
+		return -errno;
+	magic = tap->magic;
+	sets = tap->sets;
+	seed = tap->seed;
+	munmap((void *)tap, size);
+	if (magic != FLOW_TAP_MAGIC || sets == 0 || sets > FLOW_SETS_MAX || (sets & (sets - 1)))
+		return -EPROTO;
+	size = page_round((sets + 1) * sizeof(struct flow_set));
+	tap = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+	if (tap == MAP_FAILED)
+		return -errno;
+	map = malloc(sizeof(*map));
+	if (!map) {
+		munmap((void *)tap, size);
+		return -ENOMEM;
+	}
+	*map = (struct flow_map){.size = size, .sets = sets, .seed = seed, .tap = tap};
+	map->set = (const struct flow_set *)tap + 1;
+	*out = map;
+	return 0;
+}
+
+void flow_map_close(struct flow_map *map)
+{
+	if (!map)
+		return;
+	munmap((void *)map->tap, map->size);
+	free(map);
+}
+
+/* A copy of the set as it was between two writes. False when there was no such moment. */
+static bool set_copy(const struct flow_set *set, struct flow_set *copy)
+{
+	for (int i = 0; i < SET_TRIES; i++) {
+		uint32_t sequence = __atomic_load_n(&set->sequence, __ATOMIC_ACQUIRE);
+
+		if (sequence & 1)
+			continue;
+		memcpy(copy, set, sizeof(*copy));
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		if (__atomic_load_n(&set->sequence, __ATOMIC_RELAXED) == sequence)
+			return true;
+	}
+	return false;
+}
+
+int flow_map_each(const struct flow_map *map, int (*each)(const struct flow_record *, void *),
+                  void *data)
+{
+	struct flow_set copy;
+
+	for (uint32_t i = 0; i < map->sets; i++) {
+		/* Sequence 0: nothing was ever written here. */
+		if (__atomic_load_n(&map->set[i].sequence, __ATOMIC_RELAXED) == 0 ||
+		    !set_copy(&map->set[i], &copy))
+			continue;
+		for (int way = 0; way < FLOW_WAYS; way++) {
+			int stop = copy.tags[way] ? each(&copy.records[way], data) : 0;
+
+			if (stop)
+				return stop;
+		}
+	}
+	return 0;
+}
+
+int flow_map_find(const struct flow_map *map, const struct flow_key *key,
+                  struct flow_record *record)
+{
+	uint64_t hash = flow_hash(key, map->seed);
+	struct flow_set copy;
+	uint32_t way;
+
+	if (!set_copy(&map->set[(hash >> 32) & (map->sets - 1)], &copy))
+		return -ENOENT;
+	way = flow_set_find(&copy, key, flow_tag(hash));
+	if (way >= FLOW_WAYS)
+		return -ENOENT;
+	*record = copy.records[way];
+	return 0;
+}
+
+void flow_map_stats(const struct flow_map *map, struct tap_stats *stats)
+{
+	*stats = map->tap->stats;
+}
+
+struct event_ring {
+	size_t page;
+	unsigned long *consumer;
+	const unsigned long *producer;
+	const uint8_t *data; /* EVENTS_RING_BYTES of it, twice */
+};
+
+int event_ring_open(int fd, struct event_ring **out)
+{
+	size_t page = page_round(1);
+	struct event_ring *ring = calloc(1, sizeof(*ring));
+	void *consumer, *producer;
+
+	if (!ring)
+		return -ENOMEM;
+	consumer = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (consumer == MAP_FAILED) {
+		free(ring);
+		return -errno;
+	}
+	producer = mmap(NULL, page + 2 * (size_t)EVENTS_RING_BYTES, PROT_READ, MAP_SHARED, fd,
+	                (off_t)page);
+	if (producer == MAP_FAILED) {
+		int error = -errno;
+
+		munmap(consumer, page);
+		free(ring);
+		return error;
+	}
+	*ring = (struct event_ring){page, consumer, producer, (const uint8_t *)producer + page};
+	*out = ring;
+	return 0;
+}
+
+void event_ring_close(struct event_ring *ring)
+{
+	if (!ring)
+		return;
+	munmap(ring->consumer, ring->page);
+	munmap((void *)ring->producer, ring->page + 2 * (size_t)EVENTS_RING_BYTES);
+	free(ring);
+}
+
+int event_ring_read(struct event_ring *ring, int max,
+                    void (*each)(const struct flow_event_header *, void *), void *data)
+{
+	unsigned long at = __atomic_load_n(ring->consumer, __ATOMIC_ACQUIRE);
+	int count = 0;
+
+	while (count < max && at < __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE)) {
+		const uint8_t *message = ring->data + (at & (EVENTS_RING_BYTES - 1));
+		uint32_t word = __atomic_load_n((const uint32_t *)message, __ATOMIC_ACQUIRE);
+		uint32_t length = word & RING_LENGTH;
+
+		if (word & RING_BUSY)
+			break;
+		if (!(word & RING_DISCARD) && length >= sizeof(struct flow_event_header)) {
+			each((const struct flow_event_header *)(message + 8), data);
+			count++;
+		}
+		at += (length + 8 + 7) & ~7ul;
+		__atomic_store_n(ring->consumer, at, __ATOMIC_RELEASE);
+	}
+	return count;
+}

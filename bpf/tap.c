@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * tap: loads the programs once, pins them, and attaches them to taps.
+ *
+ *   /sys/fs/bpf/cordon/{taps,events,from_guest,to_guest}
+ *
+ * Where the kernel has tcx (6.6) the programs are attached to the device itself, else through a clsact
+ * qdisc. Neither needs a link or a pin of its own: both last as long as the device, whoever attached
+ * them, and go with it. What does not go with it is the tap's entry in `taps`, which holds its flow
+ * map; tap_watch_detach() removes that, also when the device is gone already.
+ *
+ * A directory lock makes open and unpin of two processes take turns.
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+
+#include "base/base.h"
+#include "bpf/flow.skel.h"
+#include "bpf/maps.h"
+#include "bpf/set.h"
+#include "bpf/tap.h"
+
+#define TAP_BPFFS    "/sys/fs/bpf"
+#define TAP_PINS     TAP_BPFFS "/cordon"
+#define TAP_NO_BPFFS TAP_BPFFS " is no bpf file system (mount -t bpf bpf " TAP_BPFFS ")"
+
+enum { TAP_MAP_TAPS, TAP_MAP_EVENTS, TAP_PROG_FROM, TAP_PROG_TO, TAP_OBJECTS };
+
+static const char *const tap_pins[TAP_OBJECTS] = {
+        [TAP_MAP_TAPS] = TAP_PINS "/taps",
+        [TAP_MAP_EVENTS] = TAP_PINS "/events",
+        [TAP_PROG_FROM] = TAP_PINS "/from_guest",
+        [TAP_PROG_TO] = TAP_PINS "/to_guest",
+};
+
+/* linux/bpf.h of 6.6; Debian 12's is older. */
+enum { TAP_TCX_INGRESS = 46, TAP_TCX_EGRESS = 47 };
+
+/* Any value will do, as long as it's the same at attach and detach. */
+enum { TAP_TC_HANDLE = 0xc0d, TAP_TC_PRIORITY = 1 };
+
+struct tap_watch {
+	int fds[TAP_OBJECTS];
+};
+
+static void tap_free_skeleton(struct flow_bpf **skeleton)
+{
+	flow_bpf__destroy(*skeleton);
+}
+
+static bool tap_bpffs(void)
+{
+	struct statfs fs;
+
+	return statfs(TAP_BPFFS, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
+}
+
+/* The pins' directory, locked. An fd or a negative errno. */
+static int tap_lock(void)
+{
+	BASE_AUTO_FD int fd = open(TAP_PINS, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || flock(fd, LOCK_EX) < 0)
+		return -errno;
+	return base_take_fd(&fd);
+}
+
+static int tap_reopen(struct tap_watch *watch)
+{
+	for (int i = 0; i < TAP_OBJECTS; i++) {
+		watch->fds[i] = bpf_obj_get(tap_pins[i]);
+		if (watch->fds[i] < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static void tap_close_all(struct tap_watch *watch)
+{
+	for (int i = 0; i < TAP_OBJECTS; i++)
+		base_close(&watch->fds[i]);
+}
+
+static void tap_unlink_all(void)
+{
+	for (int i = 0; i < TAP_OBJECTS; i++)
+		unlink(tap_pins[i]);
+}
+
+static int tap_quiet(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	(void)level, (void)format, (void)arguments;
+	return 0;
+}
+
+static int tap_load(struct tap_watch *watch, const char **why)
+{
+	BASE_CLEANUP(tap_free_skeleton) struct flow_bpf *skeleton = NULL;
+	libbpf_print_fn_t print = libbpf_set_print(tap_quiet);
+	int error = 0;
+
+	*why = "loading the BPF programs";
+	skeleton = flow_bpf__open_and_load();
+	if (!skeleton)
+		error = -errno;
+	libbpf_set_print(print);
+	if (error)
+		return error;
+	watch->fds[TAP_MAP_TAPS] = bpf_map__fd(skeleton->maps.taps);
+	watch->fds[TAP_MAP_EVENTS] = bpf_map__fd(skeleton->maps.events);
+	watch->fds[TAP_PROG_FROM] = bpf_program__fd(skeleton->progs.tap_from_guest);
+	watch->fds[TAP_PROG_TO] = bpf_program__fd(skeleton->progs.tap_to_guest);
+	*why = "pinning under " TAP_PINS;
+	tap_unlink_all();
+	for (int i = 0; i < TAP_OBJECTS; i++) {
+		if (!error && bpf_obj_pin(watch->fds[i], tap_pins[i]) < 0)
+			error = -errno;
+		/* The skeleton closes its own. */
+		watch->fds[i] = fcntl(watch->fds[i], F_DUPFD_CLOEXEC, 3);
+		if (!error && watch->fds[i] < 0)
+			error = -errno;
+	}
+	if (error)
+		tap_unlink_all();
+	return error;
+}
+
+static void tap_watch_free(struct tap_watch **watch)
+{
+	tap_watch_close(*watch);
+}
+
+int tap_watch_open(struct tap_watch **out, const char **why)
+{
+	BASE_CLEANUP(tap_watch_free) struct tap_watch *watch = NULL;
+	BASE_AUTO_FD int lock = -1;
+	const char *unused;
+	int error;
+
+	if (!why)
+		why = &unused;
+	*why = TAP_NO_BPFFS;
+	if (!tap_bpffs())
+		return -ENODEV;
+	*why = "creating " TAP_PINS;
+	if (mkdir(TAP_PINS, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	lock = tap_lock();
+	if (lock < 0)
+		return lock;
+	watch = malloc(sizeof(*watch));
+	if (!watch)
+		return -ENOMEM;
+	*watch = (struct tap_watch){{-1, -1, -1, -1}};
+	error = tap_reopen(watch);
+	if (error == -ENOENT) {
+		tap_close_all(watch);
+		error = tap_load(watch, why);
+	} else if (error) {
+		*why = "opening what is pinned under " TAP_PINS;
+	}
+	if (error)
+		return error;
+	*why = NULL;
+	*out = watch;
+	watch = NULL;
+	return 0;
+}
+
+void tap_watch_close(struct tap_watch *watch)
+{
+	if (!watch)
+		return;
+	tap_close_all(watch);
+	free(watch);
+}
+
+static int tap_bpf(int command, union bpf_attr *attr)
+{
+	return syscall(SYS_bpf, command, attr, sizeof(*attr)) < 0 ? -errno : 0;
+}
+
+static int tap_tcx(const struct tap_watch *watch, int command, unsigned int ifindex, bool ingress)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.target_fd = ifindex; /* target_ifindex, in newer headers */
+	attr.attach_bpf_fd = (uint32_t)watch->fds[ingress ? TAP_PROG_FROM : TAP_PROG_TO];
+	attr.attach_type = ingress ? TAP_TCX_INGRESS : TAP_TCX_EGRESS;
+	return tap_bpf(command, &attr);
+}
+
+/* Both directions on tcx. -EINVAL where the kernel has none. */
+static int tap_tcx_attach(const struct tap_watch *watch, unsigned int ifindex)
+{
+	int error = tap_tcx(watch, BPF_PROG_ATTACH, ifindex, true);
+
+	if (error && error != -EEXIST)
+		return error;
+	error = tap_tcx(watch, BPF_PROG_ATTACH, ifindex, false);
+	if (error == -EEXIST)
+		return 0;
+	if (error)
+		tap_tcx(watch, BPF_PROG_DETACH, ifindex, true);
+	return error;
+}
+
+static int tap_clsact_one(const struct tap_watch *watch, unsigned int ifindex, bool ingress)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex,
+	            .attach_point = ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TAP_TC_HANDLE, .priority = TAP_TC_PRIORITY,
+	            .flags = BPF_TC_F_REPLACE,
+	            .prog_fd = watch->fds[ingress ? TAP_PROG_FROM : TAP_PROG_TO]);
+
+	return bpf_tc_attach(&hook, &opts);
+}
+
+static int tap_clsact_remove(unsigned int ifindex, bool qdisc)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex,
+	            .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TAP_TC_HANDLE, .priority = TAP_TC_PRIORITY);
+	int error;
+
+	if (qdisc)
+		return bpf_tc_hook_destroy(&hook);
+	hook.attach_point = BPF_TC_INGRESS;
+	error = bpf_tc_detach(&hook, &opts);
+	hook.attach_point = BPF_TC_EGRESS;
+	return bpf_tc_detach(&hook, &opts) ?: error;
+}
+
+/* Both directions through clsact. *made: the qdisc was not there before. */
+static int tap_clsact_attach(const struct tap_watch *watch, unsigned int ifindex, bool *made)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex,
+	            .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	int error = bpf_tc_hook_create(&hook);
+
+	*made = error == 0;
+	if (error && error != -EEXIST)
+		return error;
+	error = tap_clsact_one(watch, ifindex, true);
+	if (!error)
+		error = tap_clsact_one(watch, ifindex, false);
+	if (error)
+		tap_clsact_remove(ifindex, *made);
+	return error;
+}
+
+/* Reads or writes element 0 of a flow map. */
+static int tap_header(int map, struct flow_tap *tap, bool write)
+{
+	struct flow_set element = {0};
+	uint32_t zero = 0;
+	int error;
+
+	if (write)
+		memcpy(&element, tap, sizeof(*tap));
+	error = write ? bpf_map_update_elem(map, &zero, &element, 0)
+	              : bpf_map_lookup_elem(map, &zero, &element);
+	if (!write)
+		memcpy(tap, &element, sizeof(*tap));
+	return error;
+}
+
+/* An fd of the map by its id, that allows no writing: it's handed to who reads guests' data. */
+static int tap_readonly(uint32_t id)
+{
+	LIBBPF_OPTS(bpf_get_fd_by_id_opts, opts, .open_flags = BPF_F_RDONLY);
+
+	return bpf_map_get_fd_by_id_opts(id, &opts);
+}
+
+static int tap_flow_map(unsigned int ifindex, const uint8_t guest_mac[6], struct flow_tap *tap)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = FLOW_MAP_FLAGS);
+	BASE_AUTO_FD int map =
+	        bpf_map_create(BPF_MAP_TYPE_ARRAY, "cordon_flows", sizeof(uint32_t),
+	                       sizeof(struct flow_set), FLOW_SETS_DEFAULT + 1, &opts);
+	int error;
+
+	if (map < 0)
+		return map;
+	*tap = (struct flow_tap){
+	        .magic = FLOW_TAP_MAGIC, .ifindex = ifindex, .sets = FLOW_SETS_DEFAULT};
+	memcpy(tap->guest_mac, guest_mac, sizeof(tap->guest_mac));
+	if (getrandom(&tap->seed, sizeof(tap->seed), 0) != sizeof(tap->seed))
+		return -EIO;
+	error = tap_header(map, tap, true);
+	return error ? error : base_take_fd(&map);
+}
+
+int tap_watch_attach(struct tap_watch *watch, unsigned int ifindex, const uint8_t guest_mac[6])
+{
+	BASE_AUTO_FD int map = -1;
+	struct flow_tap tap;
+	bool made = false;
+	int error;
+
+	map = tap_flow_map(ifindex, guest_mac, &tap);
+	if (map < 0)
+		return map;
+	error = bpf_map_update_elem(watch->fds[TAP_MAP_TAPS], &ifindex, &map, BPF_ANY);
+	if (error)
+		return error;
+	error = tap_tcx_attach(watch, ifindex);
+	if (error == -EINVAL || error == -EOPNOTSUPP) {
+		error = tap_clsact_attach(watch, ifindex, &made);
+		if (!error && made) {
+			tap.flags |= FLOW_TAP_MADE_CLSACT;
+			error = tap_header(map, &tap, true);
+		}
+	}
+	if (error) {
+		bpf_map_delete_elem(watch->fds[TAP_MAP_TAPS], &ifindex);
+		return error;
+	}
+	return tap_watch_flows(watch, ifindex);
+}
+
+int tap_watch_detach(struct tap_watch *watch, unsigned int ifindex)
+{
+	BASE_AUTO_FD int map = -1;
+	struct flow_tap tap = {0};
+	uint32_t id;
+
+	if (bpf_map_lookup_elem(watch->fds[TAP_MAP_TAPS], &ifindex, &id) == 0)
+		map = tap_readonly(id);
+	if (map >= 0)
+		tap_header(map, &tap, false);
+	/* These fail when the device is gone, and everything on it with it. */
+	if (tap_tcx(watch, BPF_PROG_DETACH, ifindex, true) == -EINVAL)
+		tap_clsact_remove(ifindex, tap.flags & FLOW_TAP_MADE_CLSACT);
+	else
+		tap_tcx(watch, BPF_PROG_DETACH, ifindex, false);
+	if (bpf_map_delete_elem(watch->fds[TAP_MAP_TAPS], &ifindex) && errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
+int tap_watch_events(const struct tap_watch *watch)
+{
+	return watch->fds[TAP_MAP_EVENTS];
+}
+
+int tap_watch_flows(struct tap_watch *watch, unsigned int ifindex)
+{
+	uint32_t id;
+	int error = bpf_map_lookup_elem(watch->fds[TAP_MAP_TAPS], &ifindex, &id);
+
+	return error ? error : tap_readonly(id);
+}
+
+int tap_watch_unpin(void)
+{
+	BASE_AUTO_FD int lock = tap_lock();
+
+	if (lock == -ENOENT)
+		return 0;
+	if (lock < 0)
+		return lock;
+	tap_unlink_all();
+	return rmdir(TAP_PINS) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+bool tap_watch_host_check(const char **missing)
+{
+	BASE_AUTO_FD int ring = -1;
+
+	*missing = TAP_NO_BPFFS;
+	if (!tap_bpffs())
+		return false;
+	*missing = "the kernel or this user's privileges have no BPF ring buffer (5.8, CAP_BPF)";
+	ring = bpf_map_create(BPF_MAP_TYPE_RINGBUF, NULL, 0, 0, 4096, NULL);
+	if (ring < 0)
+		return false;
+	*missing = "the kernel has no tc programs (CONFIG_NET_CLS_BPF)";
+	if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SCHED_CLS, NULL) != 1)
+		return false;
+	*missing = NULL;
+	return true;
+}
