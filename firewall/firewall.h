@@ -24,10 +24,10 @@
 struct firewall_nic {
 	char tap[16];
 	enum policy_nic_mode mode;
-	uint8_t mac[6];	       /* the guest's */
-	uint8_t ip4[4];	       /* the guest's */
-	uint8_t gateway4[4];   /* the host's side, where dnsmasq answers */
-	uint8_t ip6[16];       /* the guest's */
+	uint8_t mac[6];      /* the guest's */
+	uint8_t ip4[4];      /* the guest's */
+	uint8_t gateway4[4]; /* the host's side, where dnsmasq answers */
+	uint8_t ip6[16];     /* the guest's */
 	uint8_t gateway6[16];
 	/* dnsmasq has no capabilities, so it listens above 1024 and the table rewrites the ports
 	 * statelessly: 67 <-> dhcp_port, 53 <-> dns_port. 0: no such service. */
@@ -46,7 +46,7 @@ const char *firewall_error(const struct firewall *fw);
 /* Adds or atomically replaces the VM's rules, and cordon's tables if they are not there yet.
  * Returns 0 or a negative errno; after an error nothing has changed. */
 int firewall_vm_apply(struct firewall *fw, const struct policy *policy,
-		      const struct firewall_nic *nics, size_t nic_count);
+                      const struct firewall_nic *nics, size_t nic_count);
 
 /* Removes all that is the VM's (0 also when nothing is), and the tables with the last VM. */
 int firewall_vm_remove(struct firewall *fw, const char *vm);
@@ -57,19 +57,38 @@ int firewall_vm_release(struct firewall *fw, const char *vm);
 
 /* One counter of the VM: a policy rule, a default deny, or an anti-spoofing rule. */
 struct firewall_counter {
-	char what[64];	/* "egress[0]", "egress default deny", "spoofed ipv4 source", … */
-	uint32_t line;	/* of the policy, or 0 */
+	char what[64]; /* "egress[0]", "egress default deny", "spoofed ipv4 source", … */
+	uint32_t line; /* of the policy, or 0 */
 	uint64_t packets, bytes;
 };
 /* Fills at most `max`; returns how many there are, or a negative errno. */
-int firewall_vm_counters(struct firewall *fw, const char *vm, struct firewall_counter *list, size_t max);
+int firewall_vm_counters(struct firewall *fw, const char *vm, struct firewall_counter *list,
+                         size_t max);
 
 /* VMs that have rules now: fills at most `max` names, returns how many there are (recovery, reaping). */
 int firewall_vm_list(struct firewall *fw, char (*names)[POLICY_NAME_MAX], size_t max);
 
 /* Prints the rules that firewall_vm_apply() would load, without touching the kernel. */
 int firewall_explain(FILE *out, const struct policy *policy, const struct firewall_nic *nics,
-		     size_t nic_count);
+                     size_t nic_count);
+
+/*
+ * How dnsmasq is started for one NIC (mode nat, host-only or routed, with an IPv4 address), after the
+ * tap has its address: through isolate_spawn() with ISOLATE_KEEP_NET | ISOLATE_KEEP_ROOT, a uid of its
+ * own, standard error for its messages (a pipe, or a file with a file_size_max), 64 open files, and
+ * these. No list: it locks its own before it serves. It ends by SIGTERM.
+ */
+struct firewall_dnsmasq {
+	const char
+	        *binary; /* to open and execute: the dynamic loader, which argv tells what to run */
+	char *const *argv;
+	const char *const *binds; /* all that its root holds */
+};
+/* `preload` is the absolute path of dnsmasq-preload.so as it is installed or built, `resolv_conf` the
+ * host's (its name servers are asked in the guest's place). *made is one block, freed with free(). */
+int firewall_dnsmasq_make(const struct policy *policy, const struct firewall_nic *nic,
+                          const char *preload, const char *resolv_conf,
+                          struct firewall_dnsmasq **made);
 
 /* True when the kernel has what the rules need; else *missing names the first thing it has not. */
 bool firewall_host_check(struct firewall *fw, const char **missing);

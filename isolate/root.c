@@ -36,13 +36,17 @@ int isolate_namespaces_enter(unsigned int flags)
 /* A detached copy of what is mounted at the bind's path; returns its fd. */
 static int detach_bind(const char *bind)
 {
-	struct mount_attr attributes = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
+	struct mount_attr attributes = {.attr_set = MOUNT_ATTR_NOSUID};
+	struct stat status;
 	bool writable;
 	const char *path = isolate_bind_path(bind, &writable);
 	int fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &status) < 0)
 		return -errno;
+	/* a bind that is itself a device (/dev/urandom) is meant to be that device */
+	if (!S_ISCHR(status.st_mode))
+		attributes.attr_set |= MOUNT_ATTR_NODEV;
 	if (!writable)
 		attributes.attr_set |= MOUNT_ATTR_RDONLY;
 	if (syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)

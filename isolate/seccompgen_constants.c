@@ -14,6 +14,7 @@
 #include <linux/perf_event.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <linux/vhost.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -161,6 +162,12 @@ static const struct {
         CONSTANT(FIOCLEX),
         CONSTANT(FIONBIO),
         CONSTANT(FIONREAD),
+        CONSTANT(SIOCGIFADDR),
+        CONSTANT(SIOCGIFFLAGS),
+        CONSTANT(SIOCGIFINDEX),
+        CONSTANT(SIOCGIFMTU),
+        CONSTANT(SIOCGIFNAME),
+        CONSTANT(SIOCGSTAMP_OLD),
         CONSTANT(TCGETS),
         CONSTANT(TCSETS),
         CONSTANT(TCSETSW),
@@ -313,6 +320,7 @@ static const struct {
         CONSTANT(TIMER_ABSTIME),
         /* <signal.h> */
         CONSTANT(SIGABRT),
+        CONSTANT(SIGALRM),
         CONSTANT(SIGCHLD),
         CONSTANT(SIGINT),
         CONSTANT(SIGPIPE),

@@ -70,12 +70,29 @@ static const struct {
         {"TIOCSTI", SYS_ioctl, {-1, 0x5412}},
 };
 
+/* A stock dnsmasq is a network server, and opens /dev/null; its list has the reasons. */
+static const struct {
+	const char *list, *name;
+} excepted[] = {
+        {"dnsmasq", "openat"}, {"dnsmasq", "socket"}, {"dnsmasq", "connect"}, {"dnsmasq", "bind"}};
+
+static bool is_excepted(const char *list, const char *name)
+{
+	for (size_t i = 0; i < BASE_COUNT(excepted); i++)
+		if (strcmp(excepted[i].list, list) == 0 && strcmp(excepted[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 START_TEST(test_what_no_role_may_do)
 {
 	size_t list = (size_t)_i / BASE_COUNT(forbidden), call = (size_t)_i % BASE_COUNT(forbidden);
-	pid_t pid = fork();
+	pid_t pid;
 	int status;
 
+	if (is_excepted(lists[list].name, forbidden[call].name))
+		return;
+	pid = fork();
 	if (pid == 0) {
 		const unsigned long *args = forbidden[call].args;
 
