@@ -80,10 +80,10 @@ static int add_rule(scmp_filter_ctx context, const struct seccompgen_rule *rule)
 		switch (condition->kind) {
 		case SECCOMPGEN_ANY: break;
 		case SECCOMPGEN_EQUAL:
-			compare[count++] = SCMP_CMP64(i, SCMP_CMP_EQ, condition->value);
+			compare[count++] = SCMP_CMP64(i, SCMP_CMP_EQ, condition->value, 0);
 			break;
 		case SECCOMPGEN_AT_MOST:
-			compare[count++] = SCMP_CMP64(i, SCMP_CMP_LE, condition->value);
+			compare[count++] = SCMP_CMP64(i, SCMP_CMP_LE, condition->value, 0);
 			break;
 		case SECCOMPGEN_MASKED:
 			compare[count++] = SCMP_CMP64(i, SCMP_CMP_MASKED_EQ, condition->mask,

@@ -78,6 +78,7 @@ static void check_key(struct builder *b, const struct policy_node *map, struct p
 		                   policy_node_describe(key, name));
 		policy_error_expected(error, "each key once");
 		policy_error_hint(error, "it was first set in line %u", old->line);
+		key->type = POLICY_NODE_REFUSED; /* its value is not read over the first one */
 		return;
 	}
 }

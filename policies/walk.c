@@ -416,6 +416,7 @@ void policy_walk_map(struct policy_walk *walk, const struct policy_map *map,
 		if (node->type != POLICY_NODE_REFUSED)
 			policy_walk_refuse(walk, node, "%s: a mapping of keys to values",
 			                   map->what);
+		node->bad = true;
 		return;
 	}
 	if (map->line != POLICY_NO_OFFSET)

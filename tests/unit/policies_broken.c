@@ -64,6 +64,8 @@ static const struct broken {
          "memory is a key of vm"},
         {"key_is_a_list", 5, 3, 1, "a list or a mapping where a key stands", "a key's name", ""},
         {"list_at_top", 1, 1, 1, "a list", "the policy: a mapping of keys to values", ""},
+        {"list_given_twice", 6, 3, 4, "the key \"nics\" a second time", "each key once",
+         "it was first set in line 5"},
         {"long_line", 7, 251, 11, "\"192.0.2.300\"", "an address or a CIDR such as 10.0.0.0/8", ""},
         {"mac_multicast", 5, 16, 19, "\"01:00:5e:00:00:01\"",
          "the address of one card: not multicast, not zero", ""},
