@@ -18,7 +18,9 @@ static void print_type(FILE *out, const struct policy_key *key)
 		return;
 	}
 	fputs(key->kind->noun, out);
-	if (!key->kind->format)
+	if (key->kind->format && key->min == key->max)
+		fprintf(out, ", %s", key->kind->format(key->min, low));
+	if (!key->kind->format || key->min == key->max)
 		return;
 	fprintf(out, ", %s to %s", key->kind->format(key->min, low),
 	        key->kind->format(key->max, high));

@@ -46,11 +46,11 @@ START_TEST(test_vm)
 	ck_assert(!vm->disks[0].read_only);
 	ck_assert_uint_eq(vm->disks[0].limit.bandwidth, 100ull << 20);
 	ck_assert_uint_eq(vm->disks[0].limit.iops, 2000);
-	ck_assert_uint_eq(vm->disks[0].line, 8);
+	ck_assert_uint_eq(vm->disks[0].line, 7);
 	ck_assert_uint_eq(vm->nic_count, 1);
 	ck_assert_int_eq(vm->nics[0].mode, POLICY_NIC_NAT);
 	ck_assert_uint_eq(vm->nics[0].mtu, 0);
-	ck_assert_uint_eq(vm->nics[0].line, 9);
+	ck_assert_uint_eq(vm->nics[0].line, 8);
 }
 END_TEST
 
@@ -66,7 +66,7 @@ START_TEST(test_isolation)
 	ck_assert_uint_eq(isolation->memory_overhead, 32ull << 20);
 	ck_assert(isolation->any);
 	ck_assert_int_eq(policy.confidential, POLICY_CC_NONE);
-	ck_assert_uint_eq(policy.confidential_line, 11);
+	ck_assert_uint_eq(policy.confidential_line, 12);
 }
 END_TEST
 
@@ -81,7 +81,7 @@ START_TEST(test_firewall)
 	ck_assert_int_eq(rule->action, POLICY_ALLOW);
 	ck_assert_int_eq(rule->proto, POLICY_PROTO_TCP);
 	ck_assert(!rule->log);
-	ck_assert_uint_eq(rule->line, 13);
+	ck_assert_uint_eq(rule->line, 15);
 	ck_assert_uint_eq(rule->ports.count, 2);
 	ck_assert_uint_eq(policy.ports[rule->ports.first].first, 80);
 	ck_assert_uint_eq(policy.ports[rule->ports.first + 1].last, 443);
@@ -92,16 +92,16 @@ START_TEST(test_firewall)
 	ck_assert_uint_eq(rule->names.count, 1);
 	ck_assert_uint_eq(rule->cidrs.count, 0);
 	ck_assert_str_eq(policy.names[rule->names.first], "www.example.org");
-	ck_assert_uint_eq(rule->line, 15);
+	ck_assert_uint_eq(rule->line, 17);
 	rule = &firewall->egress[1];
 	ck_assert_int_eq(rule->proto, POLICY_PROTO_UDP);
 	ck_assert_uint_eq(rule->cidrs.count, 1);
 	cidr = &policy.cidrs[rule->cidrs.first];
 	ck_assert_uint_eq(cidr->family, 4);
 	ck_assert_uint_eq(cidr->prefix, 32);
-	ck_assert_uint_eq(cidr->line, 16);
+	ck_assert_uint_eq(cidr->line, 18);
 	ck_assert_uint_eq(base_be32(cidr->addr), 0x0a000035);
-	ck_assert_uint_eq(rule->line, 16);
+	ck_assert_uint_eq(rule->line, 18);
 
 	ck_assert_uint_eq(firewall->new_connections, 50);
 	ck_assert_uint_eq(firewall->connections, 1000);
@@ -116,7 +116,7 @@ START_TEST(test_monitor)
 
 	ck_assert(monitor->scan.enabled);
 	ck_assert_uint_eq(monitor->scan.respond, POLICY_RESPOND_ALERT | POLICY_RESPOND_THROTTLE);
-	ck_assert_uint_eq(monitor->scan.line, 19);
+	ck_assert_uint_eq(monitor->scan.line, 22);
 	ck_assert_uint_eq(monitor->scan_ports, 15);
 	ck_assert_uint_eq(monitor->scan_hosts, 15);
 	ck_assert_uint_eq(monitor->dns_tunnel.respond, POLICY_RESPOND_ALERT |
@@ -129,7 +129,7 @@ START_TEST(test_monitor)
 	ck_assert_uint_eq(policy.capture.ring, 64ull << 20);
 	ck_assert_uint_eq(policy.capture.snaplen, 256);
 	ck_assert_uint_eq(policy.capture.before_alert, 30);
-	ck_assert_uint_eq(policy.capture.line, 21);
+	ck_assert_uint_eq(policy.capture.line, 26);
 }
 END_TEST
 

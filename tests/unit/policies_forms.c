@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Every way in which a value may be written, the defaults, and the ready-made policies.
+ */
+#include <check.h>
+#include <glob.h>
+
+#include "policies/internal.h"
+
+#define VM "version: 1\nvm: {name: a, kernel: k, nics: [{}]}\n"
+
+static struct policy policy;
+static struct policy_errors errors;
+
+static void parse(const char *text)
+{
+	int result = policy_parse(text, strlen(text), &policy, &errors);
+
+	if (result)
+		policy_errors_print(stdout, "text", &errors);
+	ck_assert_int_eq(result, 0);
+}
+
+START_TEST(test_defaults)
+{
+	parse("version: 1\nvm: {name: a, kernel: ./k}\n");
+	ck_assert_uint_eq(policy.vm.vcpus, 1);
+	ck_assert_uint_eq(policy.vm.memory, 256ull << 20);
+	ck_assert_uint_eq(policy.vm.nic_count, 0);
+	ck_assert_uint_eq(policy.isolation.cpus[0], 0);
+	ck_assert(!policy.isolation.any);
+	ck_assert_int_eq(policy.confidential, POLICY_CC_NONE);
+	ck_assert_uint_eq(policy.firewall.ingress_count, 0);
+	ck_assert_uint_eq(policy.firewall.egress_count, 0);
+	ck_assert(policy.firewall.dns);
+	ck_assert_uint_eq(policy.firewall.bandwidth, 0);
+	ck_assert(policy.monitor.scan.enabled && policy.monitor.beacon.enabled);
+	ck_assert(policy.monitor.dns_tunnel.enabled && policy.monitor.exfiltration.enabled);
+	ck_assert_uint_eq(policy.monitor.exfiltration.respond, POLICY_RESPOND_ALERT);
+	ck_assert_uint_eq(policy.capture.ring, 0);
+	parse(VM "capture: {ring: 2M}\n");
+	ck_assert_uint_eq(policy.capture.snaplen, 256);
+	ck_assert_uint_eq(policy.capture.before_alert, 30);
+}
+END_TEST
+
+START_TEST(test_vm_forms)
+{
+	const struct policy_vm *vm = &policy.vm;
+
+	parse("version: 1\n"
+	      "vm:\n"
+	      "  name: 0-a\n"
+	      "  memory: 2G\n"
+	      "  kernel: /boot/vmlinuz\n"
+	      "  initrd: \"/boot/initrd img\"\n"
+	      "  cmdline: >-\n"
+	      "    quiet\n"
+	      "    panic=1\n"
+	      "  disks:\n"
+	      "    - path: caf\u00e9.raw\n"
+	      "      format: raw\n"
+	      "      read_only: true\n"
+	      "      serial: root 1\n"
+	      "  nics:\n"
+	      "    - {mode: bridge, bridge: br-lan.5, mac: 52:54:00:AB:cd:01, mtu: 9000}\n"
+	      "    - {mode: host-only, limit: {bandwidth: 8Mbit}}\n"
+	      "    - {mode: routed}\n");
+	ck_assert_str_eq(vm->name, "0-a");
+	ck_assert_uint_eq(vm->memory, 2ull << 30);
+	ck_assert_str_eq(vm->kernel, "/boot/vmlinuz");
+	ck_assert_str_eq(vm->initrd, "/boot/initrd img");
+	ck_assert_str_eq(vm->cmdline, "quiet panic=1");
+	ck_assert_str_eq(vm->disks[0].path, "caf\u00e9.raw");
+	ck_assert(vm->disks[0].read_only);
+	ck_assert_str_eq(vm->disks[0].serial, "root 1");
+	ck_assert_int_eq(vm->nics[0].mode, POLICY_NIC_BRIDGE);
+	ck_assert_str_eq(vm->nics[0].bridge, "br-lan.5");
+	ck_assert_mem_eq(vm->nics[0].mac, "\x52\x54\x00\xab\xcd\x01", 6);
+	ck_assert_uint_eq(vm->nics[0].mtu, 9000);
+	ck_assert_int_eq(vm->nics[1].mode, POLICY_NIC_HOST_ONLY);
+	ck_assert_uint_eq(vm->nics[1].limit.bandwidth, 1000000);
+	ck_assert_int_eq(vm->nics[2].mode, POLICY_NIC_ROUTED);
+}
+END_TEST
+
+START_TEST(test_peers)
+{
+	static const char *const forms[] = {
+	        "192.0.2.1",
+	        "192.0.2.1/32",
+	        "[192.0.2.1]",
+	        "{cidrs: 192.0.2.1}",
+	        "{cidrs: [192.0.2.1/32]}",
+	};
+
+	for (size_t i = 0; i < BASE_COUNT(forms); i++) {
+		char text[256];
+
+		snprintf(text, sizeof(text), VM "firewall: {egress: [{to: %s}]}\n", forms[i]);
+		parse(text);
+		ck_assert_uint_eq(policy.cidr_count, 1);
+		ck_assert_uint_eq(policy.cidrs[0].prefix, 32);
+		ck_assert_mem_eq(policy.cidrs[0].addr, "\xc0\x00\x02\x01", 4);
+		ck_assert_uint_eq(policy.firewall.egress[0].cidrs.count, 1);
+		ck_assert(!policy.firewall.egress[0].any);
+		ck_assert_int_eq(policy.firewall.egress[0].proto, POLICY_PROTO_ANY);
+	}
+}
+END_TEST
+
+START_TEST(test_rules)
+{
+	const struct policy_rule *rule = policy.firewall.egress;
+
+	parse(VM "firewall:\n"
+	         "  dns: true\n"
+	         "  ingress:\n"
+	         "    - {from: [10.0.0.0/8, 2001:db8::/32], proto: tcp, ports: 22}\n"
+	         "  egress:\n"
+	         "    - {to: 192.0.2.0/24, proto: icmp, action: reject, log: true}\n"
+	         "    - {to: {cidrs: 2001:db8::1, names: [A.example.org, b.example.org]}, proto: "
+	         "udp,\n"
+	         "       ports: [53, 8000-8080, \"123\"]}\n"
+	         "    - {to: any, proto: tcp, action: drop}\n"
+	         "    - to: any\n");
+	ck_assert_uint_eq(policy.firewall.ingress[0].cidrs.count, 2);
+	ck_assert_uint_eq(policy.cidrs[1].family, 6);
+	ck_assert_uint_eq(policy.cidrs[1].prefix, 32);
+	ck_assert_uint_eq(policy.firewall.ingress[0].ports.count, 1);
+
+	ck_assert_uint_eq(policy.firewall.egress_count, 4);
+	ck_assert_int_eq(rule[0].action, POLICY_REJECT);
+	ck_assert_int_eq(rule[0].proto, POLICY_PROTO_ICMP);
+	ck_assert(rule[0].log);
+	ck_assert_uint_eq(rule[1].cidrs.first, 3);
+	ck_assert_uint_eq(rule[1].cidrs.count, 1);
+	ck_assert_uint_eq(policy.cidrs[3].prefix, 128);
+	ck_assert_uint_eq(rule[1].names.count, 2);
+	ck_assert_str_eq(policy.names[0], "a.example.org");
+	ck_assert_uint_eq(rule[1].ports.first, 1);
+	ck_assert_uint_eq(rule[1].ports.count, 3);
+	ck_assert_uint_eq(policy.ports[2].first, 8000);
+	ck_assert_uint_eq(policy.ports[2].last, 8080);
+	ck_assert_int_eq(rule[2].action, POLICY_DROP);
+	ck_assert(rule[2].any);
+	ck_assert(rule[3].any);
+	ck_assert_int_eq(rule[3].action, POLICY_ALLOW);
+}
+END_TEST
+
+START_TEST(test_monitor_forms)
+{
+	const struct policy_monitor *monitor = &policy.monitor;
+
+	parse(VM "monitor:\n"
+	         "  scan: {ports: 3, hosts: 4, respond: pause}\n"
+	         "  beacon: {enabled: false}\n"
+	         "  exfiltration: {respond: [throttle]}\n"
+	         "  sinks:\n"
+	         "    - file: /var/log/a.json\n"
+	         "    - syslog: udp://192.0.2.1:514\n"
+	         "    - syslog: \"tcp://[2001:db8::1]:601\"\n"
+	         "capture: {ring: 1G, snaplen: 65535, before_alert: 5m}\n");
+	ck_assert_uint_eq(monitor->scan_ports, 3);
+	ck_assert_uint_eq(monitor->scan_hosts, 4);
+	ck_assert_uint_eq(monitor->scan.respond, POLICY_RESPOND_ALERT | POLICY_RESPOND_PAUSE);
+	ck_assert(!monitor->beacon.enabled);
+	ck_assert_uint_eq(monitor->exfiltration.respond,
+	                  POLICY_RESPOND_ALERT | POLICY_RESPOND_THROTTLE);
+	ck_assert_uint_eq(monitor->sink_count, 3);
+	ck_assert_int_eq(monitor->sinks[0].type, POLICY_SINK_FILE);
+	ck_assert_str_eq(monitor->sinks[0].target, "/var/log/a.json");
+	ck_assert_int_eq(monitor->sinks[1].type, POLICY_SINK_SYSLOG_UDP);
+	ck_assert_str_eq(monitor->sinks[1].target, "192.0.2.1:514");
+	ck_assert_int_eq(monitor->sinks[2].type, POLICY_SINK_SYSLOG_TCP);
+	ck_assert_str_eq(monitor->sinks[2].target, "[2001:db8::1]:601");
+	ck_assert_uint_eq(policy.capture.before_alert, 300);
+}
+END_TEST
+
+START_TEST(test_units)
+{
+	uint64_t value;
+	uint8_t cpus[POLICY_CPUS_MAX / 8];
+	char text[POLICY_FORMAT_MAX];
+
+	ck_assert(policy_value_size("0", &value) == 0 && value == 0);
+	ck_assert(policy_value_size("3K", &value) == 0 && value == 3072);
+	ck_assert(policy_value_size("2T", &value) == 0 && value == 2ull << 40);
+	ck_assert_int_eq(policy_value_size("18446744073709551615T", &value), -ERANGE);
+	ck_assert_int_eq(policy_value_size("18446744073709551616", &value), -ERANGE);
+	ck_assert_int_eq(policy_value_size("", &value), -EINVAL);
+	ck_assert_int_eq(policy_value_size("-1", &value), -EINVAL);
+	ck_assert_int_eq(policy_value_size("0x10", &value), -EINVAL);
+	ck_assert_int_eq(policy_value_size("1.5G", &value), -EINVAL);
+	ck_assert(policy_value_bandwidth("1Gbit", &value) == 0 && value == 125000000);
+	ck_assert(policy_value_bandwidth("8bit", &value) == 0 && value == 1);
+	ck_assert_int_eq(policy_value_bandwidth("7bit", &value), -EINVAL);
+	ck_assert(policy_value_bandwidth("1M", &value) == 0 && value == 1048576);
+	ck_assert(policy_value_duration("2h", &value) == 0 && value == 7200);
+	ck_assert_int_eq(policy_value_rate("50/m", &value), -EINVAL);
+	ck_assert_int_eq(policy_value_cpus("0-1023", cpus), 0);
+	ck_assert_uint_eq(cpus[127], 0xff);
+	ck_assert_int_eq(policy_value_cpus("1024", cpus), -ERANGE);
+	ck_assert_int_eq(policy_value_cpus("3-2", cpus), -ERANGE);
+	ck_assert_int_eq(policy_value_cpus("1,", cpus), -EINVAL);
+	ck_assert_str_eq(policy_format_size(512ull << 20, text), "512M");
+	ck_assert_str_eq(policy_format_size(1000, text), "1000");
+	ck_assert_str_eq(policy_format_size(0, text), "0");
+	ck_assert_str_eq(policy_format_bandwidth(12500000, text), "100Mbit");
+	ck_assert_str_eq(policy_format_bandwidth(100ull << 20, text), "100M");
+}
+END_TEST
+
+START_TEST(test_cidr_contains)
+{
+	static const struct {
+		const char *outer, *inner;
+		bool yes;
+	} pairs[] = {
+	        {"10.0.0.0/8", "10.255.0.0/16", true},
+	        {"10.0.0.0/8", "11.0.0.0/16", false},
+	        {"10.0.0.0/9", "10.128.0.0/9", false},
+	        {"0.0.0.0/0", "203.0.113.9/32", true},
+	        {"10.0.0.0/16", "10.0.0.0/8", false},
+	        {"::/0", "10.0.0.0/8", false},
+	        {"2001:db8::/33", "2001:db8:8000::/33", false},
+	        {"2001:db8::/32", "2001:db8::1", true},
+	};
+
+	for (size_t i = 0; i < BASE_COUNT(pairs); i++) {
+		struct policy_cidr outer, inner;
+		bool bits;
+
+		ck_assert_int_eq(policy_value_cidr(pairs[i].outer, &outer, &bits), 0);
+		ck_assert(!bits);
+		ck_assert_int_eq(policy_value_cidr(pairs[i].inner, &inner, &bits), 0);
+		ck_assert_msg(policy_cidr_contains(&outer, &inner) == pairs[i].yes, "%s, %s",
+		              pairs[i].outer, pairs[i].inner);
+	}
+}
+END_TEST
+
+START_TEST(test_ready_made)
+{
+	glob_t found;
+
+	ck_assert_int_eq(glob(POLICIES_DIR "/*.yaml", 0, NULL, &found), 0);
+	ck_assert_uint_ge(found.gl_pathc, 5);
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		char *text BASE_AUTO_FREE = NULL;
+		ssize_t size = policy_read_file(found.gl_pathv[i], &text);
+		int result = policy_parse(text, (size_t)size, &policy, &errors);
+
+		if (result)
+			policy_errors_print(stdout, found.gl_pathv[i], &errors);
+		ck_assert_int_eq(result, 0);
+	}
+	globfree(&found);
+}
+END_TEST
+
+START_TEST(test_explained)
+{
+	static const char *const lines[] = {
+	        "VM a\n",
+	        "  memory       256M\n",
+	        "  CPUs         2-3,5\n",
+	        "    reject tcp 22, 8000-8080 from 192.0.2.0/24, 2001:db8::1/128, logged  (line "
+	        "5)\n",
+	        "    drop   everything else\n",
+	        "  limit        50 new connections/s\n",
+	        "  scan         alert, quarantine\n",
+	        "  beacon       off\n",
+	        "  exfiltration alert  (default)\n",
+	        "  recorder     none\n",
+	};
+	char *text BASE_AUTO_FREE = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	parse(VM
+	      "isolation: {cpus: \"2-3,5\"}\n"
+	      "firewall:\n"
+	      "  ingress: [{from: [192.0.2.0/24, 2001:db8::1], proto: tcp, ports: [22, 8000-8080],"
+	      " action: reject, log: true}]\n"
+	      "  limits: {new_connections: 50/s}\n"
+	      "monitor: {scan: {respond: quarantine}, beacon: {enabled: false}}\n");
+	policy_explain(out, &policy);
+	fclose(out);
+	for (size_t i = 0; i < BASE_COUNT(lines); i++)
+		ck_assert_msg(strstr(text, lines[i]) != NULL, "no line '%s' in:\n%s", lines[i],
+		              text);
+}
+END_TEST
+
+/* A key that the man page does not have is a key that nobody can find. */
+static void check_page(const struct policy_map *map, const char *page)
+{
+	for (size_t i = 0; i < map->count; i++) {
+		const struct policy_key *key = &map->keys[i];
+		char item[64];
+
+		snprintf(item, sizeof(item), "\n.It Cm %s :", key->name);
+		ck_assert_msg(strstr(page, item) != NULL, "%s of %s is not in cordon-policy.5",
+		              key->name, map->what);
+		for (const struct policy_word *w = key->words; w && w->word; w++)
+			ck_assert_msg(strstr(page, w->word) != NULL, "no word %s", w->word);
+		if (key->map)
+			check_page(key->map, page);
+	}
+}
+
+START_TEST(test_man_page_is_complete)
+{
+	char *page BASE_AUTO_FREE = NULL;
+	ssize_t size = policy_read_file(MAN_PAGE, &page);
+
+	ck_assert_int_gt(size, 0);
+	page[size - 1] = '\0';
+	check_page(&policy_map_policy, page);
+}
+END_TEST
+
+START_TEST(test_reference)
+{
+	char *text BASE_AUTO_FREE = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	policy_reference_print(out);
+	fclose(out);
+	ck_assert_ptr_nonnull(strstr(text,
+	                             "  memory: a size such as 512M or 2G, 64M to 1T, a multiple "
+	                             "of 2M  (default: 256M)\n"));
+	ck_assert_ptr_nonnull(strstr(text, "version: a whole number, 1  (required)\n"));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("policies_forms");
+	TCase *forms = tcase_create("forms");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_test(forms, test_defaults);
+	tcase_add_test(forms, test_vm_forms);
+	tcase_add_test(forms, test_peers);
+	tcase_add_test(forms, test_rules);
+	tcase_add_test(forms, test_monitor_forms);
+	tcase_add_test(forms, test_units);
+	tcase_add_test(forms, test_cidr_contains);
+	tcase_add_test(forms, test_ready_made);
+	tcase_add_test(forms, test_explained);
+	tcase_add_test(forms, test_man_page_is_complete);
+	tcase_add_test(forms, test_reference);
+	suite_add_tcase(suite, forms);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
