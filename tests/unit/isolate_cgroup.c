@@ -1,24 +1,31 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The cgroup of a VM, on a cgroup v2 hierarchy that the test mounts for itself where the library looks
- * for it. Which controllers are there is the host's business: a limit is either in force or an error.
+ * The cgroup of a VM, on the host's cgroup v2 hierarchy, or one that the test mounts where the library
+ * looks for it. Which controllers are there is the host's business: a limit is either in force or an error.
  */
 #include "tests/unit/isolate_fixture.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #define HIERARCHY "/sys/fs/cgroup"
 
-static bool mount_hierarchy(void)
+/* In a mount namespace of the test's own. */
+static bool find_hierarchy(void)
 {
-	return unshare(CLONE_NEWNS) == 0 &&
-	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-	       mount("cgroup2", HIERARCHY, "cgroup2", 0, NULL) == 0;
+	struct statfs status;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return false;
+	if (statfs(HIERARCHY, &status) == 0 && status.f_type == CGROUP2_SUPER_MAGIC)
+		return true;
+	return mount("cgroup2", HIERARCHY, "cgroup2", 0, NULL) == 0;
 }
 
 static void path_of(char path[128], const char *name, const char *file)
@@ -133,7 +140,7 @@ int main(void)
 	bool was_there;
 	int status;
 
-	if (geteuid() != 0 || !mount_hierarchy()) {
+	if (geteuid() != 0 || !find_hierarchy()) {
 		printf("SKIP: a cgroup v2 hierarchy cannot be mounted (root and cgroup2 are "
 		       "needed)\n");
 		return FIXTURE_SKIP;
