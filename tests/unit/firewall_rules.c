@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* From a policy to text, without a kernel: what firewall_explain() prints is what would be loaded. */
+#include <arpa/inet.h>
+#include <check.h>
+
+#include "base/base.h"
+#include "firewall/firewall.h"
+
+static struct policy *policy;
+static struct firewall_nic nic;
+
+static void setup(void)
+{
+	policy = calloc(1, sizeof(*policy));
+	ck_assert_ptr_nonnull(policy);
+	strcpy(policy->vm.name, "web0");
+	policy->firewall.dns = true;
+	policy->firewall.line = 3;
+	nic = (struct firewall_nic){
+	        .tap = "cn5",
+	        .mode = POLICY_NIC_NAT,
+	        .mac = {0x02, 0xab, 0, 0, 0, 0x0f},
+	        .ip4 = {10, 77, 0, 2},
+	        .gateway4 = {10, 77, 0, 1},
+	        .dhcp_port = 10067,
+	        .dns_port = 10053,
+	};
+}
+static void teardown(void)
+{
+	free(policy);
+}
+
+static struct policy_rule *add_rule(enum policy_action action, enum policy_proto proto)
+{
+	struct policy_rule *rule = &policy->firewall.egress[policy->firewall.egress_count++];
+
+	*rule = (struct policy_rule){
+	        .action = action,
+	        .proto = proto,
+	        .cidrs.first = (uint16_t)policy->cidr_count,
+	        .ports.first = (uint16_t)policy->port_count,
+	        .line = 10 + (uint32_t)policy->firewall.egress_count,
+	};
+	return rule;
+}
+static void add_cidr(struct policy_rule *rule, const char *address, uint8_t prefix)
+{
+	struct policy_cidr *cidr = &policy->cidrs[policy->cidr_count++];
+
+	cidr->family = strchr(address, ':') ? 6 : 4;
+	cidr->prefix = prefix;
+	ck_assert_int_eq(inet_pton(cidr->family == 4 ? AF_INET : AF_INET6, address, cidr->addr), 1);
+	rule->cidrs.count++;
+}
+static void add_ports(struct policy_rule *rule, uint16_t first, uint16_t last)
+{
+	policy->ports[policy->port_count++] = (struct policy_ports){first, last};
+	rule->ports.count++;
+}
+
+/* Returns the text, owned by the caller; NULL when the policy was refused with `expected`. */
+static char *explain(int expected)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	ck_assert_ptr_nonnull(out);
+	ck_assert_int_eq(firewall_explain(out, policy, &nic, 1), expected);
+	ck_assert_int_eq(fclose(out), 0);
+	return text;
+}
+
+static void expect(const char *line)
+{
+	char *text BASE_AUTO_FREE = explain(0), whole[400];
+
+	snprintf(whole, sizeof(whole), "\n%s\n", line);
+	ck_assert_msg(strstr(text, whole) != NULL, "no line `%s`", line);
+}
+static void expect_none(const char *part)
+{
+	char *text BASE_AUTO_FREE = explain(0);
+
+	ck_assert_msg(!strstr(text, part), "`%s` is there", part);
+}
+
+START_TEST(small_products_are_written_out)
+{
+	struct policy_rule *rule = add_rule(POLICY_ALLOW, POLICY_PROTO_TCP);
+
+	add_cidr(rule, "192.0.2.0", 24);
+	add_cidr(rule, "2001:db8::", 32);
+	add_ports(rule, 80, 80);
+	add_ports(rule, 8000, 8080);
+	expect("add rule inet cordon vm_web0_egress ip daddr 192.0.2.0/24 tcp dport 80 counter "
+	       "goto vm_web0_egress_allow comment \"egress[0], line 11\"");
+	expect("add rule inet cordon vm_web0_egress ip6 daddr 2001:db8::/32 tcp dport 8000-8080 "
+	       "counter "
+	       "goto vm_web0_egress_allow comment \"egress[0], line 11\"");
+	expect_none("add set");
+}
+END_TEST
+
+START_TEST(large_products_use_sets)
+{
+	struct policy_rule *rule = add_rule(POLICY_DROP, POLICY_PROTO_UDP);
+
+	add_cidr(rule, "198.51.100.128", 25);
+	add_cidr(rule, "192.0.2.0", 24);
+	add_cidr(rule, "192.0.2.77", 32); /* covered by the one before */
+	add_cidr(rule, "192.0.2.0", 24);  /* the same again */
+	add_ports(rule, 500, 600);
+	add_ports(rule, 53, 53);
+	add_ports(rule, 550, 700); /* overlaps the first */
+	expect("add set inet cordon vm_web0_a_egress_0_ip4 { type ipv4_addr ; flags interval ; "
+	       "elements = "
+	       "{ 192.0.2.0/24, 198.51.100.128/25 } ; }");
+	expect("add set inet cordon vm_web0_a_egress_0_ports { type inet_service ; flags interval "
+	       "; elements = "
+	       "{ 53, 500-700 } ; }");
+	expect("add rule inet cordon vm_web0_egress ip daddr @vm_web0_a_egress_0_ip4 udp dport "
+	       "@vm_web0_a_egress_0_ports counter drop comment \"egress[0], line 11\"");
+}
+END_TEST
+
+START_TEST(any_is_everything_but_the_host)
+{
+	struct policy_rule *rule = add_rule(POLICY_ALLOW, POLICY_PROTO_ANY);
+
+	rule->any = true;
+	expect("add rule inet cordon vm_web0_egress counter goto vm_web0_egress_allow "
+	       "comment \"egress[0], line 11\"");
+	expect_none("vm_web0_host counter goto");
+	rule = add_rule(POLICY_ALLOW, POLICY_PROTO_ICMP);
+	add_cidr(rule, "10.0.0.0", 8);
+	add_cidr(rule, "10.77.0.1", 32);
+	expect("add rule inet cordon vm_web0_host ip daddr 10.77.0.1/32 meta l4proto icmp counter "
+	       "goto vm_web0_egress_allow comment \"egress[1], line 12\"");
+	expect_none("vm_web0_host ip daddr 10.0.0.0/8");
+}
+END_TEST
+
+START_TEST(denials_hold_for_the_host_too)
+{
+	struct policy_rule *rule = add_rule(POLICY_REJECT, POLICY_PROTO_TCP);
+
+	rule->any = true;
+	expect("add rule inet cordon vm_web0_host meta l4proto tcp counter reject with tcp reset "
+	       "comment \"egress[0], line 11\"");
+	rule->proto = POLICY_PROTO_ANY;
+	expect("add rule inet cordon vm_web0_egress counter reject with icmpx admin-prohibited "
+	       "comment \"egress[0], line 11\"");
+}
+END_TEST
+
+START_TEST(every_chain_ends_with_its_denial)
+{
+	expect("add rule inet cordon vm_web0_egress counter drop comment \"egress default deny\"");
+	expect("add rule inet cordon vm_web0_ingress counter drop comment \"ingress default "
+	       "deny\"");
+	expect("add rule inet cordon vm_web0_host counter drop comment \"host default deny\"");
+}
+END_TEST
+
+START_TEST(metadata_is_closed_unless_named)
+{
+	struct policy_rule *rule = add_rule(POLICY_ALLOW, POLICY_PROTO_TCP);
+	static const char named[] =
+	        "add rule inet cordon vm_web0_egress ip daddr 169.254.169.254/32 tcp dport 80 "
+	        "counter goto vm_web0_egress_allow comment \"egress[0], line 11\"";
+	static const char closed[] =
+	        "add rule inet cordon vm_web0_egress ip daddr 169.254.169.254/32 counter "
+	        "drop comment \"cloud metadata\"";
+
+	add_cidr(rule, "169.254.0.0", 16);
+	add_ports(rule, 80, 80);
+	expect(closed);
+	expect_none(named);
+	add_cidr(rule, "169.254.169.254", 32);
+	char *text BASE_AUTO_FREE = explain(0);
+	ck_assert_ptr_nonnull(strstr(text, named));
+	ck_assert_ptr_nonnull(strstr(text, closed));
+	ck_assert(strstr(text, named) < strstr(text, closed));
+}
+END_TEST
+
+START_TEST(limits_and_logs)
+{
+	struct policy_rule *rule = add_rule(POLICY_ALLOW, POLICY_PROTO_TCP);
+
+	rule->any = true;
+	rule->log = true;
+	policy->firewall.new_connections = 50;
+	policy->firewall.connections = 1000;
+	policy->firewall.bandwidth = 12500000;
+	expect("add rule inet cordon vm_web0_egress limit rate over 12500000 bytes/second burst "
+	       "1562500 bytes "
+	       "counter drop comment \"egress bandwidth, line 3\"");
+	expect("add rule inet cordon vm_web0_ingress_allow limit rate over 50/second burst 50 "
+	       "packets counter "
+	       "drop comment \"ingress new connections, line 3\"");
+	expect("add rule inet cordon vm_web0_egress_allow ct count over 1000 counter drop "
+	       "comment \"egress connections, line 3\"");
+	expect("add rule inet cordon vm_web0_egress meta l4proto tcp limit rate 10/second burst 20 "
+	       "packets "
+	       "log prefix \"cordon web0 egress[0] line 11 \" group 4404");
+}
+END_TEST
+
+START_TEST(modes)
+{
+	expect("add rule inet cordon vm_web0_0_nat ip saddr 10.77.0.2 oifname != \"cn*\" "
+	       "masquerade");
+	nic.mode = POLICY_NIC_ROUTED;
+	expect_none("masquerade");
+	nic.mode = POLICY_NIC_HOST_ONLY;
+	expect_none("masquerade");
+	expect_none("goto vm_web0_egress\n");
+	expect("add rule inet cordon vm_web0_0_from counter drop comment \"egress of a host-only "
+	       "nic\"");
+	nic.mode = POLICY_NIC_BRIDGE;
+	free(explain(-EOPNOTSUPP));
+}
+END_TEST
+
+START_TEST(services_follow_the_policy)
+{
+	expect("add rule inet cordon vm_web0_0_ports_in ip daddr 10.77.0.1 udp dport 53 udp dport "
+	       "set 10053");
+	expect("add rule inet cordon vm_web0_0_ports_out udp sport 10067 udp dport 68 udp sport "
+	       "set 67");
+	policy->firewall.dns = false;
+	expect_none("10053");
+	nic.dhcp_port = 0;
+	expect_none("dport set");
+}
+END_TEST
+
+/* What would end a quoted string, or begin another command, must never reach the text. */
+START_TEST(names_are_checked)
+{
+	static const char *const taps[] = {"",    "cn\"", "cn 1",           "cn;", "cn\n", "*",
+	                                   "cn{", "-cn",  "cn1234567890123"};
+	static const char *const names[] = {"", "-a", "A", "a b", "a_b", "a\"", "a\n", "a/../b"};
+
+	for (size_t i = 0; i < BASE_COUNT(taps); i++) {
+		memset(nic.tap, 'x',
+		       sizeof(nic.tap)); /* not even terminated, when it is too long */
+		memcpy(nic.tap, taps[i], BASE_MIN(strlen(taps[i]) + 1, sizeof(nic.tap)));
+		if (i == BASE_COUNT(taps) - 1)
+			nic.tap[15] = 'x';
+		char *text BASE_AUTO_FREE = explain(-EINVAL);
+		ck_assert_str_eq(text, "");
+	}
+	strcpy(nic.tap, "cn5");
+	for (size_t i = 0; i < BASE_COUNT(names); i++) {
+		strcpy(policy->vm.name, names[i]);
+		char *text BASE_AUTO_FREE = explain(-EINVAL);
+		ck_assert_str_eq(text, "");
+	}
+}
+END_TEST
+
+START_TEST(what_cannot_be_done_is_refused)
+{
+	struct policy_rule *rule = add_rule(POLICY_ALLOW, POLICY_PROTO_TCP);
+
+	rule->names.count = 1;
+	free(explain(-EOPNOTSUPP));
+	rule->names.count = 0;
+	rule->cidrs = (struct policy_span){POLICY_CIDRS_MAX, 1};
+	free(explain(-EINVAL));
+	rule->cidrs.count = 0;
+	policy->firewall.bandwidth = 20000000000ULL;
+	free(explain(-ERANGE));
+	policy->firewall.bandwidth = 0;
+	memset(nic.ip4, 0, 4);
+	free(explain(-EINVAL));
+}
+END_TEST
+
+START_TEST(guests_without_ipv6_have_none)
+{
+	expect("add rule netdev cordon vm_web0_0 ether type ip6 counter drop comment \"ipv6 "
+	       "without an address\"");
+	expect("add rule netdev cordon vm_web0_0 ether saddr != 02:ab:00:00:00:0f counter drop "
+	       "comment \"spoofed mac\"");
+	expect_none("vm_web0_0_input icmpv6");
+	expect_none("goto vm_web0_0_ip6\n");
+}
+END_TEST
+
+int main(void)
+{
+	TCase *tests = tcase_create("rules");
+	Suite *suite = suite_create("firewall rules");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tests, setup, teardown);
+	tcase_add_test(tests, small_products_are_written_out);
+	tcase_add_test(tests, large_products_use_sets);
+	tcase_add_test(tests, any_is_everything_but_the_host);
+	tcase_add_test(tests, denials_hold_for_the_host_too);
+	tcase_add_test(tests, every_chain_ends_with_its_denial);
+	tcase_add_test(tests, metadata_is_closed_unless_named);
+	tcase_add_test(tests, limits_and_logs);
+	tcase_add_test(tests, modes);
+	tcase_add_test(tests, services_follow_the_policy);
+	tcase_add_test(tests, names_are_checked);
+	tcase_add_test(tests, what_cannot_be_done_is_refused);
+	tcase_add_test(tests, guests_without_ipv6_have_none);
+	suite_add_tcase(suite, tests);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? 1 : 0;
+}
