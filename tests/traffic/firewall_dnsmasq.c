@@ -266,7 +266,7 @@ int main(void)
 	if (!net_possible())
 		return 77;
 	if (access("/usr/sbin/dnsmasq", X_OK) != 0 || !isolate_host_check(&missing)) {
-		printf("skipped: %s\n", missing ? missing : "dnsmasq-base is not installed");
+		printf("skip: %s\n", missing ? missing : "dnsmasq-base is not installed");
 		return 77;
 	}
 	tcase_add_checked_fixture(tests, open_vm, close_vm);

@@ -30,7 +30,7 @@ bool net_possible(void)
 		              : 1);
 	if (child > 0 && waitpid(child, &status, 0) == child && status == 0)
 		return true;
-	puts("skipped: network namespaces (root) and nft are needed");
+	puts("skip: network namespaces (root) and nft are needed");
 	return false;
 }
 
