@@ -34,6 +34,7 @@ enum {
 	HOST_SLOTS_MAX = 16384,
 	HOST_LINKS_MAX = 16384, /* a /30 of 10.77.0.0/16 each */
 	HOST_PROCESSES_MAX = 24,
+	HOST_TASKS_MAX = 256, /* of one VM, in its cgroup */
 	HOST_ERROR_MAX = 512,
 };
 

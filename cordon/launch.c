@@ -202,7 +202,7 @@ static void launch_cmdline(struct launch *launch)
 static int launch_cgroup(struct launch *launch, struct host_error *error)
 {
 	const struct policy_isolation *isolation = &launch->policy->isolation;
-	struct isolate_limits limits = { .pids_max = 256 };
+	struct isolate_limits limits = { .pids_max = HOST_TASKS_MAX };
 	BASE_AUTO_FREE char *cpus = NULL;
 	size_t size = 0;
 

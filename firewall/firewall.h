@@ -68,7 +68,8 @@ int firewall_vm_counters(struct firewall *fw, const char *vm, struct firewall_co
 /* VMs that have rules now: fills at most `max` names, returns how many there are (recovery, reaping). */
 int firewall_vm_list(struct firewall *fw, char (*names)[POLICY_NAME_MAX], size_t max);
 
-/* Prints the rules that firewall_vm_apply() would load, without touching the kernel. */
+/* Prints the rules that firewall_vm_apply() would load, without touching the kernel; or, before an
+ * error is returned, a comment line that says why it would refuse them. */
 int firewall_explain(FILE *out, const struct policy *policy, const struct firewall_nic *nics,
                      size_t nic_count);
 

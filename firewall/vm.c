@@ -345,7 +345,9 @@ int firewall_explain(FILE *out, const struct policy *policy, const struct firewa
 	char why[160];
 	int error = firewall_check(policy, nics, nic_count, why, sizeof(why));
 
-	if (!error)
+	if (error)
+		fprintf(out, "# these rules would be refused: %s\n", why);
+	else
 		error = write_apply(&plan, &none);
 	return error ? error : ferror(out) ? -EIO : 0;
 }

@@ -363,7 +363,7 @@ static const struct policy_key keys_limits[] = {
          .fallback = "no limit", .help = "connections that the guest may open a second"},
         {"connections", &policy_kind_uint, FIELD(policy_firewall, connections), 1, 10000000,
          .fallback = "no limit", .help = "connections at once"},
-        {"bandwidth", &policy_kind_bandwidth, FIELD(policy_firewall, bandwidth), 1000, 1ull << 40,
+        {"bandwidth", &policy_kind_bandwidth, FIELD(policy_firewall, bandwidth), 1000, 10000000000,
          .fallback = "no limit", .help = "each way, over all NICs"},
 };
 MAP(map_limits, keys_limits, .what = "limits", .line = POLICY_NO_OFFSET);

@@ -44,7 +44,7 @@ static bool is_word(const char *text, size_t size, const char *also)
 
 static bool is_span(const struct policy_span *span, size_t count)
 {
-	return span->count == 0 || (size_t)span->first + span->count <= count;
+	return (size_t)span->first + span->count <= count;
 }
 
 static bool valid_disk(const struct policy_disk *disk)

@@ -257,21 +257,24 @@ const char *policy_format_size(uint64_t bytes, char out[POLICY_FORMAT_MAX])
 	return out;
 }
 
+/* In bits or in bytes, whichever is shorter. */
 const char *policy_format_bandwidth(uint64_t bytes, char out[POLICY_FORMAT_MAX])
 {
-	static const struct unit decimal[] = {
+	static const struct unit bits[] = {
 	        {"Gbit", 125000000, 1}, {"Mbit", 125000, 1}, {"kbit", 125, 1}};
+	char text[POLICY_FORMAT_MAX];
 
-	if (bytes % 1024 != 0) {
-		for (size_t i = 0; i < BASE_COUNT(decimal); i++) {
-			if (bytes % decimal[i].times)
-				continue;
-			snprintf(out, POLICY_FORMAT_MAX, "%llu%s",
-			         (unsigned long long)(bytes / decimal[i].times), decimal[i].name);
-			return out;
-		}
+	policy_format_size(bytes, out);
+	for (size_t i = 0; i < BASE_COUNT(bits); i++) {
+		if (bytes % bits[i].times)
+			continue;
+		snprintf(text, sizeof(text), "%llu%s", (unsigned long long)(bytes / bits[i].times),
+		         bits[i].name);
+		if (strlen(text) < strlen(out) || !strpbrk(out, "KMGT"))
+			base_copy_string(out, POLICY_FORMAT_MAX, text);
+		break;
 	}
-	return policy_format_size(bytes, out);
+	return out;
 }
 
 const char *policy_format_cidr(const struct policy_cidr *cidr, char out[POLICY_FORMAT_MAX])
