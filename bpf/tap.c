@@ -273,79 +273,75 @@ static int tap_header(int map, struct flow_tap *tap, bool write)
 	return error;
 }
 
-/* An fd of the map by its id, that allows no writing: it's handed to who reads guests' data. */
-static int tap_readonly(uint32_t id)
-{
-	LIBBPF_OPTS(bpf_get_fd_by_id_opts, opts, .open_flags = BPF_F_RDONLY);
-
-	return bpf_map_get_fd_by_id_opts(id, &opts);
-}
-
-static int tap_flow_map(unsigned int ifindex, const uint8_t guest_mac[6], struct flow_tap *tap)
+/*
+ * A new flow map, its header written. It is frozen then, so that nobody can write it through its fd
+ * any more: the fd goes to a process that reads guests' data. (An fd opened read-only would not do:
+ * the kernel doesn't let that be mapped.)
+ */
+static int tap_flow_map(unsigned int ifindex, const uint8_t guest_mac[6], uint16_t flags)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = FLOW_MAP_FLAGS);
 	BASE_AUTO_FD int map =
 	        bpf_map_create(BPF_MAP_TYPE_ARRAY, "cordon_flows", sizeof(uint32_t),
 	                       sizeof(struct flow_set), FLOW_SETS_DEFAULT + 1, &opts);
+	struct flow_tap tap = {.magic = FLOW_TAP_MAGIC,
+	                       .ifindex = ifindex,
+	                       .sets = FLOW_SETS_DEFAULT,
+	                       .flags = flags};
 	int error;
 
 	if (map < 0)
 		return map;
-	*tap = (struct flow_tap){
-	        .magic = FLOW_TAP_MAGIC, .ifindex = ifindex, .sets = FLOW_SETS_DEFAULT};
-	memcpy(tap->guest_mac, guest_mac, sizeof(tap->guest_mac));
-	if (getrandom(&tap->seed, sizeof(tap->seed), 0) != sizeof(tap->seed))
+	memcpy(tap.guest_mac, guest_mac, sizeof(tap.guest_mac));
+	if (getrandom(&tap.seed, sizeof(tap.seed), 0) != sizeof(tap.seed))
 		return -EIO;
-	error = tap_header(map, tap, true);
+	error = tap_header(map, &tap, true);
+	if (!error)
+		error = bpf_map_freeze(map);
 	return error ? error : base_take_fd(&map);
+}
+
+/* Takes the programs off the device. Fails when it is gone, and everything on it with it. */
+static void tap_remove(const struct tap_watch *watch, unsigned int ifindex, bool made_clsact)
+{
+	if (tap_tcx(watch, BPF_PROG_DETACH, ifindex, true) == -EINVAL)
+		tap_clsact_remove(ifindex, made_clsact);
+	else
+		tap_tcx(watch, BPF_PROG_DETACH, ifindex, false);
 }
 
 int tap_watch_attach(struct tap_watch *watch, unsigned int ifindex, const uint8_t guest_mac[6])
 {
 	BASE_AUTO_FD int map = -1;
-	struct flow_tap tap;
 	bool made = false;
-	int error;
+	int error = tap_tcx_attach(watch, ifindex);
 
-	map = tap_flow_map(ifindex, guest_mac, &tap);
-	if (map < 0)
-		return map;
-	error = bpf_map_update_elem(watch->fds[TAP_MAP_TAPS], &ifindex, &map, BPF_ANY);
+	if (error == -EINVAL || error == -EOPNOTSUPP)
+		error = tap_clsact_attach(watch, ifindex, &made);
 	if (error)
 		return error;
-	error = tap_tcx_attach(watch, ifindex);
-	if (error == -EINVAL || error == -EOPNOTSUPP) {
-		error = tap_clsact_attach(watch, ifindex, &made);
-		if (!error && made) {
-			tap.flags |= FLOW_TAP_MADE_CLSACT;
-			error = tap_header(map, &tap, true);
-		}
-	}
+	map = tap_flow_map(ifindex, guest_mac, made ? FLOW_TAP_MADE_CLSACT : 0);
+	error = map;
+	if (map >= 0)
+		error = bpf_map_update_elem(watch->fds[TAP_MAP_TAPS], &ifindex, &map, BPF_ANY);
 	if (error) {
-		bpf_map_delete_elem(watch->fds[TAP_MAP_TAPS], &ifindex);
+		tap_remove(watch, ifindex, made);
 		return error;
 	}
-	return tap_watch_flows(watch, ifindex);
+	return base_take_fd(&map);
 }
 
 int tap_watch_detach(struct tap_watch *watch, unsigned int ifindex)
 {
-	BASE_AUTO_FD int map = -1;
+	BASE_AUTO_FD int map = tap_watch_flows(watch, ifindex);
 	struct flow_tap tap = {0};
-	uint32_t id;
+	int error;
 
-	if (bpf_map_lookup_elem(watch->fds[TAP_MAP_TAPS], &ifindex, &id) == 0)
-		map = tap_readonly(id);
 	if (map >= 0)
 		tap_header(map, &tap, false);
-	/* These fail when the device is gone, and everything on it with it. */
-	if (tap_tcx(watch, BPF_PROG_DETACH, ifindex, true) == -EINVAL)
-		tap_clsact_remove(ifindex, tap.flags & FLOW_TAP_MADE_CLSACT);
-	else
-		tap_tcx(watch, BPF_PROG_DETACH, ifindex, false);
-	if (bpf_map_delete_elem(watch->fds[TAP_MAP_TAPS], &ifindex) && errno != ENOENT)
-		return -errno;
-	return 0;
+	tap_remove(watch, ifindex, tap.flags & FLOW_TAP_MADE_CLSACT);
+	error = bpf_map_delete_elem(watch->fds[TAP_MAP_TAPS], &ifindex);
+	return error == -ENOENT ? 0 : error;
 }
 
 int tap_watch_events(const struct tap_watch *watch)
@@ -358,7 +354,7 @@ int tap_watch_flows(struct tap_watch *watch, unsigned int ifindex)
 	uint32_t id;
 	int error = bpf_map_lookup_elem(watch->fds[TAP_MAP_TAPS], &ifindex, &id);
 
-	return error ? error : tap_readonly(id);
+	return error ? error : bpf_map_get_fd_by_id(id);
 }
 
 int tap_watch_unpin(void)

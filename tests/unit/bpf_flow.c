@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The flow engine in user space: what each kind of conversation leaves in its record and sends as
+ * events, eviction, and who is the guest when nobody says.
+ */
+#include <check.h>
+
+#include "base/base.h"
+#include "bpf/flow.h"
+#include "bpf/flowtable.h"
+#include "bpf_frames.h"
+
+enum { EVENTS_MAX = 4096 };
+
+static struct flow_event events[EVENTS_MAX];
+static size_t event_count;
+static struct flowtable *table;
+static uint64_t now;
+
+static void on_event(const struct flow_event_header *header, void *data)
+{
+	(void)data;
+	if (event_count < EVENTS_MAX)
+		memcpy(&events[event_count++], header, sizeof(struct flow_event));
+}
+
+static void setup(void)
+{
+	event_count = 0;
+	now = 1000 * FLOW_SECOND;
+	ck_assert_int_eq(flowtable_open(&table, 1024, 42, on_event, NULL), 0);
+}
+
+static void teardown(void)
+{
+	flowtable_close(table);
+}
+
+static void feed(const struct frame *frame)
+{
+	now += 1000;
+	flowtable_packet(table, frame->bytes, frame->size, frame->size,
+	                 frame->side == FLOW_GUEST ? FLOWTABLE_GUEST : FLOWTABLE_PEER, now);
+}
+
+static void tcp(enum flow_side_index side, uint8_t flags, uint32_t seq, const char *payload)
+{
+	struct frame frame;
+
+	frame_make_tcp(&frame, side, 40000, 80, flags, seq, payload);
+	feed(&frame);
+}
+
+static const struct flow_record *flow(uint8_t proto, uint16_t guest_port, uint16_t peer_port)
+{
+	const struct flow_key key = {{10, 0, 0, 2}, {10, 0, 0, 5}, guest_port, peer_port, 0,
+	                             proto,         FLOW_IPV4};
+	const struct flow_record *record = flowtable_find(table, &key);
+
+	ck_assert_ptr_nonnull(record);
+	return record;
+}
+
+static const struct flow_record *web(void)
+{
+	return flow(PACKET_PROTO_TCP, 40000, 80);
+}
+
+START_TEST(test_refused)
+{
+	tcp(FLOW_GUEST, PACKET_SYN, 100, "");
+	ck_assert_int_eq(web()->state, FLOW_STATE_OPENED);
+	ck_assert_int_eq(web()->outcome, FLOW_OUTCOME_NONE);
+	tcp(FLOW_PEER, PACKET_RST | PACKET_ACK, 0, "");
+	ck_assert_int_eq(web()->state, FLOW_STATE_RESET);
+	ck_assert_int_eq(web()->outcome, FLOW_OUTCOME_RESET);
+	ck_assert_int_eq(web()->flags, 0);
+	ck_assert_uint_eq(web()->outcome_ns - web()->first_ns, 1000);
+	ck_assert_uint_eq(event_count, 2);
+	ck_assert_int_eq(events[0].header.type, FLOW_EVENT_NEW);
+	ck_assert_int_eq(events[1].header.type, FLOW_EVENT_OUTCOME);
+	tcp(FLOW_GUEST, PACKET_SYN, 999, ""); /* the same ports anew */
+	ck_assert_uint_eq(event_count, 4);
+	ck_assert_int_eq(events[2].header.type, FLOW_EVENT_END);
+	ck_assert_int_eq(events[2].record.outcome, FLOW_OUTCOME_RESET);
+	ck_assert_int_eq(events[3].header.type, FLOW_EVENT_NEW);
+	ck_assert_int_eq(web()->outcome, FLOW_OUTCOME_NONE);
+	ck_assert_uint_eq(web()->sides[FLOW_GUEST].packets, 1);
+}
+END_TEST
+
+START_TEST(test_no_answer)
+{
+	for (int i = 0; i < 3; i++)
+		tcp(FLOW_GUEST, PACKET_SYN, 100, "");
+	ck_assert_int_eq(web()->outcome, FLOW_OUTCOME_NONE);
+	ck_assert_uint_eq(web()->first[FLOW_GUEST].retransmissions, 2);
+	ck_assert_uint_eq(event_count, 1);
+	ck_assert_uint_eq(flowtable_stats(table)->flows, 1);
+	now += FLOW_REUSE_NS + FLOW_SECOND;
+	tcp(FLOW_GUEST, PACKET_SYN, 100, "");
+	ck_assert_uint_eq(flowtable_stats(table)->flows, 2);
+}
+END_TEST
+
+START_TEST(test_whole_connection)
+{
+	tcp(FLOW_GUEST, PACKET_SYN, 100, "");
+	tcp(FLOW_PEER, PACKET_SYN | PACKET_ACK, 900, "");
+	ck_assert_int_eq(web()->state, FLOW_STATE_ANSWERED);
+	ck_assert_int_eq(web()->outcome, FLOW_OUTCOME_ANSWERED);
+	tcp(FLOW_GUEST, PACKET_ACK, 101, "");
+	ck_assert_int_eq(web()->state, FLOW_STATE_OPEN);
+	ck_assert_int_eq(web()->outcome, FLOW_OUTCOME_ESTABLISHED);
+	tcp(FLOW_GUEST, PACKET_ACK | PACKET_PSH, 101, "GET /");
+	tcp(FLOW_GUEST, PACKET_ACK | PACKET_PSH, 101, "GET /");
+	ck_assert_uint_eq(web()->first[FLOW_GUEST].retransmissions, 1);
+	tcp(FLOW_PEER, PACKET_ACK, 901, "0123456789012345678901234567890123456789");
+	tcp(FLOW_PEER, PACKET_ACK | PACKET_FIN, 941, "");
+	ck_assert_int_eq(web()->state, FLOW_STATE_CLOSING);
+	tcp(FLOW_GUEST, PACKET_ACK | PACKET_FIN, 106, "");
+	ck_assert_int_eq(web()->state, FLOW_STATE_CLOSED);
+	ck_assert_int_eq(web()->outcome, FLOW_OUTCOME_CLOSED);
+	tcp(FLOW_PEER, PACKET_ACK, 942, "");
+	ck_assert_uint_eq(event_count, 4); /* new, answered, established, closed */
+	ck_assert_uint_eq(web()->sides[FLOW_GUEST].packets, 5);
+	ck_assert_uint_eq(web()->sides[FLOW_GUEST].bytes, 5 * 54 + 10);
+	ck_assert_uint_eq(web()->sides[FLOW_GUEST].payload, 10);
+	ck_assert_uint_eq(web()->sides[FLOW_GUEST].seq_next, 107);
+	ck_assert_uint_eq(web()->sides[FLOW_PEER].payload, 40);
+	ck_assert_int_eq(web()->sides[FLOW_PEER].ttl_min, 63);
+	ck_assert_int_eq(web()->sides[FLOW_PEER].tcp_flags, PACKET_SYN | PACKET_ACK | PACKET_FIN);
+	ck_assert_int_eq(web()->first[FLOW_PEER].tcp_flags, PACKET_SYN | PACKET_ACK);
+	ck_assert_int_eq(web()->sides[FLOW_GUEST].head_size, 5);
+	ck_assert_mem_eq(web()->first[FLOW_GUEST].head, "GET /\0", 6);
+	ck_assert_int_eq(web()->sides[FLOW_PEER].head_size, FLOW_HEAD_MAX);
+	ck_assert_mem_eq(web()->first[FLOW_PEER].head, "01234567890123456789012345678901", 32);
+}
+END_TEST
+
+START_TEST(test_half_open)
+{
+	tcp(FLOW_GUEST, PACKET_SYN, 100, "");
+	tcp(FLOW_PEER, PACKET_SYN | PACKET_ACK, 900, "");
+	tcp(FLOW_GUEST, PACKET_RST, 101, "");
+	ck_assert_int_eq(web()->state, FLOW_STATE_RESET);
+	ck_assert_int_eq(web()->outcome, FLOW_OUTCOME_ANSWERED);
+}
+END_TEST
+
+START_TEST(test_stealth)
+{
+	tcp(FLOW_GUEST, PACKET_FIN | PACKET_PSH | PACKET_URG, 100, "");
+	ck_assert_int_eq(web()->state, FLOW_STATE_OPENED);
+	ck_assert_int_eq(web()->flags, FLOW_FLAG_MIDSTREAM);
+	tcp(FLOW_PEER, PACKET_RST | PACKET_ACK, 0, "");
+	ck_assert_int_eq(web()->outcome, FLOW_OUTCOME_RESET);
+}
+END_TEST
+
+START_TEST(test_backscatter)
+{
+	tcp(FLOW_PEER, PACKET_SYN | PACKET_ACK, 1, "");
+	ck_assert_int_eq(web()->flags,
+	                 FLOW_FLAG_PEER_OPENED | FLOW_FLAG_MIDSTREAM | FLOW_FLAG_BACKSCATTER);
+	ck_assert_int_eq(web()->outcome, FLOW_OUTCOME_NONE);
+}
+END_TEST
+
+START_TEST(test_unreachable)
+{
+	struct frame question, error;
+	const struct flow_record *record;
+
+	frame_make_udp(&question, FLOW_GUEST, 5000, 53, "question");
+	feed(&question);
+	frame_make_error(&error, &question, 3, 4); /* "too big" is not the end */
+	feed(&error);
+	record = flow(PACKET_PROTO_UDP, 5000, 53);
+	ck_assert_int_eq(record->outcome, FLOW_OUTCOME_NONE);
+	frame_make_error(&error, &question, 3, 3);
+	feed(&error);
+	ck_assert_int_eq(record->outcome, FLOW_OUTCOME_UNREACHABLE);
+	ck_assert_int_eq(record->icmp_type, 3);
+	ck_assert_int_eq(record->icmp_code, 3);
+	ck_assert_int_eq(record->icmp_errors, 2);
+	ck_assert_uint_eq(record->sides[FLOW_PEER].packets, 0);
+	ck_assert_uint_eq(flowtable_stats(table)->flows,
+	                  1); /* the error is in no flow of its own */
+	ck_assert_uint_eq(event_count, 2);
+}
+END_TEST
+
+START_TEST(test_stray_error)
+{
+	struct frame question, error;
+
+	frame_make_udp(&question, FLOW_GUEST, 5000, 53, "question");
+	frame_make_error(&error, &question, 3, 3);
+	feed(&error);
+	ck_assert_int_eq(flow(PACKET_PROTO_ICMP, 3, 3)->flags,
+	                 FLOW_FLAG_PEER_OPENED | FLOW_FLAG_ONE_WAY | FLOW_FLAG_BACKSCATTER);
+}
+END_TEST
+
+START_TEST(test_ping)
+{
+	struct frame frame;
+
+	frame_make_ping(&frame, FLOW_GUEST, FRAME_IPV4, false);
+	feed(&frame);
+	frame_make_ping(&frame, FLOW_PEER, FRAME_IPV4, true);
+	feed(&frame);
+	ck_assert_int_eq(flow(PACKET_PROTO_ICMP, 8, 0)->outcome, FLOW_OUTCOME_ANSWERED);
+	ck_assert_uint_eq(flowtable_stats(table)->flows, 1);
+	frame_make_ping(&frame, FLOW_PEER, FRAME_IPV4, false); /* the other one asks */
+	feed(&frame);
+	ck_assert_int_eq(flow(PACKET_PROTO_ICMP, 0, 8)->flags, FLOW_FLAG_PEER_OPENED);
+}
+END_TEST
+
+START_TEST(test_arp)
+{
+	const struct flow_key key = {{10, 0, 0, 2}, {10, 0, 0, 5}, 0, 0, 0, 0, FLOW_ARP};
+	struct frame frame;
+
+	frame_make_arp(&frame, FLOW_GUEST, 1);
+	feed(&frame);
+	ck_assert_int_eq(flowtable_find(table, &key)->outcome, FLOW_OUTCOME_NONE);
+	frame_make_arp(&frame, FLOW_PEER, 2);
+	feed(&frame);
+	ck_assert_int_eq(flowtable_find(table, &key)->outcome, FLOW_OUTCOME_ANSWERED);
+}
+END_TEST
+
+/* A flood of probes leaves the established connections alone, and what goes is counted and sent. */
+START_TEST(test_flood)
+{
+	struct frame frame;
+	uint64_t ended = 0;
+
+	tcp(FLOW_GUEST, PACKET_SYN, 100, "");
+	tcp(FLOW_PEER, PACKET_SYN | PACKET_ACK, 900, "");
+	tcp(FLOW_GUEST, PACKET_ACK, 101, "");
+	for (uint32_t port = 1; port < 4000; port++) {
+		frame_make_tcp(&frame, FLOW_GUEST, (uint16_t)(port ^ 0x5555), 9, PACKET_SYN, port,
+		               "");
+		feed(&frame);
+	}
+	ck_assert_int_eq(web()->state, FLOW_STATE_OPEN);
+	for (size_t i = 0; i < event_count; i++)
+		ended += events[i].header.type == FLOW_EVENT_END;
+	ck_assert_uint_gt(ended, 0);
+	ck_assert_uint_lt(event_count, EVENTS_MAX + 1);
+	ck_assert_uint_ge(flowtable_stats(table)->evicted, 4000 - 1024);
+	ck_assert_uint_eq(flowtable_stats(table)->flows, 4000);
+}
+END_TEST
+
+/* Nobody says who the guest is: each flow's opener is, for all of the flow. */
+START_TEST(test_either)
+{
+	struct frame frames[80], *frame;
+	size_t count = frame_conversations(frames, BASE_COUNT(frames));
+	struct flowtable *either;
+
+	ck_assert_int_eq(flowtable_open(&either, 1024, 42, NULL, NULL), 0);
+	for (size_t i = 0; i < count; i++) {
+		frame = &frames[i];
+		feed(frame);
+		flowtable_packet(either, frame->bytes, frame->size, frame->size, FLOWTABLE_EITHER,
+		                 now);
+	}
+	ck_assert_uint_eq(flowtable_stats(table)->flows, flowtable_stats(either)->flows);
+	/* The peer that was answered by an ICMP error is the guest of that flow here. */
+	ck_assert_ptr_nonnull(flowtable_find(
+	        either,
+	        &(struct flow_key){{10, 0, 0, 5}, {10, 0, 0, 2}, 6000, 9, 0, 17, FLOW_IPV4}));
+	flowtable_close(either);
+}
+END_TEST
+
+START_TEST(test_bounds)
+{
+	struct flowtable *huge;
+
+	ck_assert_int_eq(flowtable_open(&huge, SIZE_MAX, 0, NULL, NULL), -EINVAL);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("bpf_flow");
+	TCase *cases = tcase_create("flow");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_add_checked_fixture(cases, setup, teardown);
+	tcase_add_test(cases, test_refused);
+	tcase_add_test(cases, test_no_answer);
+	tcase_add_test(cases, test_whole_connection);
+	tcase_add_test(cases, test_half_open);
+	tcase_add_test(cases, test_stealth);
+	tcase_add_test(cases, test_backscatter);
+	tcase_add_test(cases, test_unreachable);
+	tcase_add_test(cases, test_stray_error);
+	tcase_add_test(cases, test_ping);
+	tcase_add_test(cases, test_arp);
+	tcase_add_test(cases, test_flood);
+	tcase_add_test(cases, test_either);
+	tcase_add_test(cases, test_bounds);
+	suite_add_tcase(suite, cases);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? 1 : 0;
+}
