@@ -24,7 +24,6 @@ struct vm {
 	pid_t net;
 	int status; /* read ends */
 	int reaper;
-	int vmm_socket; /* closed, the fake net device ends by itself, as with a vmm that is gone */
 	int record;
 };
 
@@ -59,8 +58,8 @@ static _Noreturn void launch(const struct vm *vm, const int status[2], const int
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	close(status[0]);
 	close(reaper[0]);
-	close(socket[1]);
 	all[0] = fake(-1, 0);
+	close(socket[1]); /* only the vmm has it: its end is how the net device learns of the vmm's */
 	all[1] = fake(-1, 0);
 	all[2] = fake(socket[0], 5);
 	snprintf(vmm, sizeof(vmm), "%d", all[0]);
@@ -76,19 +75,20 @@ static _Noreturn void launch(const struct vm *vm, const int status[2], const int
 	_exit(1);
 }
 
-static struct vm start(void)
+static struct vm start_with(const int status[2])
 {
 	struct vm vm = {.record = memfd_create("record", 0)};
-	int status[2], reaper[2], socket[2], pids[2];
+	int reaper[2], socket[2], pids[2];
 	pid_t all[3];
 
-	ck_assert(pipe(status) == 0 && pipe(reaper) == 0 && pipe(socket) == 0 && pipe(pids) == 0);
+	ck_assert(pipe(reaper) == 0 && pipe(socket) == 0 && pipe(pids) == 0);
 	vm.keeper = fork();
 	if (vm.keeper == 0)
 		launch(&vm, status, reaper, socket, pids[1]);
 	close(status[1]);
 	close(reaper[1]);
 	close(socket[0]);
+	close(socket[1]);
 	close(pids[1]);
 	ck_assert_int_eq(read(pids[0], all, sizeof(all)), sizeof(all));
 	close(pids[0]);
@@ -97,8 +97,15 @@ static struct vm start(void)
 	vm.net = all[2];
 	vm.status = status[0];
 	vm.reaper = reaper[0];
-	vm.vmm_socket = socket[1];
 	return vm;
+}
+
+static struct vm start(void)
+{
+	int status[2];
+
+	ck_assert_int_eq(pipe(status), 0);
+	return start_with(status);
 }
 
 static void expect_end(const struct vm *vm, pid_t pid, const char *role, int status)
@@ -141,8 +148,6 @@ START_TEST(test_a_device_that_dies_is_only_reported)
 	ck_assert_int_eq(poll(&nothing, 1, 300), 0);
 	ck_assert_int_eq(kill(vm.vmm, 0), 0);
 	ck_assert_int_eq(kill(vm.net, 0), 0);
-	close(vm.vmm_socket);
-	expect_end(&vm, vm.net, "net", exited(5));
 	kill(vm.vmm, SIGSYS);
 	expect_end(&vm, vm.vmm, "vmm", SIGSYS);
 	expect_reaper(&vm, "reap web0 --status 31 more");
@@ -155,7 +160,6 @@ START_TEST(test_the_end_of_the_vmm_is_the_end_of_all)
 	struct keeper_end ends[4];
 
 	kill(vm.vmm, SIGKILL);
-	close(vm.vmm_socket);
 	expect_end(&vm, vm.vmm, "vmm", SIGKILL);
 	expect_end(&vm, vm.net, "net", exited(5)); /* by itself, within the grace */
 	expect_end(&vm, vm.blk, "blk", SIGKILL);
@@ -183,6 +187,22 @@ START_TEST(test_nobody_has_to_listen)
 
 	close(vm.status);
 	kill(vm.keeper, SIGHUP);
+	kill(vm.blk, SIGKILL);
+	kill(vm.vmm, SIGKILL);
+	expect_reaper(&vm, "reap web0 --status 9 more");
+}
+END_TEST
+
+START_TEST(test_nobody_has_to_read)
+{
+	static const char filling[4096];
+	int status[2];
+	struct vm vm;
+
+	ck_assert_int_eq(pipe(status), 0);
+	ck_assert_int_eq(fcntl(status[1], F_SETPIPE_SZ, 4096), 4096);
+	ck_assert_int_eq(write(status[1], filling, sizeof(filling)), sizeof(filling));
+	vm = start_with(status);
 	kill(vm.blk, SIGKILL);
 	kill(vm.vmm, SIGKILL);
 	expect_reaper(&vm, "reap web0 --status 9 more");
@@ -272,6 +292,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tests, test_the_end_of_the_vmm_is_the_end_of_all);
 	tcase_add_test(tests, test_sigterm_ends_the_vm);
 	tcase_add_test(tests, test_nobody_has_to_listen);
+	tcase_add_test(tests, test_nobody_has_to_read);
 	tcase_add_test(tests, test_it_is_small);
 	tcase_add_test(tests, test_it_refuses_what_it_cannot_read);
 	suite_add_tcase(suite, tests);

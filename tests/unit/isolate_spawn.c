@@ -25,6 +25,7 @@
 #include "tests/unit/list_foreign.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/keyctl.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -44,6 +45,7 @@ START_TEST(test_it_is_somebody_else_without_privileges)
 	long keyring;
 
 	/* What it must not inherit. */
+	ck_assert_int_eq(setgroups(1, &(gid_t){4}), 0);
 	keyring = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, "isolate-test");
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&some);
@@ -238,6 +240,21 @@ static int run_to_its_end(const struct isolate_process *process, int *status)
 	return waitpid(pid, status, 0) == pid ? 0 : -errno;
 }
 
+/* A dynamic program's loader and libraries come from the binds, and can be executed there. */
+START_TEST(test_a_dynamic_program_runs_with_the_binds_that_it_needs)
+{
+	const char *const binds[] = {"/usr", "/lib", "/lib64", NULL};
+	struct isolate_process process = fixture_process();
+	int status;
+
+	process.binary = open("/usr/bin/true", O_RDONLY | O_CLOEXEC);
+	process.flags = ISOLATE_KEEP_ROOT;
+	process.binds = binds;
+	ck_assert_int_eq(run_to_its_end(&process, &status), 0);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 /* Before its first instruction: with an argument, the probe makes calls that its list has not. */
 START_TEST(test_a_program_that_is_not_ours_starts_in_its_list)
 {
@@ -323,6 +340,7 @@ int main(void)
 	tcase_add_test(tests, test_its_fds_are_those_that_it_was_handed);
 	tcase_add_test(tests, test_its_list_is_in_force);
 	tcase_add_test(tests, test_a_kept_root_has_the_binds_and_nothing_else);
+	tcase_add_test(tests, test_a_dynamic_program_runs_with_the_binds_that_it_needs);
 	tcase_add_test(tests, test_a_program_that_is_not_ours_starts_in_its_list);
 	tcase_add_test(tests, test_a_kept_network_is_the_callers);
 	tcase_add_test(tests, test_it_dies_with_its_parent);
