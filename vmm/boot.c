@@ -15,6 +15,7 @@
 #include "base/base.h"
 #include "vmm/acpi.h"
 #include "vmm/loader.h"
+#include "vmm/power.h"
 
 enum {
 	BOOT_PAGE = 4096,
@@ -116,6 +117,27 @@ static void boot_gdt(struct machine *m, bool long_mode)
 	memcpy(machine_memory(m, BOOT_GDT, sizeof(gdt)), gdt, sizeof(gdt));
 }
 
+/*
+ * The only firmware there is. On a hardware-reduced platform Linux wants to reset through EFI
+ * (efi_reboot_required()), and without EFI it jumps to the reset vector, not to the FADT's register.
+ */
+static void boot_reset_vector(struct machine *m)
+{
+	static const uint8_t code[] = {
+	        0xba,
+	        (POWER_PORT + POWER_RESET) & 0xff,
+	        (POWER_PORT + POWER_RESET) >> 8, /* mov dx */
+	        0xb0,
+	        POWER_RESET_VALUE, /* mov al */
+	        0xee,              /* out dx, al */
+	        0xf4,              /* hlt */
+	        0xeb,
+	        0xfd, /* jmp -1 */
+	};
+
+	memcpy(machine_memory(m, BOOT_RESET_VECTOR, sizeof(code)), code, sizeof(code));
+}
+
 /* The first 4 GiB, one to one, in 2 MiB pages. */
 static void boot_page_tables(struct machine *m)
 {
@@ -196,6 +218,7 @@ int boot_prepare(struct machine *m, const struct boot_source *source, unsigned i
 	if (!acpi_write(machine_memory(m, BOOT_ACPI, BOOT_ACPI_SIZE), BOOT_ACPI, BOOT_ACPI_SIZE,
 	                vcpus))
 		return why_set(why, -ENOSPC, "the ACPI tables do not fit");
+	boot_reset_vector(m);
 	boot_gdt(m, kernel.protocol == LOADER_LINUX64);
 	if (kernel.protocol == LOADER_LINUX64)
 		boot_linux64(m, &kernel, &initrd, BOOT_ACPI, start);

@@ -15,7 +15,8 @@ enum {
 	BOOT_CMDLINE_MAX = 4096, /* with its NUL */
 	BOOT_LOW_RAM_END = 0x9fc00,
 	BOOT_ACPI = 0xe0000, /* to 1 MiB: where a kernel would also search for the RSDP */
-	BOOT_ACPI_SIZE = 0x20000,
+	BOOT_ACPI_SIZE = 0x1f000,
+	BOOT_RESET_VECTOR = 0xffff0, /* F000:FFF0 */
 	BOOT_HIGH = 0x100000,
 
 	BOOT_GDT_ENTRIES = 5,
