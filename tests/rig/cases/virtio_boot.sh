@@ -7,7 +7,7 @@ work=$(mktemp -d)
 at_end rm -rf "$work"
 cp --sparse=always /cordon-guest/disk.raw "$work/disk.raw"
 mkdir "$work/www"
-head -c 8000000 /dev/urandom >"$work/www/blob"
+head -c 3000000 /dev/urandom >"$work/www/blob"
 blob=$(md5sum <"$work/www/blob" | cut -d' ' -f1)
 
 want ip tuntap add tap-virtio mode tap vnet_hdr
