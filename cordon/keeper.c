@@ -55,6 +55,14 @@ static bool parse_number(const char *text, int minimum, int *number)
 	return true;
 }
 
+static bool is_child(const struct keeper *keeper, pid_t pid)
+{
+	for (size_t i = 0; i < keeper->count; i++)
+		if (keeper->children[i].pid == pid)
+			return true;
+	return false;
+}
+
 static bool add_child(struct keeper *keeper, const char *text)
 {
 	const char *equals = strchr(text, '=');
@@ -63,9 +71,14 @@ static bool add_child(struct keeper *keeper, const char *text)
 	if (keeper->count == KEEPER_CHILDREN_MAX || !equals || equals == text ||
 	    equals - text >= KEEPER_ROLE_SIZE)
 		return false;
-	child = &keeper->children[keeper->count++];
+	child = &keeper->children[keeper->count];
+	if (!parse_number(equals + 1, 2, &child->pid))
+		return false;
 	memcpy(child->role, text, (size_t)(equals - text));
-	return parse_number(equals + 1, 2, &child->pid);
+	/* Once is enough: a pid that stayed after its end would be killed when it is somebody else's. */
+	if (!is_child(keeper, child->pid))
+		keeper->count++;
+	return true;
 }
 
 static void report(const struct keeper *keeper, const char *role, pid_t pid, int status)

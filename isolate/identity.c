@@ -88,20 +88,10 @@ int isolate_keyring_leave(void)
 	return 0;
 }
 
-/* The kernel says EINVAL where it was built without core scheduling, ENODEV where there is no SMT. */
-static int core_scheduling(int command, pid_t pid)
-{
-	if (prctl(PR_SCHED_CORE, command, pid, PR_SCHED_CORE_SCOPE_THREAD_GROUP, 0) == 0)
-		return 0;
-	return errno == EINVAL ? -ENODEV : -errno;
-}
-
 int isolate_core_new(void)
 {
-	return core_scheduling(PR_SCHED_CORE_CREATE, 0);
-}
-
-int isolate_core_share(pid_t pid)
-{
-	return core_scheduling(PR_SCHED_CORE_SHARE_FROM, pid);
+	if (prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, PR_SCHED_CORE_SCOPE_THREAD_GROUP, 0) == 0)
+		return 0;
+	/* EINVAL: a kernel without it. ENODEV: no SMT. */
+	return errno == EINVAL ? -ENODEV : -errno;
 }

@@ -50,9 +50,6 @@ enum {
 	ISOLATE_FD_END = 98,
 };
 
-/* A core-scheduling cookie that nobody else has. */
-#define ISOLATE_CORE_NEW UINT64_MAX
-
 struct isolate_process {
 	const char *name;	/* for messages */
 	int binary;		/* fd of the program; executed with execveat */
@@ -68,11 +65,6 @@ struct isolate_process {
 	 * mounted below a path is not part of it.
 	 */
 	const char *const *binds;
-	/*
-	 * 0; or ISOLATE_CORE_NEW; or a pid whose core-scheduling cookie is shared. -ENODEV where the
-	 * kernel or the processor (no SMT) has none.
-	 */
-	uint64_t core_cookie_of;
 	/*
 	 * RLIMIT_FSIZE in bytes: a regular file cannot be written beyond it, whether it grows or not
 	 * (SIGXFSZ). So it is the disk's size for a disk, the log's for a log; 0: no file is written.
@@ -96,6 +88,14 @@ struct isolate_process {
  * it is SIGKILL, SIGSTOP or the kernel's own (a fault, seccomp).
  */
 pid_t isolate_spawn(const struct isolate_process *process, const char **stage);
+
+/*
+ * Gives the calling process a core-scheduling cookie that nobody else has: while a thread with it
+ * runs, a sibling hyperthread runs none without it. What it starts afterwards inherits the cookie, so
+ * whoever starts a VM's processes takes one first. -ENODEV where the kernel or the processor (no SMT)
+ * has no core scheduling.
+ */
+int isolate_core_new(void);
 
 /*
  * A role that a running process puts itself into: stages 2 and 3 at once. It must have one thread

@@ -33,10 +33,6 @@ int isolate_identity_check(uid_t uid, gid_t gid);
 
 int isolate_keyring_leave(void);
 
-/* A new core-scheduling cookie for this process, or that of `pid`; -ENODEV where there are none. */
-int isolate_core_new(void);
-int isolate_core_share(pid_t pid);
-
 /* Denies all files but `binary` (-1: none) and `binds` (NULL: none), and TCP unless keep_net. */
 int isolate_landlock_enter(int binary, const char *const *binds, bool keep_net);
 

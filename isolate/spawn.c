@@ -22,13 +22,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int stage_cookie(const struct isolate_process *process)
-{
-	if (process->core_cookie_of != ISOLATE_CORE_NEW)
-		return 0; /* shared by clone_sharing(), or none */
-	return isolate_core_new();
-}
-
 static int stage_fds(const struct isolate_process *process)
 {
 	return isolate_fds_arrange(process->fds, process->fd_count);
@@ -109,7 +102,6 @@ static const struct {
 	const char *name;
 	int (*enter)(const struct isolate_process *process);
 } stages[] = {
-        {"core scheduling", stage_cookie},
         {"file descriptors", stage_fds},
         {"session", stage_session},
         {"namespaces", stage_namespaces},
@@ -146,10 +138,10 @@ static _Noreturn void enter_stages(const struct isolate_process *process, int re
 	_exit(127);
 }
 
-static pid_t clone_child(int cgroup, uint64_t more_flags)
+static pid_t clone_child(int cgroup)
 {
 	struct clone_args arguments = {
-	        .flags = CLONE_NEWPID | more_flags,
+	        .flags = CLONE_NEWPID,
 	        .exit_signal = SIGCHLD,
 	};
 	long pid;
@@ -174,50 +166,14 @@ static int check_arguments(const struct isolate_process *process)
 	return isolate_identity_check(process->uid, process->gid);
 }
 
-/*
- * With the cookie of another process: a helper takes it and passes it on by cloning, because a child
- * in a PID namespace of its own could not name that process. CLONE_PARENT makes it ours all the same.
- */
-static pid_t clone_sharing(const struct isolate_process *process, int report)
-{
-	struct clone_args arguments = {.exit_signal = SIGCHLD};
-	int ends[2];
-	pid_t helper, pid = -ECHILD;
-
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
-	helper = (pid_t)syscall(SYS_clone3, &arguments, sizeof(arguments));
-	if (helper == 0) {
-		pid = isolate_core_share((pid_t)process->core_cookie_of);
-		if (pid == 0)
-			pid = clone_child(process->cgroup, CLONE_PARENT);
-		if (pid == 0)
-			enter_stages(process, report);
-		base_write_all(ends[1], &pid, sizeof(pid));
-		_exit(0);
-	}
-	if (helper < 0)
-		pid = -errno;
-	close(ends[1]);
-	if (helper > 0) {
-		if (read(ends[0], &pid, sizeof(pid)) != sizeof(pid))
-			pid = -ECHILD;
-		while (waitpid(helper, NULL, 0) < 0 && errno == EINTR)
-			;
-	}
-	close(ends[0]);
-	return pid;
-}
-
 static pid_t start(const struct isolate_process *process, int report)
 {
-	bool shares = process->core_cookie_of && process->core_cookie_of != ISOLATE_CORE_NEW;
 	sigset_t all, before;
 	pid_t pid;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pid = shares ? clone_sharing(process, report) : clone_child(process->cgroup, 0);
+	pid = clone_child(process->cgroup);
 	if (pid == 0)
 		enter_stages(process, report);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -263,7 +219,7 @@ pid_t isolate_spawn(const struct isolate_process *process, const char **stage)
 	fds[child.fd_count++] = (struct isolate_fd){.from = ends[1], .to = ISOLATE_REPORT_FD};
 	fds[child.fd_count++] = (struct isolate_fd){.from = process->binary, .to = ISOLATE_EXEC_FD};
 	child.fds = fds;
-	*stage = process->core_cookie_of ? "core scheduling" : "clone";
+	*stage = "clone";
 	pid = start(&child, ends[1]);
 	close(ends[1]);
 	if (pid > 0)

@@ -10,6 +10,7 @@
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -187,6 +188,33 @@ START_TEST(test_the_host_can_do_it)
 }
 END_TEST
 
+/* What it starts has its cookie, and what was there before has not. */
+START_TEST(test_a_core_cookie_is_inherited)
+{
+	uint64_t before = 0, mine = 0, child = 0;
+	int error, status;
+	pid_t pid;
+
+	prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, 0, 0, &before);
+	error = isolate_core_new();
+	if (error == -ENODEV) {
+		printf("SKIP: test_a_core_cookie_is_inherited: no core scheduling here\n");
+		return;
+	}
+	ck_assert_int_eq(error, 0);
+	pid = fork();
+	if (pid == 0)
+		pause();
+	ck_assert_int_eq(prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, 0, 0, &mine), 0);
+	ck_assert_int_eq(prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, pid, 0, &child), 0);
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	ck_assert_uint_ne(mine, 0);
+	ck_assert_uint_ne(mine, before);
+	ck_assert_uint_eq(child, mine);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("isolate_enter");
@@ -201,6 +229,7 @@ int main(void)
 	tcase_add_test(tests, test_what_it_refuses);
 	tcase_add_test(tests, test_a_process_with_threads_is_refused);
 	tcase_add_test(tests, test_the_host_can_do_it);
+	tcase_add_test(tests, test_a_core_cookie_is_inherited);
 	suite_add_tcase(suite, tests);
 	return fixture_run(suite, false);
 }

@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -162,28 +161,6 @@ START_TEST(test_namespaces_and_identity)
 }
 END_TEST
 
-START_TEST(test_core_scheduling)
-{
-	struct isolate_process process = fixture_process();
-
-	process.core_cookie_of = (uint64_t)getpid();
-	if (prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, PR_SCHED_CORE_SCOPE_THREAD_GROUP, 0) ==
-	    0) {
-		pid_t pid = isolate_spawn(&process, NULL);
-		int status;
-
-		ck_assert_int_gt(pid, 0);
-		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-		process.core_cookie_of = (uint64_t)pid; /* nobody any more */
-		expect_failure(&process, "core scheduling", -ESRCH);
-		return;
-	}
-	expect_failure(&process, "core scheduling", -ENODEV);
-	process.core_cookie_of = ISOLATE_CORE_NEW;
-	expect_failure(&process, "core scheduling", -ENODEV);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("isolate_failures");
@@ -197,7 +174,6 @@ int main(void)
 	tcase_add_test(tests, test_seccomp);
 	tcase_add_test(tests, test_exec);
 	tcase_add_test(tests, test_namespaces_and_identity);
-	tcase_add_test(tests, test_core_scheduling);
 	suite_add_tcase(suite, tests);
 	return fixture_run(suite, true);
 }
