@@ -5,6 +5,7 @@
  *   report.c  collects errors with their place, and prints them
  *   tree.c    bytes -> a small bounded tree of nodes, each with its place (libyaml's events under
  *             rules of our own: one document, no anchors, tags, merges or duplicate keys)
+ *   syntax.c  what is wrong with text that is no YAML
  *   value.c   the text of one scalar -> a number, an address, a name
  *   walk.c    a tree -> a struct, by a table of keys: types, ranges, required keys, did-you-mean
  *   keys.c    the tables: every key of the language, once
@@ -66,12 +67,21 @@ const char *policy_node_describe(const struct policy_node *node, char out[POLICY
 /* `length` bytes at `from`, quoted; what is not printable is escaped, what is too long is cut. */
 void policy_quote(char *to, size_t size, const char *from, size_t length);
 
+/* The byte that stands at that place, or 0 past the end of its line. */
+char policy_report_byte(const struct policy_report *report, uint32_t line, uint32_t column);
+
 /* ---- utf8.c ---- */
 
 /* The character at *at, which moves past it; -1 (and one byte on) when it is not UTF-8. */
 int32_t policy_utf8_next(const char **at, const char *end);
 /* False for characters that a reader cannot see, or that change how the text around them is shown. */
 bool policy_utf8_plain(int32_t character);
+
+/* ---- syntax.c ---- */
+
+/* Reports what stopped libyaml's parser. */
+struct yaml_parser_s;
+void policy_syntax_report(struct policy_report *report, const struct yaml_parser_s *parser);
 
 /* ---- tree.c ---- */
 

@@ -202,7 +202,7 @@ struct policy_errors {
 
 /*
  * Parses `size` bytes of YAML at `text` in a child process that has no privileges (its own seccomp
- * list, no file descriptor but its result, a CPU-time and memory limit), and copies the checked
+ * list, no file, a CPU-time and memory limit; the result is in a shared mapping), and copies the checked
  * result to *policy. All errors of the text are reported in one run, in `errors`, by line.
  * Returns 0; -EINVAL when the text is refused (errors->count >= 1); another negative errno when the
  * child could not be run or died (errors->count == 0).

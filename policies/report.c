@@ -85,6 +85,15 @@ static const char *find_line(const struct policy_report *report, uint32_t line, 
 	return at;
 }
 
+char policy_report_byte(const struct policy_report *report, uint32_t line, uint32_t column)
+{
+	const char *end, *at = find_line(report, line, &end);
+
+	while (at < end && --column > 0)
+		policy_utf8_next(&at, end);
+	return at < end ? *at : '\0';
+}
+
 /* Copies the line's columns around the error, and puts the caret's place in the copy. */
 static void copy_source(struct policy_error *error, const char *at, const char *end)
 {

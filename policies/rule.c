@@ -34,6 +34,8 @@ static void add_cidr(struct policy_walk *walk, struct policy_node *node, struct 
 		error = policy_walk_refuse(walk, node, "an address or a CIDR such as 10.0.0.0/8");
 		if (policy_value_dns_name(node->text, name) == 0 && walk->egress)
 			policy_error_hint(error, "write a name as {names: [%s]}", name);
+		else if (strcmp(node->text, "any") == 0)
+			policy_error_hint(error, "any stands by itself, not in a list");
 		return;
 	}
 	if (host_bits) {

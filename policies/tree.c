@@ -279,65 +279,6 @@ static bool check_characters(struct policy_report *report)
 	return true;
 }
 
-static const struct syntax {
-	const char *problem, *found, *expected;
-	const char *hint;   /* or NULL */
-	const char *at_end; /* found, when the file ends there; or NULL */
-} syntaxes[] = {
-        {"mapping values are not allowed in this context", "a ':' that starts a value here",
-         "one `key: value` a line, keys of one mapping at one indentation",
-         "text that holds \": \" has to be in quotes", NULL},
-        {"did not find expected key", "a line that does not fit its mapping",
-         "a key at the indentation of its neighbours", NULL, NULL},
-        {"did not find expected '-' indicator", "a line that does not fit its list",
-         "`- ` at the indentation of the other items", NULL, NULL},
-        {"did not find expected ',' or '}'", "a mapping in braces that goes on without a comma",
-         "`,` or `}`", NULL, "the end of the file inside a mapping in braces"},
-        {"did not find expected ',' or ']'", "a list in brackets that goes on without a comma",
-         "`,` or `]`", NULL, "the end of the file inside a list in brackets"},
-        {"could not find expected ':'", "a key without a value", "`key: value`", NULL, NULL},
-        {"found unexpected end of stream", "the end of the file inside a quoted text",
-         "the closing quote", NULL, NULL},
-        {"block sequence entries are not allowed in this context", "a `- ` that starts a list here",
-         "a list in lines of its own, or in brackets", NULL, NULL},
-        {"found undefined tag handle", "a tag", "a plain value: the key decides its type", NULL,
-         NULL},
-        {"did not find expected <document start>", "text after the end of the policy",
-         "one policy a file", NULL, NULL},
-};
-
-static void report_syntax(struct builder *b, const yaml_parser_t *parser)
-{
-	const yaml_mark_t *mark = &parser->problem_mark;
-	struct policy_error *error = refuse_mark(b, mark, mark);
-	const char *problem = parser->problem ? parser->problem : "no YAML";
-	bool starts = strstr(problem, "cannot start any token") != NULL;
-	size_t at = mark->index; /* in characters: exact as long as the text is ASCII */
-
-	policy_error_found(error, "what YAML cannot read (%s)", problem);
-	policy_error_expected(error, "YAML");
-	if (starts && at < b->report->size && b->report->text[at] == '\t') {
-		policy_error_found(error, "a tab in the indentation");
-		policy_error_expected(error, "spaces");
-	} else if (starts) {
-		policy_error_found(error, "a character that cannot begin a value");
-		policy_error_expected(error, "a value");
-		policy_error_hint(error, "text that begins with @, %% or ` has to be in quotes");
-	}
-	for (size_t i = 0; i < BASE_COUNT(syntaxes); i++) {
-		if (strcmp(problem, syntaxes[i].problem) != 0)
-			continue;
-		policy_error_found(error, "%s",
-		                   syntaxes[i].at_end && !error->source[0] ? syntaxes[i].at_end
-		                                                           : syntaxes[i].found);
-		policy_error_expected(error, "%s", syntaxes[i].expected);
-		if (syntaxes[i].hint)
-			policy_error_hint(error, "%s", syntaxes[i].hint);
-	}
-	if (!error->hint[0] && parser->context && parser->context_mark.line < mark->line)
-		policy_error_hint(error, "it began in line %zu", parser->context_mark.line + 1);
-}
-
 static int run(struct builder *b, yaml_parser_t *parser)
 {
 	bool end = false;
@@ -348,7 +289,7 @@ static int run(struct builder *b, yaml_parser_t *parser)
 		if (!yaml_parser_parse(parser, &event)) {
 			if (parser->error == YAML_MEMORY_ERROR)
 				return -ENOMEM;
-			report_syntax(b, parser);
+			policy_syntax_report(b->report, parser);
 			b->stop = true;
 			break;
 		}

@@ -373,6 +373,8 @@ static void refuse_unknown(struct policy_walk *walk, const struct policy_map *ma
 	policy_error_found(error, "the unknown key %s in %s", policy_node_describe(name, what),
 	                   map->what);
 	policy_error_expected(error, "%s", list);
+	if (!name->text[0])
+		policy_error_found(error, "an empty key in %s", map->what);
 	if (meant)
 		policy_error_hint(error, "did you mean %s?", meant->name);
 	else if (home && strcmp(home, map->what) != 0)

@@ -13,6 +13,21 @@ static const struct broken {
 	uint32_t line, column, width;
 	const char *found, *expected, *hint;
 } broken[] = {
+        {"any_in_a_list", 7, 18, 3, "\"any\"", "an address or a CIDR such as 10.0.0.0/8",
+         "any stands by itself, not in a list"},
+        {"colon_without_space", 4, 9, 1, "a ':' that starts a value here",
+         "one `key: value` a line, keys of one mapping at one indentation",
+         "line 3 goes on here: has its ':' a space after it, and this line the right indentation?"},
+        {"crlf", 5, 10, 1, "\"x\"", "a whole number", ""},
+        {"egress_is_a_word", 6, 20, 3, "\"any\"", "a list: each item an egress rule", ""},
+        {"empty_key", 6, 1, 2, "an empty key in the policy",
+         "version, vm, isolation, confidential, firewall, monitor or capture", ""},
+        {"indented_too_far", 4, 10, 1, "a ':' that starts a value here",
+         "one `key: value` a line, keys of one mapping at one indentation",
+         "line 3 goes on here: has its ':' a space after it, and this line the right indentation?"},
+        {"tab_after_umlaut", 4, 1, 1, "a tab in the indentation", "spaces", ""},
+        {"unquoted_colons", 7, 17, 1, "punctuation where a value stands", "a value",
+         "an address that begins with ':' has to be in quotes"},
         {"address_as_name", 7, 26, 9, "\"192.0.2.1\"", "a full host name such as www.example.org",
          "an address belongs in cidrs"},
         {"alias", 5, 11, 6, "an alias of \"image\"",

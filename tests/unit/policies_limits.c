@@ -190,13 +190,13 @@ START_TEST(test_child_has_a_cpu_limit)
 }
 END_TEST
 
-START_TEST(test_child_has_no_files)
+/* The role is the child's alone. */
+START_TEST(test_caller_is_unchanged)
 {
 	char path[64];
 	int fd BASE_AUTO_FD = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct rlimit limit;
 
-	/* The caller's own are as they were. */
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	ck_assert_int_eq(parse(good), 0);
 	ck_assert_int_eq(access(path, F_OK), 0);
@@ -309,7 +309,7 @@ int main(void)
 	tcase_add_test(limits, test_numbers_of_things);
 	tcase_add_loop_test(child, test_child_is_killed, 0, 4);
 	tcase_add_test(child, test_child_has_a_cpu_limit);
-	tcase_add_test(child, test_child_has_no_files);
+	tcase_add_test(child, test_caller_is_unchanged);
 	tcase_add_test(results, test_spoilt_results);
 	tcase_add_test(results, test_spoilt_errors);
 	suite_add_tcase(suite, limits);
