@@ -47,19 +47,17 @@ guest_wait() {
 
 # leftovers: prints a line for each thing of cordon's that is still on the host.
 leftovers() {
-	local pid uid
 	ip -o link show | sed -n 's/^[0-9]*: \(cn[0-9][0-9]*\)[:@].*/tap \1/p'
 	nft list tables 2>/dev/null | sed -n 's/^table \([a-z0-9]* cordon.*\)/nft table \1/p'
 	find /sys/fs/cgroup/cordon -mindepth 1 -maxdepth 1 -type d 2>/dev/null | sed 's/^/cgroup /'
 	find /sys/fs/bpf/cordon -mindepth 1 2>/dev/null | sed 's/^/pin /'
 	find /run/cordon/vms /run/cordon/slots /run/cordon/links -mindepth 1 -maxdepth 1 2>/dev/null |
 		sed 's/^/registry /'
-	for pid in /proc/[0-9]*; do
-		uid=$(awk '$1 == "Uid:" { print $2 }' "$pid/status" 2>/dev/null) || continue
-		if [ "${uid:-0}" -ge 1999999990 ] || grep -qs '^cordon-keeper' "$pid/comm"; then
-			echo "process ${pid#/proc/} $(cat "$pid/comm" 2>/dev/null)"
-		fi
-	done
+	awk '$1 == "Name:" { name = $2 }
+		$1 == "Pid:" { pid = $2 }
+		$1 == "Uid:" && ($2 >= 1999999990 || name ~ /^cordon-/) { print "process", pid, name }' \
+		/proc/[0-9]*/status 2>/dev/null
+	return 0
 }
 
 # leftovers_settled: gives the last ones a few seconds to go, then prints those that stayed.
