@@ -6,6 +6,11 @@
  * flow_key has ICMP's types in its ports already. Where a type has no counterpart the message is one
  * way, and the ends keep the order that they have on the wire, which for a one-way flow is its opener's.
  */
+/*
+ * SHA1_*() and not EVP: they compute and do nothing else. EVP would load a provider and read a
+ * configuration file, which a process in its sandbox cannot.
+ */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 
@@ -45,6 +50,7 @@ int community_id(const struct flow_key *key, uint16_t flags, char id[COMMUNITY_I
 	uint8_t digest[SHA_DIGEST_LENGTH];
 	struct tuple tuple = {.size = 0};
 	bool guest_first;
+	SHA_CTX sha;
 
 	id[0] = '\0';
 	if (key->family != FLOW_IPV4 && key->family != FLOW_IPV6)
@@ -62,8 +68,9 @@ int community_id(const struct flow_key *key, uint16_t flags, char id[COMMUNITY_I
 		put_u16(&tuple, guest_first ? key->guest_port : key->peer_port);
 		put_u16(&tuple, guest_first ? key->peer_port : key->guest_port);
 	}
-	if (!SHA1(tuple.bytes, tuple.size, digest))
-		return -EIO;
+	SHA1_Init(&sha);
+	SHA1_Update(&sha, tuple.bytes, tuple.size);
+	SHA1_Final(digest, &sha);
 	memcpy(id, "1:", 2);
 	EVP_EncodeBlock((unsigned char *)id + 2, digest, sizeof(digest));
 	return 0;

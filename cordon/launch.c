@@ -6,9 +6,9 @@
  *   1 policy      parsed without privilege; what this host cannot give is an error now
  *   2 claim       folder, uids, links: from here on reap_vm() knows what to undo
  *   3 open        kernel, disks, guest memory, sockets, logs, /dev/kvm, cgroup
- *   4 wire        taps (down), firewall, BPF, monitor
+ *   4 wire        taps (down), firewall, BPF, monitor; then taps up, with nobody behind them yet
  *   5 processes   each in its role; the vmm builds the machine, locks itself and waits
- *   6 start       taps up, then the guest's first instruction
+ *   6 start       the guest's first instruction
  *
  * A failure anywhere ends in reap_vm(), the same code that ends a VM's life.
  */
@@ -293,9 +293,20 @@ static int launch_wire(struct launch *launch, struct host_vm *vm, struct host_er
 	return err;
 }
 
+/* Attaches the programs to one tap and tells the monitor of it. */
+static int launch_watch_nic(struct tap_watch *watch, int connection, const struct policy *policy,
+			    const struct host_vm *vm, size_t i, struct host_error *error)
+{
+	BASE_AUTO_FD int flows = tap_watch_attach(watch, vm->ifindex[i], vm->nics[i].mac);
+
+	if (flows < 0)
+		return host_fail(error, flows, 126, "cannot attach to the tap %s: %s", vm->nics[i].tap,
+				 strerror(-flows));
+	return watch_register(connection, vm, policy, i, flows, error);
+}
+
 static int launch_watch(const struct policy *policy, struct host_vm *vm, struct host_error *error)
 {
-	BASE_AUTO_FD int connection = -1;
 	struct tap_watch *watch = NULL;
 	const char *why = "";
 	int err;
@@ -306,18 +317,25 @@ static int launch_watch(const struct policy *policy, struct host_vm *vm, struct 
 	err = tap_watch_open(&watch, &why);
 	if (err)
 		return host_fail(error, err, 126, "cannot load the BPF programs: %s: %s", why, strerror(-err));
-	connection = watch_connect(false, error);
+	BASE_AUTO_FD int connection = watch_connect(false, error);
 	err = BASE_MIN(connection, 0);
-	for (size_t i = 0; !err && i < vm->nic_count; i++) {
-		BASE_AUTO_FD int flows = tap_watch_attach(watch, vm->ifindex[i], vm->nics[i].mac);
-
-		if (flows < 0)
-			err = host_fail(error, flows, 126, "cannot attach to the tap %s: %s",
-					vm->nics[i].tap, strerror(-flows));
-		else
-			err = watch_register(connection, vm, policy, i, flows, error);
-	}
+	for (size_t i = 0; !err && i < vm->nic_count; i++)
+		err = launch_watch_nic(watch, connection, policy, vm, i, error);
 	tap_watch_close(watch);
+	return err;
+}
+
+/* Only now, with rules, programs and monitor in place. */
+static int launch_up(const struct host_vm *vm, struct host_error *error)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < vm->nic_count; i++) {
+		if (vm->nics[i].mode != POLICY_NIC_HOST_ONLY)
+			err = network_forwarding_on(error);
+		if (!err)
+			err = network_tap_up(&vm->nics[i], vm->ifindex[i], error);
+	}
 	return err;
 }
 
@@ -331,13 +349,6 @@ static int launch_start(struct host_vm *vm, struct host_error *error)
 		return host_fail(error, err ? err : -EPROTO, 126,
 				 "the vmm of '%s' did not get ready; /var/log/cordon/%s.log says why", vm->name,
 				 vm->name);
-	for (size_t i = 0; i < vm->nic_count; i++) {
-		if (vm->nics[i].mode != POLICY_NIC_HOST_ONLY && network_forwarding_on(error) < 0)
-			return error->code;
-		err = network_tap_up(&vm->nics[i], vm->ifindex[i], error);
-		if (err)
-			return err;
-	}
 	clock_gettime(CLOCK_REALTIME, &now);
 	vm->started = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	base_copy_string(vm->state, sizeof(vm->state), "running");
@@ -358,6 +369,8 @@ static int launch_all(struct launch *launch, struct host_vm *vm, const char *dir
 		err = launch_wire(launch, vm, error);
 	if (!err)
 		err = launch_watch(launch->policy, vm, error);
+	if (!err)
+		err = launch_up(vm, error);
 	if (!err)
 		err = spawn_vm(launch, vm, error);
 	launch_close(launch); /* the processes have theirs; a dead vmm's sockets must be seen as dead */

@@ -12,7 +12,7 @@
 
 #include "base/base.h"
 
-static const char *const programs_folders[] = { "", "../vmm/", "../vmm/devices/", "../monitor/" };
+static const char *const programs_folders[] = { "", "../vmm/", "../vmm/devices/", "../monitor/", "../firewall/" };
 
 int programs_path(char out[POLICY_PATH_MAX], const char *name)
 {
@@ -25,11 +25,11 @@ int programs_path(char out[POLICY_PATH_MAX], const char *name)
 	dirname(self);
 	for (size_t i = 0; i < BASE_COUNT(programs_folders); i++) {
 		snprintf(out, POLICY_PATH_MAX, "%s/%s%s", self, programs_folders[i], name);
-		if (access(out, X_OK) == 0)
+		if (access(out, R_OK) == 0)
 			return 0;
 	}
 	snprintf(out, POLICY_PATH_MAX, "%s/%s", CORDON_LIBEXECDIR, name);
-	return access(out, X_OK) == 0 ? 0 : -errno;
+	return access(out, R_OK) == 0 ? 0 : -errno;
 }
 
 int programs_open(const char *name, struct host_error *error)

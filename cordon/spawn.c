@@ -25,7 +25,7 @@ enum { VMM_FD_KVM = 3, VMM_FD_MEMORY, VMM_FD_KERNEL, VMM_FD_INITRD, VMM_FD_CONTR
        VMM_FD_SERIAL_LOG, VMM_FD_DEVICES };
 enum { DEVICE_FD_VHOST = 3, DEVICE_FD_BACKEND = 4 };
 
-enum { SPAWN_LOG_SLACK = 4 * 1024 * 1024, SPAWN_OPEN_FILES = 256 };
+enum { SPAWN_LOG_SLACK = 4 * 1024 * 1024, SPAWN_OPEN_FILES = 256, SPAWN_DNSMASQ_FILES = 64 };
 
 struct spawn_plan {
 	char role[16];
@@ -34,6 +34,7 @@ struct spawn_plan {
 	size_t argc;
 	struct isolate_fd fds[LAUNCH_FDS_MAX];
 	size_t fd_count;
+	struct firewall_dnsmasq *dnsmasq; /* owned: its argv and binds */
 	struct isolate_process process;
 };
 
@@ -61,6 +62,7 @@ static void spawn_free(struct spawn **spawn)
 		for (size_t k = 0; k < plan->argc; k++)
 			free(plan->argv[k]);
 		base_close(&plan->binary);
+		free(plan->dnsmasq);
 		for (size_t k = 0; k < plan->fd_count; k++)
 			if (plan->fds[k].to == DEVICE_FD_VHOST && strcmp(plan->role, "vmm") != 0)
 				close(plan->fds[k].from); /* the device's end of its socket pair */
@@ -91,18 +93,20 @@ static void spawn_fd(struct spawn_plan *plan, int from, int to)
 		plan->fds[plan->fd_count++] = (struct isolate_fd){ .from = from, .to = to };
 }
 
+/* Takes over the binary's fd. */
 static struct spawn_plan *spawn_plan_add(struct spawn *spawn, const struct launch *launch,
-					 const struct host_vm *vm, const char *program, const char *role)
+					 const struct host_vm *vm, int binary, const char *role)
 {
 	struct spawn_plan *plan = &spawn->plans[spawn->count];
 
+	if (binary < 0)
+		return NULL; /* said already */
 	if (spawn->count >= HOST_PROCESSES_MAX) {
+		close(binary);
 		host_fail(spawn->error, -E2BIG, 126, "'%s' has too many devices", vm->name);
 		return NULL;
 	}
-	plan->binary = programs_open(program, spawn->error);
-	if (plan->binary < 0)
-		return NULL;
+	plan->binary = binary;
 	base_copy_string(plan->role, sizeof(plan->role), role);
 	plan->process = (struct isolate_process){
 		.name = plan->role,
@@ -115,7 +119,6 @@ static struct spawn_plan *spawn_plan_add(struct spawn *spawn, const struct launc
 		.flags = ISOLATE_PDEATHSIG,
 		.file_size_max = VMM_SERIAL_LOG_MAX + SPAWN_LOG_SLACK,
 	};
-	spawn_arg(plan, "%s", program);
 	spawn_fd(plan, launch->log, STDERR_FILENO);
 	spawn->count++;
 	return plan;
@@ -131,9 +134,10 @@ static struct spawn_plan *spawn_device(struct spawn *spawn, const struct launch 
 
 	snprintf(program, sizeof(program), "cordon-%s", type);
 	snprintf(role, sizeof(role), "%s%zu", type, number);
-	plan = spawn_plan_add(spawn, launch, vm, program, role);
+	plan = spawn_plan_add(spawn, launch, vm, programs_open(program, spawn->error), role);
 	if (!plan)
 		return NULL;
+	spawn_arg(plan, "%s", program);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
 		host_fail(spawn->error, -errno, 125, "no socket pair for %s: %s", role, strerror(errno));
 		return NULL;
@@ -185,6 +189,33 @@ static int spawn_nic(struct spawn *spawn, const struct launch *launch, const str
 	return 0;
 }
 
+/* dnsmasq for one NIC: Debian's program, in the host's network and nothing else of the host's. */
+static int spawn_dnsmasq(struct spawn *spawn, const struct launch *launch, const struct host_vm *vm, size_t i)
+{
+	struct firewall_dnsmasq *dnsmasq = NULL;
+	char role[16], preload[POLICY_PATH_MAX];
+	struct spawn_plan *plan;
+	int err = programs_path(preload, "dnsmasq-preload.so");
+
+	if (!err)
+		err = firewall_dnsmasq_make(launch->policy, &vm->nics[i], preload, "/etc/resolv.conf", &dnsmasq);
+	if (err)
+		return host_fail(spawn->error, err, 126, "cannot prepare dnsmasq: %s", strerror(-err));
+	snprintf(role, sizeof(role), "dnsmasq%zu", i);
+	plan = spawn_plan_add(spawn, launch, vm, open(dnsmasq->binary, O_PATH | O_CLOEXEC), role);
+	if (!plan) {
+		host_fail(spawn->error, -errno, 126, "cannot open %s: %s", dnsmasq->binary, strerror(errno));
+		free(dnsmasq);
+		return spawn->error->code;
+	}
+	plan->dnsmasq = dnsmasq;
+	plan->process.argv = dnsmasq->argv;
+	plan->process.binds = dnsmasq->binds;
+	plan->process.flags |= ISOLATE_KEEP_NET | ISOLATE_KEEP_ROOT;
+	plan->process.open_files_max = SPAWN_DNSMASQ_FILES;
+	return 0;
+}
+
 static void spawn_pair(struct spawn_plan *plan, const char *option, int from, int to)
 {
 	if (from < 0)
@@ -197,11 +228,13 @@ static void spawn_pair(struct spawn_plan *plan, const char *option, int from, in
 static int spawn_vmm(struct spawn *spawn, const struct launch *launch, const struct host_vm *vm)
 {
 	const struct policy_vm *policy = &launch->policy->vm;
-	struct spawn_plan *plan = spawn_plan_add(spawn, launch, vm, "cordon-vmm", "vmm");
+	struct spawn_plan *plan =
+		spawn_plan_add(spawn, launch, vm, programs_open("cordon-vmm", spawn->error), "vmm");
 	size_t device = 0;
 
 	if (!plan)
 		return spawn->error->code;
+	spawn_arg(plan, "cordon-vmm");
 	plan->process.open_files_max = SPAWN_OPEN_FILES; /* eventfds: one a queue and one a vector */
 	spawn_arg(plan, "--name");
 	spawn_arg(plan, "%s", vm->name);
@@ -243,6 +276,8 @@ static int spawn_plan_all(struct spawn *spawn, const struct launch *launch, cons
 		err = spawn_nic(spawn, launch, vm, i);
 	if (!err && !spawn_device(spawn, launch, vm, "rng", 0, -1))
 		err = spawn->error->code;
+	for (size_t i = 0; !err && i < vm->nic_count; i++)
+		err = spawn_dnsmasq(spawn, launch, vm, i);
 	if (!err)
 		err = spawn_vmm(spawn, launch, vm);
 	for (size_t i = 0; i < spawn->count; i++)

@@ -57,6 +57,7 @@ static json_t *alert_community_ids(const struct alert *alert)
 	for (size_t i = 0; i < alert->flow_count; i++) {
 		char id[COMMUNITY_ID_MAX];
 
+		/* what a scan tries opens from the guest's side; the flags matter for one-way ICMP only */
 		if (community_id(&alert->flows[i], 0, id) == 0)
 			json_array_append_new(list, json_string(id));
 	}
@@ -190,7 +191,7 @@ json_t *alert_flow_json(const struct flow_record *record, const char *vm, uint64
 	alert_address(source, by_peer ? key->peer : key->guest, key->family);
 	alert_address(destination, by_peer ? key->guest : key->peer, key->family);
 	alert_time(start, record->first_ns + clock_ns);
-	community_id(key, 0, id);
+	community_id(key, record->flags, id);
 	return json_pack("{s:{s:s, s:s, s:s, s:I}, s:{s:s}, s:{s:s, s:i, s:I, s:I}, s:{s:s, s:i, s:I, s:I},"
 			 " s:{s:s, s:s, s:s, s:I, s:I}, s:{s:s, s:I, s:i, s:i}}",
 			 "event", "kind", "event", "outcome", alert_outcomes[outcome].ecs, "start", start,
