@@ -53,12 +53,13 @@ static const struct {
         {"#syscall t: io_uring_enter - why", ":1: error: io_uring_enter is never allowed"},
         {"#syscall t: shmat - why", ":1: error: shmat is never allowed"},
         {"#syscall other: getpid - why", "no #syscall line names the role 't'"},
-        {"int x; // #syscall t: getpid - not at the line's start", "no #syscall line names"},
+        {"/* see #syscall t: getpid - in the middle */", "no #syscall line names"},
         {"", "no #syscall line names the role 't'"},
 };
 
 static const char *const accepted[] = {
         "#syscall t: getpid - why",
+        "x = getpid(); /* #syscall t: getpid - why */",
         "/* #syscall t: getpid - why */",
         "\t * #syscall t: getpid - why",
         "// #syscall a,t , b: getpid - why - and more",
