@@ -67,15 +67,14 @@ static inline void flow_add(uint64_t *counter, uint64_t amount)
 	__sync_fetch_and_add(counter, amount);
 }
 
-static inline __attribute__((always_inline)) struct flow_set *
-flow_table_set(struct flow_context *context, uint32_t index)
+PACKET_INLINE struct flow_set *flow_table_set(struct flow_context *context, uint32_t index)
 {
 	index++; /* element 0 is the tap */
 	return bpf_map_lookup_elem(context->map, &index);
 }
 
 /* tc runs with softirqs off, so the holder is another CPU at work and the wait is short. */
-static inline __attribute__((always_inline)) bool flow_set_lock(struct flow_set *set)
+PACKET_INLINE bool flow_set_lock(struct flow_set *set)
 {
 	for (int i = 0; i < LOCK_TRIES; i++) {
 		uint32_t seen = *(volatile uint32_t *)&set->sequence;
@@ -87,7 +86,7 @@ static inline __attribute__((always_inline)) bool flow_set_lock(struct flow_set 
 	return false;
 }
 
-static inline __attribute__((always_inline)) void flow_set_unlock(struct flow_set *set)
+PACKET_INLINE void flow_set_unlock(struct flow_set *set)
 {
 	__sync_fetch_and_add(&set->sequence, 1);
 }
@@ -110,18 +109,25 @@ static __attribute__((noinline)) void event_send(uint32_t ifindex, uint32_t type
 	bpf_ringbuf_submit(event, 0);
 }
 
-static inline __attribute__((always_inline)) void
-flow_send(struct flow_context *context, enum flow_event_type type, const struct flow_record *record)
+PACKET_INLINE void flow_send(struct flow_context *context, enum flow_event_type type,
+                             const struct flow_record *record)
 {
 	event_send(context->skb->ifindex, type, record, context->stats, context->now);
 }
 
-static inline __attribute__((always_inline)) void flow_take_head(struct flow_context *context,
-                                                                 const struct packet *packet,
-                                                                 uint8_t *head, uint32_t size)
+/* A size in [1, max], max a power of two, in the one form that 6.1's verifier follows; 0 becomes max. */
+PACKET_INLINE uint32_t bounded(uint32_t size, uint32_t max)
 {
-	if (size > 0 && size <= FLOW_HEAD_MAX)
-		bpf_skb_load_bytes(context->skb, packet->payload_at, head, size);
+	__asm__ volatile("" : "+r"(size));
+	return ((size - 1) & (max - 1)) + 1;
+}
+
+PACKET_INLINE void flow_take_head(struct flow_context *context, const struct packet *packet,
+                                  uint8_t *head, uint32_t size)
+{
+	if (size > 0)
+		bpf_skb_load_bytes(context->skb, packet->payload_at, head,
+		                   bounded(size, FLOW_HEAD_MAX));
 }
 
 /* Copies and parses. 0 when there is not even room for a look. */
@@ -134,7 +140,8 @@ PACKET_FUNCTION int packet_read(struct __sk_buff *skb, struct scratch *copy)
 		return 0;
 	if (size > PACKET_SNAP)
 		size = PACKET_SNAP;
-	if (size == 0 || bpf_skb_load_bytes(skb, 0, copy->bytes.at, size))
+	size = bounded(size, PACKET_SNAP);
+	if (bpf_skb_load_bytes(skb, 0, copy->bytes.at, size))
 		return 0;
 	in.bytes = &copy->bytes;
 	in.captured = size;
@@ -145,8 +152,7 @@ PACKET_FUNCTION int packet_read(struct __sk_buff *skb, struct scratch *copy)
 	return 1;
 }
 
-static inline __attribute__((always_inline)) int tap_see(struct __sk_buff *skb,
-                                                         enum flow_side_index side)
+PACKET_INLINE int tap_see(struct __sk_buff *skb, enum flow_side_index side)
 {
 	struct flow_context context = {.skb = skb};
 	uint32_t ifindex = skb->ifindex, zero = 0;

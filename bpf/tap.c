@@ -100,19 +100,21 @@ static int tap_quiet(enum libbpf_print_level level, const char *format, va_list 
 	return 0;
 }
 
+static void tap_print_again(libbpf_print_fn_t *print)
+{
+	libbpf_set_print(*print);
+}
+
 static int tap_load(struct tap_watch *watch, const char **why)
 {
+	BASE_CLEANUP(tap_print_again) libbpf_print_fn_t print = libbpf_set_print(tap_quiet);
 	BASE_CLEANUP(tap_free_skeleton) struct flow_bpf *skeleton = NULL;
-	libbpf_print_fn_t print = libbpf_set_print(tap_quiet);
 	int error = 0;
 
 	*why = "loading the BPF programs";
 	skeleton = flow_bpf__open_and_load();
 	if (!skeleton)
-		error = -errno;
-	libbpf_set_print(print);
-	if (error)
-		return error;
+		return -errno;
 	watch->fds[TAP_MAP_TAPS] = bpf_map__fd(skeleton->maps.taps);
 	watch->fds[TAP_MAP_EVENTS] = bpf_map__fd(skeleton->maps.events);
 	watch->fds[TAP_PROG_FROM] = bpf_program__fd(skeleton->progs.tap_from_guest);
@@ -224,8 +226,10 @@ static int tap_clsact_one(const struct tap_watch *watch, unsigned int ifindex, b
 	return bpf_tc_attach(&hook, &opts);
 }
 
+/* Quietly: it's no news that the device, or what was on it, is gone already. */
 static int tap_clsact_remove(unsigned int ifindex, bool qdisc)
 {
+	BASE_CLEANUP(tap_print_again) libbpf_print_fn_t print = libbpf_set_print(tap_quiet);
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex,
 	            .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = TAP_TC_HANDLE, .priority = TAP_TC_PRIORITY);
