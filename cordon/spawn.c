@@ -168,6 +168,14 @@ static int spawn_disk(struct spawn *spawn, const struct launch *launch, const st
 		spawn_arg(plan, "--serial");
 		spawn_arg(plan, "%s", disk->serial);
 	}
+	if (i < launch->policy->vm.disk_count && disk->limit.bandwidth) {
+		spawn_arg(plan, "--bandwidth");
+		spawn_arg(plan, "%llu", (unsigned long long)disk->limit.bandwidth);
+	}
+	if (i < launch->policy->vm.disk_count && disk->limit.iops) {
+		spawn_arg(plan, "--iops");
+		spawn_arg(plan, "%llu", (unsigned long long)disk->limit.iops);
+	}
 	return 0;
 }
 

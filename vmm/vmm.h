@@ -18,7 +18,8 @@
  * VMM_START on the control socket (with --stdio and no --control it starts at once). The guest has not
  * run an instruction before that.
  *
- * Devices: `cordon-blk --vhost FD --disk FD [--read-only] [--serial TEXT]`, `cordon-net --vhost FD
+ * Devices: `cordon-blk --vhost FD --disk FD [--read-only] [--serial TEXT]
+ * [--bandwidth BYTES-PER-SECOND] [--iops N]`, `cordon-net --vhost FD
  * --tap FD [--mac M] [--mtu N]`, `cordon-rng --vhost FD`. `--socket PATH` instead of --vhost listens
  * there for any vhost-user front end. A device ends when its front end hangs up.
  */

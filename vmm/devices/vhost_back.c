@@ -14,6 +14,7 @@
 #include <linux/virtio_config.h>
 #include <stdarg.h>
 #include <sys/epoll.h>
+#include <time.h>
 
 #include "vmm/vhost_message.h"
 
@@ -127,6 +128,7 @@ void vhost_queue_stop(struct vhost_back *back, unsigned int index)
 	q->base = q->ring.next;
 	vring_stop(&q->ring);
 	q->started = false;
+	q->due = 0;
 	back->runnable &= ~(1u << index);
 }
 
@@ -155,6 +157,40 @@ static void report_broken(struct vhost_back *back, unsigned int index)
 	signal_eventfd(q->error);
 }
 
+uint64_t device_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Makes the queues runnable whose time has come. Returns the ms until the next one, or `limit_ms`. */
+static int queues_due(struct vhost_back *back, int limit_ms)
+{
+	uint64_t first = UINT64_MAX, now = 0, ms;
+
+	for (unsigned int i = 0; i < back->ops->queues; i++) {
+		struct vhost_queue *q = &back->queue[i];
+
+		if (q->due == 0)
+			continue;
+		now = now ? now : device_now();
+		if (q->due <= now) {
+			q->due = 0;
+			back->runnable |= 1u << i;
+		} else {
+			first = BASE_MIN(first, q->due);
+		}
+	}
+	if (back->runnable)
+		return 0;
+	if (first == UINT64_MAX)
+		return limit_ms;
+	ms = (first - now + 999999) / 1000000;
+	return limit_ms < 0 || ms < (uint64_t)limit_ms ? (int)ms : limit_ms;
+}
+
 static int run_queue(struct vhost_back *back, unsigned int index)
 {
 	struct vhost_queue *q = &back->queue[index];
@@ -165,8 +201,10 @@ static int run_queue(struct vhost_back *back, unsigned int index)
 	more = back->ops->queue_run(back->self, index, &q->ring);
 	if (vring_must_signal(&q->ring))
 		signal_eventfd(q->call);
-	if (more > 0)
+	if (more == 1)
 		back->runnable |= 1u << index;
+	else if (more > 1)
+		q->due = device_now() + (uint64_t)more;
 	if (q->ring.broken)
 		report_broken(back, index);
 	return more < 0 && more != -EPROTO ? more : 0;
@@ -197,7 +235,7 @@ int vhost_back_step(struct vhost_back *back, int limit_ms)
 	uint32_t run;
 	int n, error;
 
-	n = epoll_wait(back->epoll, events, EVENTS, back->runnable ? 0 : limit_ms);
+	n = epoll_wait(back->epoll, events, EVENTS, queues_due(back, limit_ms));
 	if (n < 0 && errno != EINTR) {
 		device_log(back->ops->name, "epoll_wait: %s", strerror(errno));
 		return -errno;

@@ -34,9 +34,9 @@ struct vhost_device_ops {
 	int (*config_write)(void *self, uint32_t offset, const void *data, uint32_t size);
 
 	/*
-	 * Serves at most about VHOST_BACK_BATCH requests. 1: there is more, call again; 0: wait for a
-	 * kick, which vring_kicks() has asked for; -EPROTO: the ring is broken; any other error ends
-	 * the process.
+	 * Serves at most about VHOST_BACK_BATCH requests. 0: wait for a kick, which vring_kicks() has
+	 * asked for; positive: there is more, call again after so many ns (1: at once); -EPROTO: the
+	 * ring is broken; any other error ends the process.
 	 */
 	int (*queue_run)(void *self, unsigned int queue, struct vring *ring);
 	/* The ring is about to stop or to move: chains that were taken and not pushed are put back. */
@@ -48,6 +48,7 @@ struct vhost_queue {
 	uint16_t base;         /* where the ring starts, or would */
 	int kick, call, error; /* eventfds, or -1 */
 	bool started, enabled, reported;
+	uint64_t due; /* when to run it without a kick, ns of CLOCK_MONOTONIC; 0: not */
 };
 
 struct vhost_back {
@@ -89,6 +90,9 @@ struct vhost_message;
 int vhost_handle(struct vhost_back *back, struct vhost_message *message);
 int vhost_queue_start(struct vhost_back *back, unsigned int index);
 void vhost_queue_stop(struct vhost_back *back, unsigned int index);
+
+/* CLOCK_MONOTONIC in ns. */
+uint64_t device_now(void);
 
 /* One line to the operator on standard error: "NAME: text". */
 void device_log(const char *name, const char *format, ...) BASE_PRINTF(2, 3);
