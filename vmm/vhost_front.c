@@ -21,6 +21,8 @@
 #include "base/base.h"
 #include "vmm/eventfd.h"
 
+enum { RING_ERRORS_LOGGED = 8 }; /* a guest can break its rings as often as it likes */
+
 static const uint64_t known_protocol_features = VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_MQ) |
                                                 VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
                                                 VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_CONFIG) |
@@ -171,8 +173,9 @@ static void error_ready(void *self, uint32_t events)
 	(void)events;
 	/* Once is enough until the next start: a back end could signal this without end. */
 	machine_unwatch(front->machine, front->error_event);
-	machine_log(front->machine, "the back end of device %s reports an error in a ring",
-	            front->name);
+	if (front->ring_errors++ < RING_ERRORS_LOGGED)
+		machine_log(front->machine, "the back end of device %s reports an error in a ring",
+		            front->name);
 	if (front->failed)
 		front->failed(front->self);
 }

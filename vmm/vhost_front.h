@@ -32,6 +32,7 @@ struct vhost_front {
 	uint64_t protocol_features; /* what both have */
 	uint64_t queue_count_max;   /* of GET_QUEUE_NUM; 0: it does not say */
 	uint32_t running;           /* bit per ring that was started */
+	unsigned int ring_errors;   /* that the back end has reported so far */
 	void (*failed)(void *self); /* the connection is over, or a ring was given up */
 	void *self;
 };

@@ -227,6 +227,15 @@ START_TEST(a_ring_error_is_told_once_and_a_restart_heals)
 	ck_assert_int_eq(vhost_front_start(&front, 1ull << 32, rings, 1), 0);
 	ck_assert_uint_eq(fake_loop(machine), 0);
 	ck_assert_uint_eq(failures, 1);
+	/* A guest that breaks its ring again and again does not fill the log. */
+	for (int i = 0; i < 20; i++) {
+		ck_assert_int_eq(base_write_all(back.queues[0].error, &one, sizeof(one)), 0);
+		fake_loop(machine);
+		ck_assert_int_eq(vhost_front_stop(&front), 0);
+		ck_assert_int_eq(vhost_front_start(&front, 1ull << 32, rings, 1), 0);
+	}
+	ck_assert_uint_eq(failures, 21);
+	ck_assert_uint_eq(machine->log_lines, 8);
 }
 END_TEST
 
