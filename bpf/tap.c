@@ -282,16 +282,14 @@ static int tap_header(int map, struct flow_tap *tap, bool write)
  * any more: the fd goes to a process that reads guests' data. (An fd opened read-only would not do:
  * the kernel doesn't let that be mapped.)
  */
-static int tap_flow_map(unsigned int ifindex, const uint8_t guest_mac[6], uint16_t flags)
+static int tap_flow_map(unsigned int ifindex, const uint8_t guest_mac[6], uint16_t flags,
+                        uint32_t sets)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = FLOW_MAP_FLAGS);
-	BASE_AUTO_FD int map =
-	        bpf_map_create(BPF_MAP_TYPE_ARRAY, "cordon_flows", sizeof(uint32_t),
-	                       sizeof(struct flow_set), FLOW_SETS_DEFAULT + 1, &opts);
-	struct flow_tap tap = {.magic = FLOW_TAP_MAGIC,
-	                       .ifindex = ifindex,
-	                       .sets = FLOW_SETS_DEFAULT,
-	                       .flags = flags};
+	BASE_AUTO_FD int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "cordon_flows", sizeof(uint32_t),
+	                                      sizeof(struct flow_set), sets + 1, &opts);
+	struct flow_tap tap = {
+	        .magic = FLOW_TAP_MAGIC, .ifindex = ifindex, .sets = sets, .flags = flags};
 	int error;
 
 	if (map < 0)
@@ -316,15 +314,28 @@ static void tap_remove(const struct tap_watch *watch, unsigned int ifindex, bool
 
 int tap_watch_attach(struct tap_watch *watch, unsigned int ifindex, const uint8_t guest_mac[6])
 {
+	return tap_watch_attach_sized(watch, ifindex, guest_mac, FLOW_SETS_DEFAULT * FLOW_WAYS);
+}
+
+int tap_watch_attach_sized(struct tap_watch *watch, unsigned int ifindex,
+                           const uint8_t guest_mac[6], uint32_t flows)
+{
 	BASE_AUTO_FD int map = -1;
+	uint32_t sets = 1;
 	bool made = false;
-	int error = tap_tcx_attach(watch, ifindex);
+	int error;
+
+	if (flows > FLOW_SETS_MAX * FLOW_WAYS)
+		return -EINVAL;
+	while (sets * FLOW_WAYS < flows)
+		sets *= 2;
+	error = tap_tcx_attach(watch, ifindex);
 
 	if (error == -EINVAL || error == -EOPNOTSUPP)
 		error = tap_clsact_attach(watch, ifindex, &made);
 	if (error)
 		return error;
-	map = tap_flow_map(ifindex, guest_mac, made ? FLOW_TAP_MADE_CLSACT : 0);
+	map = tap_flow_map(ifindex, guest_mac, made ? FLOW_TAP_MADE_CLSACT : 0, sets);
 	error = map;
 	if (map >= 0)
 		error = bpf_map_update_elem(watch->fds[TAP_MAP_TAPS], &ifindex, &map, BPF_ANY);
