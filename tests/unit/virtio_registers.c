@@ -3,117 +3,7 @@
  * A virtio device's registers as a driver meets them through the bus, with a back end behind them: the
  * whole way up as Linux goes it, and everything that a hostile driver could write instead.
  */
-#include <check.h>
-#include <poll.h>
-#include <sys/socket.h>
-
-#include "base/base.h"
-#include "tests/unit/virtio_back.h"
-#include "tests/unit/virtio_fake.h"
-#include "vmm/eventfd.h"
-#include "vmm/virtio_pci.h"
-
-enum { /* virtio 1.2, 4.1.4.3 */
-       FEATURE_SELECT = 0,
-       FEATURE = 4,
-       ACCEPT_SELECT = 8,
-       ACCEPT = 12,
-       CONFIG_VECTOR = 16,
-       QUEUE_COUNT = 18,
-       STATUS = 20,
-       GENERATION = 21,
-       QUEUE_SELECT = 22,
-       QUEUE_SIZE = 24,
-       QUEUE_VECTOR = 26,
-       QUEUE_ENABLE = 28,
-       QUEUE_NOTIFY = 30,
-       QUEUE_DESCRIPTORS = 32,
-       QUEUE_DRIVER = 40,
-       QUEUE_DEVICE = 48,
-};
-
-static const uint64_t bar = MACHINE_MMIO32_BASE;
-static struct machine *machine;
-static struct pci_bus *bus;
-static struct back back;
-
-static uint64_t get(uint64_t at, unsigned int size)
-{
-	return fake_get(machine, MACHINE_MMIO, bar + at, size);
-}
-
-static void put(uint64_t at, unsigned int size, uint64_t value)
-{
-	fake_put(machine, MACHINE_MMIO, bar + at, size, value);
-}
-
-static uint64_t config(unsigned int at, unsigned int size)
-{
-	return fake_get(machine, MACHINE_MMIO, MACHINE_ECAM_BASE + 0x8000 + at, size);
-}
-
-static void config_put(unsigned int at, unsigned int size, uint64_t value)
-{
-	fake_put(machine, MACHINE_MMIO, MACHINE_ECAM_BASE + 0x8000 + at, size, value);
-}
-
-static void add_device(const char *type, const char *options)
-{
-	ck_assert_int_eq(virtio_device_add(machine, bus, type, back_start(&back), options), 0);
-	config_put(PCI_COMMAND, 2, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-}
-
-static void setup(void)
-{
-	machine = fake_machine_create();
-	back_init(&back);
-	ck_assert_int_eq(pci_bus_create(machine, &bus), 0);
-}
-
-static void teardown(void)
-{
-	pci_bus_destroy(bus);
-	if (back.socket >= 0)
-		back_join(&back);
-	fake_machine_destroy(machine);
-}
-
-/* Up to FEATURES_OK with these features; returns the status then. */
-static unsigned int features(uint64_t accept)
-{
-	put(STATUS, 1, 0);
-	put(STATUS, 1, VIRTIO_ACKNOWLEDGE);
-	put(STATUS, 1, VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER);
-	put(ACCEPT_SELECT, 4, 0);
-	put(ACCEPT, 4, accept & 0xffffffff);
-	put(ACCEPT_SELECT, 4, 1);
-	put(ACCEPT, 4, accept >> 32);
-	put(STATUS, 1, VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_FEATURES_OK);
-	return (unsigned int)get(STATUS, 1);
-}
-
-static void queue(unsigned int index, unsigned int size)
-{
-	uint64_t base = 0x100000 + 0x10000 * index;
-
-	put(QUEUE_SELECT, 2, index);
-	put(QUEUE_SIZE, 2, size);
-	put(QUEUE_DESCRIPTORS, 4, base);
-	put(QUEUE_DESCRIPTORS + 4, 4, 0);
-	put(QUEUE_DRIVER, 8, base + 0x4000);
-	put(QUEUE_DEVICE, 8, base + 0x8000);
-}
-
-static void run(unsigned int queues)
-{
-	ck_assert_uint_eq(features(1ull << VIRTIO_F_VERSION_1), 11);
-	for (unsigned int i = 0; i < queues; i++) {
-		queue(i, 128);
-		put(QUEUE_ENABLE, 2, 1);
-	}
-	put(STATUS, 1, 15);
-	ck_assert_uint_eq(get(STATUS, 1), 15);
-}
+#include "tests/unit/virtio_driver.h"
 
 START_TEST(the_whole_way_up_and_down)
 {
@@ -408,114 +298,6 @@ START_TEST(every_width_at_every_offset)
 }
 END_TEST
 
-START_TEST(configuration_that_is_written)
-{
-	back.features |= 1ull << 11; /* CONFIG_WCE */
-	add_device("blk", "");
-	put(VIRTIO_BAR_DEVICE + 32, 1, 1);
-	ck_assert_uint_eq(get(VIRTIO_BAR_DEVICE + 32, 1), 1);
-	ck_assert_uint_eq(back.config[32], 1);
-	ck_assert_uint_eq(get(GENERATION, 1), 1);
-	unsigned int told = back_count(&back, VHOST_USER_SET_CONFIG);
-	put(VIRTIO_BAR_DEVICE + 58, 4, UINT64_MAX); /* crosses the end */
-	put(VIRTIO_BAR_DEVICE + 60, 1, UINT64_MAX);
-	put(VIRTIO_BAR_DEVICE + 0xffc, 4, UINT64_MAX);
-	get(STATUS, 1);
-	ck_assert_uint_eq(back_count(&back, VHOST_USER_SET_CONFIG), told);
-}
-END_TEST
-
-START_TEST(net_with_options)
-{
-	back.protocol_features &= ~VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_CONFIG);
-	back.features |= 1ull << VIRTIO_NET_F_MAC | 1ull << 15;
-	add_device("net", "mac=52:54:00:aB:cd:Ef,mtu=1420");
-	ck_assert_uint_eq(get(FEATURE, 4), 1 << 28 | 1 << 15 | 1 << 3 | 1 << 5 | 1 << 16);
-	ck_assert_uint_eq(get(VIRTIO_BAR_DEVICE, 8) & 0xffffffffffff, 0xefcdab005452);
-	ck_assert_uint_eq(get(VIRTIO_BAR_DEVICE + 6, 2), 1); /* link up */
-	ck_assert_uint_eq(get(VIRTIO_BAR_DEVICE + 10, 2), 1420);
-	put(VIRTIO_BAR_DEVICE, 4, 0);
-	ck_assert_uint_eq(get(VIRTIO_BAR_DEVICE, 4), 0xab005452 & 0xffffffff);
-	ck_assert_uint_eq(get(QUEUE_COUNT, 2), 2);
-}
-END_TEST
-
-START_TEST(net_without_configuration_has_no_mac)
-{
-	back.protocol_features &= ~VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_CONFIG);
-	back.features |= 1ull << VIRTIO_NET_F_MAC | 1ull << VIRTIO_NET_F_MTU;
-	add_device("net", "");
-	ck_assert_uint_eq(get(FEATURE, 4), 1 << 28);
-}
-END_TEST
-
-static const char *const wrong_options[] = {
-        "mac",
-        "mac=",
-        "mac=52:54:00:12:34",
-        "mac=52:54:00:12:34:5",
-        "mac=52:54:00:12:34:5g",
-        "mac=52:54:00:12:34:567",
-        "mac=53:54:00:12:34:56",
-        "mtu=",
-        "mtu=67",
-        "mtu=65536",
-        "mtu=99999999999999999999",
-        "mtu=1500x",
-        "speed=1",
-        "mtu=1500,,",
-};
-
-START_TEST(options_that_cannot_be)
-{
-	int fd = back_start(&back);
-
-	ck_assert_int_eq(virtio_device_add(machine, bus, "net", fd, wrong_options[_i]), -EINVAL);
-	ck_assert_uint_eq(machine->log_lines, 1);
-	ck_assert_int_eq(machine->watch_count, 0);
-}
-END_TEST
-
-START_TEST(devices_that_cannot_be_made)
-{
-	switch (_i) {
-	case 0: /* an unknown type */
-		ck_assert_int_eq(virtio_device_add(machine, bus, "gpu", back_start(&back), ""),
-		                 -EINVAL);
-		break;
-	case 1: /* an option of another type */
-		ck_assert_int_eq(
-		        virtio_device_add(machine, bus, "rng", back_start(&back), "mtu=1500"),
-		        -EINVAL);
-		break;
-	case 2: /* not virtio 1 */
-		back.features = 1ull << 30;
-		ck_assert_int_eq(virtio_device_add(machine, bus, "rng", back_start(&back), ""),
-		                 -ENOTSUP);
-		break;
-	case 3: /* a disk without a configuration */
-		back.protocol_features = 0;
-		ck_assert_int_eq(virtio_device_add(machine, bus, "blk", back_start(&back), ""),
-		                 -ENOTSUP);
-		break;
-	case 4: /* too many queues */
-		back.features |= 1ull << VIRTIO_BLK_F_MQ;
-		back.queue_count = 1000;
-		back.config[34] = back.config[35] = 0xff;
-		ck_assert_int_eq(virtio_device_add(machine, bus, "blk", back_start(&back), ""),
-		                 -E2BIG);
-		break;
-	case 5:
-		back.fault = BACK_HANGS_UP;
-		back.fault_at = VHOST_USER_GET_FEATURES;
-		ck_assert_int_eq(virtio_device_add(machine, bus, "blk", back_start(&back), ""),
-		                 -ENOTCONN);
-		break;
-	}
-	ck_assert_uint_ge(machine->log_lines, 1);
-}
-END_TEST
-
 START_TEST(a_back_end_that_dies)
 {
 	add_device("rng", "");
@@ -571,64 +353,6 @@ START_TEST(the_bar_moves_while_running)
 }
 END_TEST
 
-static unsigned int window(void)
-{
-	unsigned int at = (unsigned int)config(PCI_CAPABILITIES, 1);
-
-	while (config(at, 1) != PCI_CAPABILITY_VENDOR || config(at + 3, 1) != 5)
-		at = (unsigned int)config(at + 1, 1);
-	return at;
-}
-
-START_TEST(the_configuration_window)
-{
-	unsigned int at;
-
-	add_device("rng", "");
-	at = window();
-	run(1);
-	config_put(at + 8, 4, STATUS);
-	config_put(at + 12, 4, 1);
-	ck_assert_uint_eq(config(at + 16, 1), 15);
-	config_put(at + 8, 4, VIRTIO_BAR_NOTIFY);
-	config_put(at + 12, 4, 2);
-	config_put(at + 16, 2, 0);
-	ck_assert(eventfd_drain(back.queues[0].kick));
-	config_put(PCI_COMMAND, 2, 0); /* it works without the BAR */
-	config_put(at + 8, 4, STATUS);
-	config_put(at + 12, 4, 1);
-	config_put(at + 16, 1, 0);
-	ck_assert_uint_eq(config(at + 16, 1), 0);
-	ck_assert_uint_eq(back_count(&back, VHOST_USER_GET_VRING_BASE), 1);
-}
-END_TEST
-
-START_TEST(the_configuration_window_outside)
-{
-	static const uint32_t lengths[] = {0, 1, 2, 3, 4, 5, 8, 16, 0x80000000, 0xffffffff};
-	static const uint32_t offsets[] = {
-	        1, 3, VIRTIO_BAR_SIZE - 1, VIRTIO_BAR_SIZE, 0x7fffffff, 0xfffffffc, 0xffffffff};
-	unsigned int at;
-
-	add_device("rng", "");
-	at = window();
-	for (size_t i = 0; i < BASE_COUNT(lengths); i++)
-		for (size_t j = 0; j < BASE_COUNT(offsets); j++)
-			for (unsigned int number = 0; number < 8; number++) {
-				config_put(at + 4, 1, number);
-				config_put(at + 8, 4, offsets[j]);
-				config_put(at + 12, 4, lengths[i]);
-				config_put(at + 16, 4, 0x01010101);
-				config(at + 16, 4);
-			}
-	config_put(at + 4, 1, 1); /* another BAR */
-	config_put(at + 8, 4, STATUS);
-	config_put(at + 12, 4, 1);
-	config_put(at + 16, 1, 1);
-	ck_assert_uint_eq(get(STATUS, 1), 0);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("virtio_registers");
@@ -650,16 +374,9 @@ int main(void)
 	tcase_add_test(tests, queues_that_do_not_exist);
 	tcase_add_test(tests, vectors_out_of_range);
 	tcase_add_test(tests, every_width_at_every_offset);
-	tcase_add_test(tests, configuration_that_is_written);
-	tcase_add_test(tests, net_with_options);
-	tcase_add_test(tests, net_without_configuration_has_no_mac);
-	tcase_add_loop_test(tests, options_that_cannot_be, 0, BASE_COUNT(wrong_options));
-	tcase_add_loop_test(tests, devices_that_cannot_be_made, 0, 6);
 	tcase_add_test(tests, a_back_end_that_dies);
 	tcase_add_test(tests, a_back_end_that_refuses_to_start);
 	tcase_add_test(tests, the_bar_moves_while_running);
-	tcase_add_test(tests, the_configuration_window);
-	tcase_add_test(tests, the_configuration_window_outside);
 	suite_add_tcase(suite, tests);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
