@@ -27,9 +27,9 @@ enum flow_family {
 /*
  * IPv4 addresses sit in the first four bytes, the rest is zero. Addresses in network order, ports in
  * host order. ICMP and ICMPv6 have Community ID's ports: the type and its counterpart's type where
- * there is one (8 and 0 for ping), else the type on the sender's side and the code on the other.
- * Protocols without ports and later fragments have 0 and 0.
- */
+ * there is one (8 and 0 for ping), else the type on the sender's side and the code on the other. * Protocols without ports and later fragments have 0 and 0. In IPv6 neighbour discovery the address
+ * asked for stands for the multicast group that the question goes to, so that the answer finds it.
+*/
 struct flow_key {
 	uint8_t guest[16];
 	uint8_t peer[16];

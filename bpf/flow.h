@@ -103,9 +103,14 @@ PACKET_FUNCTION int flow_key_of(const struct packet *packet, enum flow_side_inde
 		return false;
 	key->vlan = packet->vlan[0];
 	key->proto = packet->proto;
-	key->family = packet->family;
-	flow_key_fill(key, packet->src, packet->dst, packet->src_port, packet->dst_port,
-	              side == FLOW_GUEST);
+	key->family =
+	        packet->family; /* A solicitation goes to a multicast address and its answer may: the target is who is meant. */
+	flow_key_fill(key,
+	              packet->flags & PACKET_TARGET && packet->icmp_type == 136 ? packet->quote.dst
+	                                                                        : packet->src,
+	              packet->flags & PACKET_TARGET && packet->icmp_type == 135 ? packet->quote.dst
+	                                                                        : packet->dst,
+	              packet->src_port, packet->dst_port, side == FLOW_GUEST);
 	return true;
 }
 

@@ -47,8 +47,10 @@ enum packet_flags {
 	PACKET_MALFORMED = 8,      /* a length or version field cannot be true */
 	PACKET_OPTIONS = 16,       /* IPv4 options or IPv6 extension headers */
 	PACKET_PORTS = 32,         /* src_port and dst_port were read (for ICMP: type and code) */
-	PACKET_QUOTE = 64,         /* an ICMP error, and `quote` says about what */
-	PACKET_FOREIGN_MAC = 128,  /* not the parser's: the source MAC is not the guest's */
+	PACKET_QUOTE = 64,
+	/* an ICMP error, and `quote` says about what */ PACKET_TARGET =
+	        256,              /* a neighbour solicitation or advertisement, about quote.dst */
+	PACKET_FOREIGN_MAC = 128, /* not the parser's: the source MAC is not the guest's */
 };
 
 /* tcp_flags, as on the wire (RFC 9293, 3.1) */
@@ -383,6 +385,22 @@ PACKET_FUNCTION int packet_quoted(const struct packet_bytes *bytes, struct packe
 	return true;
 }
 
+/* RFC 4861, 4.3 and 4.4: whom a neighbour solicitation or advertisement is about. */
+PACKET_FUNCTION int packet_target(const struct packet_bytes *bytes, struct packet_walk *walk,
+                                  struct packet *packet)
+{
+	const uint8_t *b;
+
+	if (!bytes || !walk || !packet)
+		return false;
+	b = packet_take(bytes, walk, walk->at + 8, 16);
+	if (!b)
+		return false;
+	__builtin_memcpy(packet->quote.dst, b, 16);
+	packet->flags |= PACKET_TARGET;
+	return true;
+}
+
 /* RFC 792 and RFC 4443. */
 PACKET_FUNCTION int packet_icmp(const struct packet_bytes *bytes, struct packet_walk *walk,
                                 struct packet *packet)
@@ -406,6 +424,8 @@ PACKET_FUNCTION int packet_icmp(const struct packet_bytes *bytes, struct packet_
 		error = b[0] == 3 || b[0] == 11 || b[0] == 12;
 	else
 		error = b[0] >= 1 && b[0] <= 4;
+	if (packet->proto == PACKET_PROTO_ICMP6 && (b[0] == 135 || b[0] == 136))
+		packet_target(bytes, walk, packet);
 	if (error)
 		packet_quoted(bytes, walk, packet);
 	walk->at += 8;

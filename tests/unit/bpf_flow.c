@@ -233,6 +233,22 @@ START_TEST(test_arp)
 }
 END_TEST
 
+START_TEST(test_neighbour)
+{
+	const struct flow_key key = {{0xfd, [15] = 2},   {0xfd, [15] = 5}, 135, 136, 0,
+	                             PACKET_PROTO_ICMP6, FLOW_IPV6};
+	struct frame frame;
+
+	frame_make_neighbour(&frame, FLOW_GUEST, 135);
+	feed(&frame);
+	ck_assert_ptr_nonnull(flowtable_find(table, &key));
+	frame_make_neighbour(&frame, FLOW_PEER, 136);
+	feed(&frame);
+	ck_assert_int_eq(flowtable_find(table, &key)->outcome, FLOW_OUTCOME_ANSWERED);
+	ck_assert_uint_eq(flowtable_stats(table)->flows, 1);
+}
+END_TEST
+
 /* A flood of probes leaves the established connections alone, and what goes is counted and sent. */
 START_TEST(test_flood)
 {
@@ -306,6 +322,7 @@ int main(void)
 	tcase_add_test(cases, test_stray_error);
 	tcase_add_test(cases, test_ping);
 	tcase_add_test(cases, test_arp);
+	tcase_add_test(cases, test_neighbour);
 	tcase_add_test(cases, test_flood);
 	tcase_add_test(cases, test_either);
 	tcase_add_test(cases, test_bounds);

@@ -193,6 +193,20 @@ void frame_make_arp(struct frame *frame, enum flow_side_index side, uint16_t op)
 	frame_put(frame, guest ? peer4 : guest4, 4);
 }
 
+/* The guest asks for its peer's address at the solicited-node group, and the peer answers. */
+void frame_make_neighbour(struct frame *frame, enum flow_side_index side, uint8_t type)
+{
+	static const uint8_t group[16] = {0xff, 2, [11] = 1, [12] = 0xff, [15] = 5};
+
+	frame_begin(frame, side);
+	frame_ip(frame, FRAME_IPV6, PACKET_PROTO_ICMP6);
+	if (type == 135)
+		memcpy(frame->bytes + 14 + 24, group, sizeof(group));
+	frame_icmp(frame, type, 0);
+	frame_put(frame, peer6, 16);
+	frame_finish(frame);
+}
+
 struct list {
 	struct frame *frames;
 	size_t count, max;
@@ -260,6 +274,8 @@ static void other_conversations(struct list *list)
 	frame_make_ping(next(list), FLOW_PEER, FRAME_IPV6, true);
 	frame_make_arp(next(list), FLOW_GUEST, 1);
 	frame_make_arp(next(list), FLOW_PEER, 2);
+	frame_make_neighbour(next(list), FLOW_GUEST, 135);
+	frame_make_neighbour(next(list), FLOW_PEER, 136);
 	frame = next(list); /* a redirect: one way */
 	frame_begin(frame, FLOW_PEER);
 	frame_ip(frame, FRAME_IPV4, PACKET_PROTO_ICMP);

@@ -47,6 +47,9 @@ void frame_make_ping(struct frame *frame, enum flow_side_index side, enum frame_
 void frame_make_error(struct frame *frame, const struct frame *about, uint8_t type, uint8_t code);
 void frame_make_arp(struct frame *frame, enum flow_side_index side, uint16_t op);
 
+/* IPv6 neighbour solicitation (135) or advertisement (136) about the peer. */
+void frame_make_neighbour(struct frame *frame, enum flow_side_index side, uint8_t type);
+
 /* Every kind of conversation above, one after the other. Returns how many frames, at most `max`. */
 size_t frame_conversations(struct frame *frames, size_t max);
 
