@@ -155,7 +155,7 @@ struct tap_stats {
 	uint64_t unparsed; /* frames cut short or malformed: counted, and in a flow if possible */
 	uint64_t not_ip;   /* frames that are neither IP nor ARP: in no flow */
 	uint64_t foreign_mac; /* frames from the guest with another source MAC than its own */
-	uint64_t events_lost; /* events that found the ring full */
+	uint64_t events_lost; /* events that the ring had no room for, or only for other taps */
 	uint64_t contended;   /* packets in no flow because the set was locked too long */
 	uint64_t reserved[5];
 };

@@ -55,10 +55,12 @@ struct {
 /* How often a CPU tries for a set that another one holds: some 20 µs, and holding takes under one. */
 enum { LOCK_TRIES = 512 };
 
+enum { EVENTS_CROWDED = 64, EVENTS_WINDOW_NS = 100000000 };
+
 struct flow_context {
 	struct __sk_buff *skb;
 	void *map; /* the tap's flow map */
-	struct tap_stats *stats;
+	struct flow_tap *tap;
 	uint64_t now;
 };
 
@@ -91,19 +93,35 @@ PACKET_INLINE void flow_set_unlock(struct flow_set *set)
 	__sync_fetch_and_add(&set->sequence, 1);
 }
 
-static __attribute__((noinline)) void event_send(uint32_t ifindex, uint32_t type,
-                                                 const struct flow_record *record,
-                                                 struct tap_stats *stats, uint64_t now)
+/*
+ * The ring is everybody's: once it is half full, each tap gets EVENTS_CROWDED events a window, so that
+ * one VM's flood leaves room for what the others have to say.
+ */
+PACKET_INLINE bool event_allowed(struct flow_tap *tap, uint64_t now)
 {
-	struct flow_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) < EVENTS_RING_BYTES / 2)
+		return true;
+	if (now - tap->window_ns > EVENTS_WINDOW_NS) {
+		tap->window_ns = now;
+		tap->window_events = 0;
+	}
+	return tap->window_events++ < EVENTS_CROWDED;
+}
 
+static __attribute__((noinline)) void event_send(struct flow_tap *tap, uint32_t type,
+                                                 const struct flow_record *record, uint64_t now)
+{
+	struct flow_event *event = 0;
+
+	if (event_allowed(tap, now))
+		event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
-		flow_add(&stats->events_lost, 1);
+		flow_add(&tap->stats.events_lost, 1);
 		return;
 	}
 	event->header.type = (uint16_t)type;
 	event->header.size = sizeof(*event);
-	event->header.ifindex = ifindex;
+	event->header.ifindex = tap->ifindex;
 	event->header.time_ns = now;
 	__builtin_memcpy(&event->record, record, sizeof(*record));
 	bpf_ringbuf_submit(event, 0);
@@ -112,7 +130,7 @@ static __attribute__((noinline)) void event_send(uint32_t ifindex, uint32_t type
 PACKET_INLINE void flow_send(struct flow_context *context, enum flow_event_type type,
                              const struct flow_record *record)
 {
-	event_send(context->skb->ifindex, type, record, context->stats, context->now);
+	event_send(context->tap, type, record, context->now);
 }
 
 /* A size in [1, max], max a power of two, in the one form that 6.1's verifier follows; 0 becomes max. */
@@ -166,7 +184,7 @@ PACKET_INLINE int tap_see(struct __sk_buff *skb, enum flow_side_index side)
 	copy = bpf_map_lookup_elem(&scratch, &zero);
 	if (!tap || !copy || !packet_read(skb, copy))
 		return TC_ACT_UNSPEC;
-	context.stats = &tap->stats;
+	context.tap = tap;
 	context.now = bpf_ktime_get_ns();
 	flow_table_packet(&context, tap, &copy->packet, side, context.now);
 	return TC_ACT_UNSPEC;

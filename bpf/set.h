@@ -35,9 +35,11 @@ struct flow_tap {
 	uint32_t ifindex;
 	uint64_t seed;
 	uint32_t sets;
-	uint8_t guest_mac[6]; /* all zero: any will do */
-	uint16_t flags;       /* enum flow_tap_flags */
-	uint8_t reserved[36];
+	uint8_t guest_mac[6];   /* all zero: any will do */
+	uint16_t flags;         /* enum flow_tap_flags */
+	uint32_t window_events; /* sent while the ring was crowded, since window_ns */
+	uint64_t window_ns;
+	uint8_t reserved[24];
 	struct tap_stats stats;
 } __attribute__((aligned(64)));
 

@@ -342,6 +342,57 @@ START_TEST(test_live)
 }
 END_TEST
 
+static size_t events_of(const struct seen *seen, unsigned int ifindex)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < seen->count; i++)
+		count += seen->events[i].header.ifindex == ifindex;
+	return count;
+}
+
+/* One VM floods, nobody reads, and another VM's events still come through, all of them. */
+START_TEST(test_flood)
+{
+	enum { FLOOD = 5000, OTHERS = 50 };
+	BASE_AUTO_FREE struct seen *seen = calloc(1, sizeof(*seen));
+	BASE_AUTO_FD int from = bpf_obj_get("/sys/fs/bpf/cordon/from_guest");
+	BASE_AUTO_FD int flooder = tap_watch_attach(watch, LOOPBACK, any_mac), other = -1, tap = -1;
+	struct __sk_buff at_other = {0};
+	struct event_ring *ring;
+	struct tap_stats stats;
+	struct flow_map *map;
+	struct frame frame;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame.bytes, .ctx_in = &at_other,
+	            .ctx_size_in = sizeof(at_other), .repeat = 1);
+
+	tap = make_tap(&at_other.ifindex);
+	other = tap_watch_attach(watch, at_other.ifindex, any_mac);
+	ck_assert_int_ge(other, 0);
+	ck_assert_int_eq(flow_map_open(flooder, &map), 0);
+	ck_assert_int_eq(event_ring_open(tap_watch_events(watch), &ring), 0);
+	for (uint16_t i = 0; i < FLOOD; i++) {
+		frame_make_tcp(&frame, FLOW_GUEST, i, 80, PACKET_SYN, 1, "");
+		ck_assert(run(from, &frame));
+	}
+	for (uint16_t i = 0; i < OTHERS; i++) {
+		frame_make_tcp(&frame, FLOW_GUEST, i, 80, PACKET_SYN, 1, "");
+		opts.data_size_in = frame.size;
+		ck_assert_int_eq(bpf_prog_test_run_opts(from, &opts), 0);
+	}
+	event_ring_read(ring, EVENTS_MAX, on_event, seen);
+	/* Router solicitations of the device itself may come on top. */
+	ck_assert_uint_ge(events_of(seen, at_other.ifindex), OTHERS);
+	flow_map_stats(map, &stats);
+	ck_assert_uint_gt(stats.events_lost, 0);
+	ck_assert_uint_eq(events_of(seen, LOOPBACK) + stats.events_lost, FLOOD + stats.evicted);
+	event_ring_close(ring);
+	flow_map_close(map);
+	ck_assert_int_eq(tap_watch_detach(watch, at_other.ifindex), 0);
+	ck_assert_int_eq(tap_watch_detach(watch, LOOPBACK), 0);
+}
+END_TEST
+
 /* Own namespaces, and a bpf file system of our own at its usual place. NULL, or why not. */
 static const char *prepare(void)
 {
@@ -380,6 +431,7 @@ int main(void)
 	tcase_add_test(cases, test_read_only);
 	tcase_add_test(cases, test_reopen);
 	tcase_add_test(cases, test_live);
+	tcase_add_test(cases, test_flood);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
