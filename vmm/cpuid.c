@@ -142,8 +142,8 @@ static void cpuid_personal(struct kvm_cpuid_entry2 *entry, unsigned int id, unsi
 
 static void cpuid_append(struct cpuid_table *guest, const struct kvm_cpuid_entry2 *entry)
 {
-	if (guest->head.nent < CPUID_ENTRIES_MAX)
-		guest->entries[guest->head.nent++] = *entry;
+	if (guest->count < CPUID_ENTRIES_MAX)
+		guest->entries[guest->count++] = *entry;
 }
 
 /* Leaf 0xb: threads (one a core), then cores. Made here, whatever the host's is. */
@@ -170,7 +170,7 @@ void cpuid_filter(const struct cpuid_table *host, unsigned int index, unsigned i
                   struct cpuid_table *guest)
 {
 	memset(guest, 0, sizeof(*guest));
-	for (uint32_t i = 0; i < host->head.nent && i < CPUID_ENTRIES_MAX; i++) {
+	for (uint32_t i = 0; i < host->count && i < CPUID_ENTRIES_MAX; i++) {
 		struct kvm_cpuid_entry2 entry = host->entries[i];
 		const struct cpuid_rule *rule = cpuid_rule(entry.function, entry.index);
 

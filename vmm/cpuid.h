@@ -4,13 +4,16 @@
 #define CORDON_VMM_CPUID_H
 
 #include <linux/kvm.h>
+#include <stddef.h>
+#include <stdint.h>
 
 enum { CPUID_ENTRIES_MAX = 96 };
 
 struct cpuid_table { /* laid out as struct kvm_cpuid2 with its entries */
-	struct kvm_cpuid2 head;
+	uint32_t count, padding;
 	struct kvm_cpuid_entry2 entries[CPUID_ENTRIES_MAX];
 };
+_Static_assert(offsetof(struct cpuid_table, entries) == sizeof(struct kvm_cpuid2), "layout");
 
 /*
  * Filters what KVM supports (`host`) to what vCPU `index` of `count` is given (`guest`): only leaves

@@ -32,7 +32,7 @@ enum {
 
 static int vcpu_cpuid(int kvm, int fd, unsigned int index, unsigned int count)
 {
-	struct cpuid_table host = {.head.nent = CPUID_ENTRIES_MAX}, guest;
+	struct cpuid_table host = {.count = CPUID_ENTRIES_MAX}, guest;
 
 	if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &host) < 0)
 		return -errno;
@@ -47,10 +47,10 @@ static int vcpu_cpuid(int kvm, int fd, unsigned int index, unsigned int count)
 static int vcpu_msrs(int fd)
 {
 	struct {
-		struct kvm_msrs head;
+		uint32_t count, padding; /* laid out as struct kvm_msrs */
 		struct kvm_msr_entry entries[2];
 	} msrs = {
-	        .head.nmsrs = 2,
+	        .count = 2,
 	        .entries = {{.index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRINGS},
 	                    {.index = MSR_MTRR_DEFAULT, .data = MTRR_ENABLED_WRITE_BACK}},
 	};

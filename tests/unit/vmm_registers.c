@@ -282,7 +282,7 @@ END_TEST
 
 START_TEST(cpuid_shows_only_what_is_allowed)
 {
-	struct cpuid_table host = {.head.nent = 6}, guest;
+	struct cpuid_table host = {.count = 6}, guest;
 
 	host.entries[0] = (struct kvm_cpuid_entry2){.function = 0, .eax = 0x20};
 	host.entries[1] =
@@ -293,7 +293,7 @@ START_TEST(cpuid_shows_only_what_is_allowed)
 	host.entries[5] =
 	        (struct kvm_cpuid_entry2){.function = 7, .ebx = ~0u, .ecx = ~0u, .edx = ~0u};
 	cpuid_filter(&host, 5, 6, &guest);
-	ck_assert_uint_eq(guest.head.nent, 4 + 3);
+	ck_assert_uint_eq(guest.count, 4 + 3);
 	ck_assert_uint_eq(guest.entries[0].eax, 0xd);
 	ck_assert_uint_eq(guest.entries[1].ebx, 5u << 24 | 6u << 16 | 0xff00);
 	ck_assert_uint_eq(guest.entries[1].ecx & (1u << 5 | 1u << 6 | 1u << 27), 0); /* VMX, SMX */
