@@ -305,6 +305,17 @@ static int launch_watch_nic(struct tap_watch *watch, int connection, const struc
 	return watch_register(connection, vm, policy, i, flows, error);
 }
 
+static int launch_watch_nics(struct tap_watch *watch, const struct policy *policy, const struct host_vm *vm,
+			     struct host_error *error)
+{
+	BASE_AUTO_FD int connection = watch_connect(false, error);
+	int err = BASE_MIN(connection, 0);
+
+	for (size_t i = 0; !err && i < vm->nic_count; i++)
+		err = launch_watch_nic(watch, connection, policy, vm, i, error);
+	return err;
+}
+
 static int launch_watch(const struct policy *policy, struct host_vm *vm, struct host_error *error)
 {
 	struct tap_watch *watch = NULL;
@@ -317,10 +328,12 @@ static int launch_watch(const struct policy *policy, struct host_vm *vm, struct 
 	err = tap_watch_open(&watch, &why);
 	if (err)
 		return host_fail(error, err, 126, "cannot load the BPF programs: %s: %s", why, strerror(-err));
-	BASE_AUTO_FD int connection = watch_connect(false, error);
-	err = BASE_MIN(connection, 0);
-	for (size_t i = 0; !err && i < vm->nic_count; i++)
-		err = launch_watch_nic(watch, connection, policy, vm, i, error);
+	err = launch_watch_nics(watch, policy, vm, error);
+	/* a monitor that was about to end, having no VM, took the connection with it */
+	if (err == -ECONNRESET || err == -EPIPE) {
+		host_error_clear(error);
+		err = launch_watch_nics(watch, policy, vm, error);
+	}
 	tap_watch_close(watch);
 	return err;
 }

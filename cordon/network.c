@@ -170,7 +170,7 @@ static int network_tap_quiet(const char *tap)
 		const char *family, *key, *value;
 		bool may_lack;
 	} settings[] = {
-		{ "ipv4", "arp_ignore", "1", false },	{ "ipv4", "proxy_arp", "0", false },
+		{ "ipv4", "proxy_arp", "0", false },
 		{ "ipv4", "send_redirects", "0", false }, { "ipv4", "accept_redirects", "0", false },
 		{ "ipv4", "rp_filter", "0", false }, /* anti-spoofing is exact, at netdev ingress */
 		{ "ipv6", "accept_ra", "0", true },	{ "ipv6", "autoconf", "0", true },

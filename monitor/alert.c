@@ -28,12 +28,13 @@ void alert_time(char out[32], uint64_t unix_ns)
 {
 	time_t seconds = (time_t)(unix_ns / 1000000000);
 	struct tm tm;
-	size_t n;
 
-	/* gmtime_r reads no file: UTC needs no time zone data */
+	/* not strftime(): it looks for the time zone's file at every call, and there are no files here */
 	gmtime_r(&seconds, &tm);
-	n = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(out + n, 32 - n, ".%03uZ", (unsigned int)(unix_ns / 1000000 % 1000));
+	snprintf(out, 32, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned int)(tm.tm_year + 1900) % 10000,
+		 (unsigned int)(tm.tm_mon + 1) % 100, (unsigned int)tm.tm_mday % 100,
+		 (unsigned int)tm.tm_hour % 100, (unsigned int)tm.tm_min % 100, (unsigned int)tm.tm_sec % 100,
+		 (unsigned int)(unix_ns / 1000000 % 1000));
 }
 
 static const char *alert_transport(uint8_t proto, uint8_t family)

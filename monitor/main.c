@@ -3,7 +3,7 @@
  * cordon-monitor: one a host, with no privilege at all. It is handed the events ring, the alert log
  * and a listening socket (monitor.h has the numbers); everything else comes through that socket. It
  * reads what guests caused, so it locks itself before it maps the first of it. It ends by itself when
- * its last VM has been forgotten.
+ * it has had no VM for two seconds.
  *
  * #syscall monitor: epoll_wait - waits for events, clients and the tick
  * #syscall monitor: read - the timer
@@ -20,7 +20,7 @@
 #include "isolate/isolate.h"
 #include "monitor/list_monitor.h"
 
-enum { MAIN_EVENTS_MAX = 64 };
+enum { MAIN_EVENTS_MAX = 64, MAIN_IDLE_TICKS = 2 };
 
 static uint64_t main_clock(clockid_t clock)
 {
@@ -48,6 +48,7 @@ static int main_prepare(struct monitor *monitor)
 	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++)
 		monitor->clients[i].fd = -1;
 	gethostname(monitor->hostname, sizeof(monitor->hostname) - 1);
+	tzset(); /* or the first gmtime_r() would look for a time zone file, which is no longer possible */
 	monitor->epoll = epoll_create1(EPOLL_CLOEXEC);
 	monitor->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (monitor->epoll < 0 || monitor->timer < 0 || timerfd_settime(monitor->timer, 0, &second, NULL) < 0)
@@ -68,13 +69,14 @@ static void main_tick(struct monitor *monitor)
 	/* the clock may be set while this runs */
 	monitor->clock_ns = now - main_clock(CLOCK_MONOTONIC);
 	vms_tick(monitor, now);
+	monitor->idle_ticks = monitor->vm_count ? 0 : monitor->idle_ticks + 1;
 }
 
 static int main_loop(struct monitor *monitor)
 {
 	struct epoll_event ready[MAIN_EVENTS_MAX];
 
-	while (!monitor->had_vms || monitor->vm_count > 0) {
+	while (monitor->idle_ticks < MAIN_IDLE_TICKS) {
 		int count = epoll_wait(monitor->epoll, ready, MAIN_EVENTS_MAX, -1);
 
 		if (count < 0 && errno != EINTR)

@@ -55,7 +55,7 @@ struct monitor_answer {
  *   3  the listening socket
  *   4  the events ring buffer map
  *   5  the alert log (append only)
- * It has no others but what REGISTER hands it; it ends by itself when its last VM has been forgotten.
+ * It has no others but what REGISTER hands it; it ends by itself when it has had no VM for two seconds.
  */
 enum { MONITOR_FD_LISTEN = 3, MONITOR_FD_EVENTS = 4, MONITOR_FD_ALERTS = 5 };
 

@@ -54,7 +54,7 @@ struct monitor {
 	struct monitor_sink log;
 	uint64_t clock_ns; /* CLOCK_MONOTONIC plus this is Unix time */
 	char hostname[65];
-	bool had_vms; /* and so ends with the last one */
+	unsigned int idle_ticks; /* seconds without a VM */
 };
 
 /* --- vms.c --- */

@@ -121,7 +121,6 @@ int vms_register(struct monitor *monitor, const struct monitor_request *request,
 		(monitor->vm_count - at) * sizeof(monitor->vms[0]));
 	monitor->vms[at] = vm;
 	monitor->vm_count++;
-	monitor->had_vms = true;
 	return 0;
 }
 
