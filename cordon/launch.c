@@ -75,21 +75,48 @@ static int launch_parse(const char *text, size_t size, const char *path, struct 
 	return host_fail(error, err, 125, "the policy's parser did not answer: %s", strerror(-err));
 }
 
-/* What the policy asks and this version or host cannot give. Never a silent downgrade. */
+/* What a policy can say and this version cannot do yet. Never a silent downgrade. */
+static int launch_not_yet(const struct policy *policy, struct host_error *error)
+{
+	const struct policy_monitor *monitor = &policy->monitor;
+	const uint32_t answers = POLICY_RESPOND_CAPTURE | POLICY_RESPOND_THROTTLE;
+	const struct {
+		bool asked;
+		uint32_t line;
+		const char *what;
+	} missing[] = {
+		{ policy->confidential != POLICY_CC_NONE, policy->confidential_line, "confidential guests" },
+		{ monitor->dns_tunnel.enabled && monitor->dns_tunnel.line, monitor->dns_tunnel.line,
+		  "the detector dns_tunnel" },
+		{ monitor->exfiltration.enabled && monitor->exfiltration.line, monitor->exfiltration.line,
+		  "the detector exfiltration" },
+		{ monitor->beacon.enabled && monitor->beacon.line, monitor->beacon.line, "the detector beacon" },
+		{ monitor->scan.respond & answers, monitor->scan.line, "the responses capture and throttle" },
+		{ policy->capture.ring > 0, policy->capture.line, "the flight recorder" },
+	};
+
+	for (size_t i = 0; i < BASE_COUNT(missing); i++)
+		if (missing[i].asked)
+			return host_fail(error, -ENOTSUP, 126, "policy line %u: %s: not in this version",
+					 missing[i].line, missing[i].what);
+	for (size_t i = 0; i < policy->vm.nic_count; i++) {
+		const struct policy_nic *nic = &policy->vm.nics[i];
+
+		if (nic->mode == POLICY_NIC_BRIDGE || nic->limit.bandwidth || nic->limit.iops)
+			return host_fail(error, -ENOTSUP, 126, "policy line %u: %s: not in this version", nic->line,
+					 nic->mode == POLICY_NIC_BRIDGE ? "mode bridge" : "a nic's limit");
+	}
+	return 0;
+}
+
+/* What the policy asks and this host cannot give. */
 static int launch_can(const struct policy *policy, struct host_error *error)
 {
 	const char *missing = NULL;
+	int err = launch_not_yet(policy, error);
 
-	if (policy->confidential != POLICY_CC_NONE)
-		return host_fail(error, -ENOTSUP, 126,
-				 "policy line %u: this host has no support for confidential guests",
-				 policy->confidential_line);
-	for (size_t i = 0; i < policy->vm.nic_count; i++)
-		if (policy->vm.nics[i].mode == POLICY_NIC_BRIDGE)
-			return host_fail(error, -ENOTSUP, 126,
-					 "policy line %u: mode bridge is not there yet; nat, routed and "
-					 "host-only are",
-					 policy->vm.nics[i].line);
+	if (err)
+		return err;
 	if (!isolate_host_check(&missing) || !tap_watch_host_check(&missing))
 		return host_fail(error, -ENOTSUP, 126, "this host lacks %s", missing);
 	return 0;
