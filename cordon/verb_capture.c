@@ -96,7 +96,9 @@ static _Noreturn void capture_exec(const struct capture_options *options, const 
 	snprintf(uid, sizeof(uid), "%d", CAPTURE_UID);
 	snprintf(seconds, sizeof(seconds), "%ld", options->seconds);
 	snprintf(fd, sizeof(fd), "%d", CAPTURE_FD_OUTPUT);
-	if (programs_path(path, "cordon-capture") < 0 || dup2(output, CAPTURE_FD_OUTPUT) < 0) {
+	/* dup2() onto itself would leave the fd to be closed by the exec */
+	if (programs_path(path, "cordon-capture") < 0 || dup2(output, CAPTURE_FD_OUTPUT) < 0 ||
+	    fcntl(CAPTURE_FD_OUTPUT, F_SETFD, 0) < 0) {
 		fprintf(stderr, "cordon: cannot start cordon-capture: %s\n", strerror(errno));
 		_exit(VERB_FAILED);
 	}

@@ -13,6 +13,7 @@
 #include "monitor/state.h"
 
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/timerfd.h>
 #include <time.h>
 
@@ -41,6 +42,7 @@ static int main_watch(struct monitor *monitor, int fd, void *tag)
 static int main_prepare(struct monitor *monitor)
 {
 	const struct itimerspec second = { .it_interval = { .tv_sec = 1 }, .it_value = { .tv_sec = 1 } };
+	size_t seed;
 
 	monitor->listener = MONITOR_FD_LISTEN;
 	monitor->events_fd = MONITOR_FD_EVENTS;
@@ -48,6 +50,10 @@ static int main_prepare(struct monitor *monitor)
 	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++)
 		monitor->clients[i].fd = -1;
 	gethostname(monitor->hostname, sizeof(monitor->hostname) - 1);
+	/* jansson would seed its hash tables from /dev/urandom, which is not there, at its first object */
+	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		return -errno;
+	json_object_seed(seed | 1);
 	tzset(); /* or the first gmtime_r() would look for a time zone file, which is no longer possible */
 	monitor->epoll = epoll_create1(EPOLL_CLOEXEC);
 	monitor->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
