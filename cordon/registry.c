@@ -347,13 +347,15 @@ static void registry_load_processes(const json_t *processes, struct host_vm *vm)
 
 int registry_load(const char *name, struct host_vm *vm)
 {
-	char path[POLICY_PATH_MAX];
+	char path[POLICY_PATH_MAX], copy[POLICY_NAME_MAX];
 	const char *text;
 	json_t *json;
 
-	memset(vm, 0, sizeof(*vm));
 	if (!registry_name_valid(name))
 		return -EINVAL;
+	base_copy_string(copy, sizeof(copy), name); /* it may be vm's own */
+	name = copy;
+	memset(vm, 0, sizeof(*vm));
 	registry_path(path, name, "");
 	if (access(path, F_OK) < 0)
 		return -errno;
