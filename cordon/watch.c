@@ -239,7 +239,8 @@ static int watch_sink_open(const struct policy_sink *sink)
 
 	if (sink->type != POLICY_SINK_FILE)
 		return watch_sink_socket(sink);
-	fd = open(sink->target, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
+	fd = open(sink->target, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+		  0640);
 	return fd < 0 ? -errno : fd;
 }
 

@@ -37,18 +37,29 @@ void alert_time(char out[32], uint64_t unix_ns)
 		 (unsigned int)(unix_ns / 1000000 % 1000));
 }
 
-static const char *alert_transport(uint8_t proto, uint8_t family)
+/* network.*: what ECS has for a protocol, and only that: no transport where there is none (ARP), or where ECS
+ * has no word for it; iana_number is a keyword there, so a string. */
+static json_t *alert_network(uint8_t proto, uint8_t family)
 {
+	static const struct {
+		uint8_t proto;
+		const char *name;
+	} transports[] = { { 1, "icmp" }, { 6, "tcp" }, { 17, "udp" }, { 58, "ipv6-icmp" }, { 132, "sctp" } };
+	json_t *network = json_object();
+	char number[4];
+
+	json_object_set_new(network, "type",
+			    json_string(family == FLOW_ARP  ? "arp" :
+					family == FLOW_IPV6 ? "ipv6" :
+							      "ipv4"));
 	if (family == FLOW_ARP)
-		return "arp";
-	switch (proto) {
-	case 1: return "icmp";
-	case 6: return "tcp";
-	case 17: return "udp";
-	case 58: return "ipv6-icmp";
-	case 132: return "sctp";
-	default: return "other";
-	}
+		return network;
+	snprintf(number, sizeof(number), "%u", proto);
+	json_object_set_new(network, "iana_number", json_string(number));
+	for (size_t i = 0; i < BASE_COUNT(transports); i++)
+		if (transports[i].proto == proto)
+			json_object_set_new(network, "transport", json_string(transports[i].name));
+	return network;
 }
 
 static json_t *alert_community_ids(const struct alert *alert)
@@ -96,36 +107,53 @@ static json_t *alert_responses(uint32_t respond)
 
 static json_t *alert_evidence(const struct alert *alert, const struct alert_subject *subject)
 {
-	return json_pack("{s:s, s:i, s:{s:i, s:i, s:i, s:i, s:i, s:i}, s:i, s:o}", "stage",
+	return json_pack("{s:s, s:i, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}, s:I, s:I, s:o}", "stage",
 			 alert_stages[alert->stage], "confidence", alert->confidence, "evidence", "ports",
-			 (int)alert->ports, "hosts", (int)alert->hosts, "failed", (int)alert->failed,
-			 "refused", (int)alert->refused, "unanswered", (int)alert->unanswered, "answered",
-			 (int)alert->answered, "policy_line", (int)subject->policy_line, "respond",
-			 alert_responses(subject->respond));
+			 (json_int_t)alert->ports, "hosts", (json_int_t)alert->hosts, "failed",
+			 (json_int_t)alert->failed, "refused", (json_int_t)alert->refused, "unanswered",
+			 (json_int_t)alert->unanswered, "half_open", (json_int_t)alert->half_open, "answered",
+			 (json_int_t)alert->answered, "community_ids", alert_community_ids(alert),
+			 "policy_line", (json_int_t)subject->policy_line, "suppressed",
+			 (json_int_t)subject->suppressed, "respond", alert_responses(subject->respond));
+}
+
+static json_t *alert_network_of(const struct alert *alert)
+{
+	json_t *network = alert_network(alert->proto, alert->family);
+	char id[COMMUNITY_ID_MAX];
+
+	/* ECS has one here; all are in cordon.evidence */
+	if (alert->flow_count > 0 && community_id(&alert->flows[0], 0, id) == 0)
+		json_object_set_new(network, "community_id", json_string(id));
+	return network;
 }
 
 json_t *alert_json(const struct alert *alert, const struct alert_subject *subject)
 {
 	char now[32], first[32];
-	char message[ALERT_SENTENCE_MAX + POLICY_NAME_MAX];
+	char message[ALERT_SENTENCE_MAX + POLICY_NAME_MAX + 16];
 	json_t *json, *source, *target;
 
 	alert_time(now, alert->last_ns);
 	alert_time(first, alert->first_ns);
 	snprintf(message, sizeof(message), "%s %s", subject->vm, alert->sentence);
-	json = json_pack(
-		"{s:s, s:{s:s}, s:s, s:{s:s, s:[s, s], s:[s], s:s, s:s, s:s, s:i, s:s, s:s},"
-		" s:{s:s, s:s}, s:{s:s, s:{s:[s], s:[s]}, s:{s:[s], s:[s]}}, s:{s:s, s:o}, s:{s:s}, s:o}",
-		"@timestamp", now, "ecs", "version", ALERT_ECS_VERSION, "message", message, "event", "kind",
-		"alert", "category", "network", "intrusion_detection", "type", "info", "module", "cordon",
-		"dataset", "cordon.alert", "id", alert->id, "severity", (int)alert->severity, "start", first,
-		"end", now, "rule", "name", alert->rule, "id", alert->rule, "threat", "framework",
-		"MITRE ATT&CK", "technique", "id", alert->technique, "name", alert->technique_name, "tactic",
-		"id", alert->tactic, "name", alert->tactic_name, "network", "transport",
-		alert_transport(alert->proto, alert->family), "community_id", alert_community_ids(alert),
-		"host", "name", subject->vm, "cordon", alert_evidence(alert, subject));
+	json = json_pack("{s:s, s:{s:s}, s:s, s:{s:s, s:[s, s], s:[s], s:s, s:s, s:s, s:i, s:s, s:s},"
+			 " s:{s:s, s:s}, s:{s:s, s:{s:[s], s:[s]}, s:{s:[s], s:[s]}}, s:o, s:{s:s},"
+			 " s:{s:s, s:s}, s:o}",
+			 "@timestamp", now, "ecs", "version", ALERT_ECS_VERSION, "message", message, "event",
+			 "kind", "alert", "category", "network", "intrusion_detection", "type", "info",
+			 "module", "cordon", "dataset", "cordon.alert", "id", alert->id, "severity",
+			 (int)alert->severity, "start", first, "end", now, "rule", "name", alert->rule, "id",
+			 alert->rule, "threat", "framework", "MITRE ATT&CK", "technique", "id",
+			 alert->technique, "name", alert->technique_name, "tactic", "id", alert->tactic, "name",
+			 alert->tactic_name, "network", alert_network_of(alert), "host", "name", subject->vm,
+			 "observer", "type", "ids", "product", "cordon", "cordon",
+			 alert_evidence(alert, subject));
 	if (!json)
 		return NULL;
+	if (subject->observer[0])
+		json_object_set_new(json_object_get(json, "observer"), "hostname",
+				    json_string(subject->observer));
 	source = alert_end(alert->source, alert->family, 0);
 	target = alert_end(alert->target, alert->family, alert->port);
 	if (source)
@@ -147,25 +175,74 @@ static unsigned int alert_syslog_severity(enum alert_severity severity)
 	}
 }
 
-size_t alert_syslog(const struct alert *alert, const struct alert_subject *subject, const char *hostname,
-		    char *out, size_t size)
+/* A header field: printable ASCII without spaces, or "-" for none (RFC 5424, 6). */
+static void alert_syslog_field(char *out, size_t size, const char *text)
 {
-	char now[32], source[46], target[46], id[COMMUNITY_ID_MAX] = "";
-	int n;
+	size_t n = 0;
 
+	for (; *text && n < size - 1; text++)
+		out[n++] = *text > ' ' && *text < 127 ? *text : '?';
+	out[n] = '\0';
+	if (n == 0)
+		snprintf(out, size, "-");
+}
+
+/* Adds one parameter; its value's quotes, backslashes and brackets are escaped (RFC 5424, 6.3.3). */
+static void alert_syslog_param(FILE *out, const char *name, const char *value)
+{
+	fprintf(out, " %s=\"", name);
+	for (; *value; value++) {
+		if (strchr("\"\\]", *value))
+			fputc('\\', out);
+		fputc(*value, out);
+	}
+	fputc('"', out);
+}
+
+static void alert_syslog_params(FILE *out, const struct alert *alert, const struct alert_subject *subject)
+{
+	static const uint8_t none[16];
+	char address[46], id[COMMUNITY_ID_MAX];
+
+	alert_syslog_param(out, "id", alert->id);
+	alert_syslog_param(out, "vm", subject->vm);
+	alert_syslog_param(out, "stage", alert_stages[alert->stage]);
+	alert_syslog_param(out, "technique", alert->technique);
+	fprintf(out, " severity=\"%d\"", (int)alert->severity);
+	alert_address(address, alert->source, alert->family);
+	alert_syslog_param(out, "src", address);
+	alert_address(address, alert->target, alert->family);
+	if (memcmp(alert->target, none, sizeof(none)) != 0)
+		alert_syslog_param(out, "dst", address);
+	if (alert->port)
+		fprintf(out, " port=\"%u\"", alert->port);
+	if (alert->flow_count > 0 && community_id(&alert->flows[0], 0, id) == 0)
+		alert_syslog_param(out, "communityId", id);
+	if (subject->suppressed)
+		fprintf(out, " suppressed=\"%u\"", subject->suppressed);
+}
+
+size_t alert_syslog(const struct alert *alert, const struct alert_subject *subject, char *out, size_t size)
+{
+	char now[32], host[256], rule[33];
+	FILE *stream = fmemopen(out, size, "w");
+	long n;
+
+	out[0] = '\0';
+	if (!stream)
+		return 0;
 	alert_time(now, alert->last_ns);
-	alert_address(source, alert->source, alert->family);
-	alert_address(target, alert->target, alert->family);
-	if (alert->flow_count > 0)
-		community_id(&alert->flows[0], 0, id);
+	alert_syslog_field(host, sizeof(host), subject->observer);
+	alert_syslog_field(rule, sizeof(rule), alert->rule);
 	/* 32473 is the enterprise number for examples (RFC 5612): cordon has none of its own */
-	n = snprintf(out, size,
-		     "<%u>1 %s %s cordon - %s [cordon@32473 id=\"%s\" vm=\"%s\" stage=\"%s\" technique=\"%s\" "
-		     "severity=\"%d\" src=\"%s\" dst=\"%s\" port=\"%u\" communityId=\"%s\"] %s %s",
-		     SYSLOG_SECURITY * 8 + alert_syslog_severity(alert->severity), now,
-		     hostname[0] ? hostname : "-", alert->rule, alert->id, subject->vm,
-		     alert_stages[alert->stage], alert->technique, (int)alert->severity, source, target,
-		     alert->port, id, subject->vm, alert->sentence);
+	fprintf(stream, "<%u>1 %s %s cordon - %s [cordon@32473",
+		SYSLOG_SECURITY * 8 + alert_syslog_severity(alert->severity), now, host, rule);
+	alert_syslog_params(stream, alert, subject);
+	fprintf(stream, "] %s %s", subject->vm, alert->sentence);
+	fflush(stream);
+	n = ftell(stream);
+	fclose(stream);
+	out[size - 1] = '\0';
 	return n < 0 ? 0 : BASE_MIN((size_t)n, size - 1);
 }
 
@@ -181,30 +258,54 @@ static const struct {
 	[FLOW_OUTCOME_CLOSED] = { "success", "closed" },
 };
 
+static json_t *alert_flow_side(const uint8_t address[16], const struct flow_key *key, uint16_t port,
+			       const struct flow_side *side)
+{
+	char text[46];
+
+	alert_address(text, address, key->family);
+	return json_pack("{s:s, s:i, s:I, s:I}", "ip", text, "port", port, "packets", (json_int_t)side->packets,
+			 "bytes", (json_int_t)side->bytes);
+}
+
+static json_t *alert_flow_network(const struct flow_record *record)
+{
+	const struct flow_side *sides = record->sides;
+	json_t *network = alert_network(record->key.proto, record->key.family);
+	char id[COMMUNITY_ID_MAX];
+
+	json_object_set_new(network, "direction",
+			    json_string(record->flags & FLOW_FLAG_PEER_OPENED ? "ingress" : "egress"));
+	json_object_set_new(network, "packets", json_integer((json_int_t)(sides[0].packets + sides[1].packets)));
+	json_object_set_new(network, "bytes", json_integer((json_int_t)(sides[0].bytes + sides[1].bytes)));
+	if (community_id(&record->key, record->flags, id) == 0)
+		json_object_set_new(network, "community_id", json_string(id));
+	return network;
+}
+
 json_t *alert_flow_json(const struct flow_record *record, const char *vm, uint64_t clock_ns)
 {
 	size_t outcome = record->outcome < BASE_COUNT(alert_outcomes) ? record->outcome : 0;
 	bool by_peer = record->flags & FLOW_FLAG_PEER_OPENED;
 	const struct flow_key *key = &record->key;
 	const struct flow_side *first = &record->sides[by_peer], *second = &record->sides[!by_peer];
-	char source[46], destination[46], id[COMMUNITY_ID_MAX] = "", start[32];
+	char start[32], last[32];
 
-	alert_address(source, by_peer ? key->peer : key->guest, key->family);
-	alert_address(destination, by_peer ? key->guest : key->peer, key->family);
 	alert_time(start, record->first_ns + clock_ns);
-	community_id(key, record->flags, id);
-	return json_pack("{s:{s:s, s:s, s:s, s:I}, s:{s:s}, s:{s:s, s:i, s:I, s:I}, s:{s:s, s:i, s:I, s:I},"
-			 " s:{s:s, s:s, s:s, s:I, s:I}, s:{s:s, s:I, s:i, s:i}}",
-			 "event", "kind", "event", "outcome", alert_outcomes[outcome].ecs, "start", start,
+	alert_time(last, record->last_ns + clock_ns);
+	return json_pack("{s:s, s:{s:s}, s:{s:s, s:[s], s:[s], s:s, s:s, s:s, s:s, s:s, s:I}, s:{s:s}, s:o, s:o,"
+			 " s:o, s:{s:s, s:I, s:i, s:i}}",
+			 "@timestamp", last, "ecs", "version", ALERT_ECS_VERSION, "event", "kind", "event",
+			 "category", "network", "type", "connection", "module", "cordon", "dataset",
+			 "cordon.flow", "outcome", alert_outcomes[outcome].ecs, "start", start, "end", last,
 			 "duration", (json_int_t)(record->last_ns - record->first_ns), "host", "name", vm,
-			 "source", "ip", source, "port", by_peer ? key->peer_port : key->guest_port,
-			 "packets", (json_int_t)first->packets, "bytes", (json_int_t)first->bytes,
-			 "destination", "ip", destination, "port", by_peer ? key->guest_port : key->peer_port,
-			 "packets", (json_int_t)second->packets, "bytes", (json_int_t)second->bytes,
-			 "network", "transport", alert_transport(key->proto, key->family), "direction",
-			 by_peer ? "ingress" : "egress", "community_id", id, "packets",
-			 (json_int_t)(first->packets + second->packets), "bytes",
-			 (json_int_t)(first->bytes + second->bytes), "cordon", "outcome",
+			 "source",
+			 alert_flow_side(by_peer ? key->peer : key->guest, key,
+					 by_peer ? key->peer_port : key->guest_port, first),
+			 "destination",
+			 alert_flow_side(by_peer ? key->guest : key->peer, key,
+					 by_peer ? key->guest_port : key->peer_port, second),
+			 "network", alert_flow_network(record), "cordon", "outcome",
 			 alert_outcomes[outcome].exact, "retransmissions",
 			 (json_int_t)record->first[0].retransmissions + record->first[1].retransmissions,
 			 "tcp_flags", first->tcp_flags, "tcp_flags_reply", second->tcp_flags);

@@ -8,6 +8,7 @@
 #define CORDON_MONITOR_ALERT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "bpf/events.h"
@@ -33,7 +34,8 @@ struct alert {
 	uint16_t port;			   /* 0 when there are many */
 	uint8_t proto;
 	uint32_t ports, hosts;		   /* how many distinct ones were tried */
-	uint32_t failed, refused, unanswered, answered; /* what came of the tries */
+	uint32_t failed, refused, unanswered, half_open, answered; /* what came of the tries */
+	bool act;			/* it has just become worth the policy's response */
 	uint64_t first_ns, last_ns;	   /* Unix time */
 	struct flow_key flows[ALERT_FLOWS_MAX]; /* the first ones, as evidence */
 	size_t flow_count;
@@ -44,6 +46,8 @@ struct alert_subject {
 	const char *vm;
 	uint32_t policy_line; /* 0: the defaults */
 	uint32_t respond;     /* enum policy_response */
+	const char *observer; /* the host that saw it; "" when nobody knows (offline) */
+	uint32_t suppressed;  /* alerts of the VM that were not sent since the last one */
 };
 
 /* The alert as one Elastic Common Schema object; the caller owns it. NULL when memory is short. */
@@ -51,8 +55,7 @@ json_t *alert_json(const struct alert *alert, const struct alert_subject *subjec
 
 /* The same alert as one RFC 5424 message, without a trailing line feed. Returns its length, at most
  * `size` - 1; structured data holds the fields that a SIEM sorts by. */
-size_t alert_syslog(const struct alert *alert, const struct alert_subject *subject, const char *hostname,
-		    char *out, size_t size);
+size_t alert_syslog(const struct alert *alert, const struct alert_subject *subject, char *out, size_t size);
 
 /* "10.77.0.6" or "fd77::2"; `out` holds 46 bytes. */
 void alert_address(char out[46], const uint8_t address[16], uint8_t family);

@@ -12,6 +12,7 @@
  */
 #include "monitor/state.h"
 
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/timerfd.h>
@@ -49,6 +50,7 @@ static int main_prepare(struct monitor *monitor)
 	monitor->log = (struct monitor_sink){ .fd = MONITOR_FD_ALERTS, .type = POLICY_SINK_FILE };
 	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++)
 		monitor->clients[i].fd = -1;
+	signal(SIGPIPE, SIG_IGN); /* a sink may be a FIFO that nobody reads any more */
 	gethostname(monitor->hostname, sizeof(monitor->hostname) - 1);
 	/* jansson would seed its hash tables from /dev/urandom, which is not there, at its first object */
 	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))

@@ -6,72 +6,37 @@
  *
  *   refused      the first answer was RST, or an ICMP error
  *   unanswered   none in SCAN_ANSWER_NS (TCP, ICMP, ARP; silence is ordinary in UDP and counts nothing)
+ *   half open    SYN/ACK, and the guest did not complete the handshake in that time
  *   answered     anything else
  *
- * and is added to two groups: the host's (vertical: many ports of one host) and the port's
- * (horizontal: one port of many hosts). A group with enough failed targets, and at least
- * SCAN_FAILED_FOR_ONE_ANSWERED times as many as answered, is a finding. The rule by failed outcomes
- * follows Zeek's scan policy and Jung et al., "Fast Portscan Detection Using Sequential Hypothesis
- * Testing" (2004); the groups are bounded so that a flood costs evictions, not memory.
+ * of which the first three have failed. It is added to its groups:
  *
- * Limits. Targets are remembered for SCAN_WINDOW_NS: a scan slower than threshold targets an hour (15:
- * one every 4 minutes) is not seen, nor one that finds more than a quarter of its targets open, nor
- * one spread over several VMs. More than SCAN_TRIES targets an hour push the oldest out, which a real
- * scan reaches only long after it was found.
+ *   vertical     ports of one host; also by ACK alone, where RST is the one answer that counts
+ *   horizontal   one port of many hosts; hosts asked for by ping, ARP or neighbour discovery (a sweep)
+ *   stealth      of one host: TCP packets that begin no connection (RFC 9293, 3.10.7: NULL, FIN, Xmas,
+ *                SYN+FIN), where each is a reason by itself
+ *
+ * A group with enough failed targets, and at least SCAN_FAILED_FOR_ONE_ANSWERED times as many as
+ * answered, is a finding. The rule by failed outcomes follows Zeek's scan policy and Jung et al., "Fast
+ * Portscan Detection Using Sequential Hypothesis Testing" (2004), after which a few failures without one
+ * success are worth a first look: SCAN_EARLY of them are an alert of low severity, which becomes medium
+ * when enough follow. The tables are of fixed size, so a flood costs evictions, not memory.
+ *
+ * Limits. Targets are remembered for SCAN_WINDOW_NS: 15 targets an hour (one every 4 minutes) are found
+ * as medium, 5 an hour (one every 12) as low, slower ones not at all. Not seen: a scan that completes its
+ * connections and finds more than a quarter open; UDP where closed ports are silent; one spread over
+ * several VMs, or over so many ports and hosts that no host and no port gathers enough; ACK probes that a
+ * firewall swallows. More than SCAN_TRIES targets an hour push the oldest out, which a real scan reaches
+ * long after it was found. A scan of one high port by a guest that also talks to many peers on ports of
+ * their own is taken for peer-to-peer, and is an alert of low severity only. A guest that is denied all
+ * its egress looks like one that scans what it wants to reach.
  */
-#include "monitor/scan.h"
+#include "monitor/scan_group.h"
 
 #include "base/base.h"
 #include "bpf/packet.h"
 
-enum {
-	SCAN_TRIES = 2048,   /* targets remembered; a power of two */
-	SCAN_SLOTS = 4096,   /* hash slots for them */
-	SCAN_GROUPS = 512,   /* of each kind; a power of two */
-	SCAN_FAILED_FOR_ONE_ANSWERED = 3,
-	SCAN_HIGH_AT = 100, /* failed targets that make a finding severe */
-};
-#define SCAN_SECOND_NS 1000000000ull
-#define SCAN_ANSWER_NS (3 * SCAN_SECOND_NS)
-#define SCAN_WINDOW_NS (3600 * SCAN_SECOND_NS)
-#define SCAN_QUIET_NS  (60 * SCAN_SECOND_NS)
-
-enum scan_result { SCAN_PENDING, SCAN_REFUSED, SCAN_UNANSWERED, SCAN_ANSWERED, SCAN_IGNORED, SCAN_RESULTS };
-
-struct scan_try { /* the target is flow.peer, flow.peer_port, flow.proto */
-	struct flow_key flow; /* the first flow to it */
-	uint64_t first_ns;    /* 0: free */
-	int32_t next;	      /* in its hash slot, or -1 */
-	uint8_t result;	      /* enum scan_result */
-};
-
-enum scan_kind { SCAN_VERTICAL, SCAN_HORIZONTAL };
-
-struct scan_group {
-	uint8_t peer[16]; /* vertical */
-	uint16_t port;	  /* horizontal */
-	uint8_t proto, family;
-	uint32_t count[SCAN_RESULTS];
-	uint64_t first_ns, last_ns; /* of its failures; last_ns 0: the slot is free */
-	uint32_t said;		    /* failures when the finding was last emitted; 0: no finding */
-	uint32_t serial;
-	struct flow_key flows[ALERT_FLOWS_MAX];
-	uint8_t flow_count;
-	uint8_t source[16];
-};
-
-struct scan {
-	struct scan_config config;
-	uint64_t seed;
-	uint32_t serial;
-	uint32_t head;	  /* the next try's index; the oldest is there when the table is full */
-	uint32_t pending; /* index from which tries may still be pending */
-	struct scan_try tries[SCAN_TRIES];
-	int32_t slots[SCAN_SLOTS];
-	struct scan_group groups[2][SCAN_GROUPS];
-};
-
-static uint64_t scan_mix(uint64_t x)
+uint64_t scan_mix(uint64_t x)
 {
 	x ^= x >> 31;
 	x *= 0x7fb5d329728ea185ull;
@@ -80,7 +45,7 @@ static uint64_t scan_mix(uint64_t x)
 	return x ^ x >> 33;
 }
 
-static uint64_t scan_hash(const struct scan *scan, const uint8_t peer[16], uint32_t rest)
+uint64_t scan_hash(const struct scan *scan, const uint8_t peer[16], uint32_t rest)
 {
 	return scan_mix(scan_mix(base_le64(peer) ^ scan->seed) + scan_mix(base_le64(peer + 8) + rest));
 }
@@ -107,186 +72,66 @@ void scan_destroy(struct scan *scan)
 	free(scan);
 }
 
-/* --- groups --- */
+/* --- results --- */
 
-static bool scan_group_is(const struct scan_group *group, enum scan_kind kind, const struct scan_try *t)
+static bool scan_in_kind(const struct scan_try *t, enum scan_kind kind)
 {
-	if (group->proto != t->flow.proto || group->family != t->flow.family)
-		return false;
-	return kind == SCAN_VERTICAL ? memcmp(group->peer, t->flow.peer, 16) == 0 :
-				       group->port == t->flow.peer_port;
-}
-
-/* What a group is worth keeping for: a finding, then failures, then being recent. */
-static uint64_t scan_group_worth(const struct scan_group *group)
-{
-	uint64_t failed = group->count[SCAN_REFUSED] + group->count[SCAN_UNANSWERED];
-
-	return (group->said ? 1ull << 62 : 0) | BASE_MIN(failed, 1023ull) << 50 | group->last_ns >> 14;
-}
-
-/* The try's group, or the slot of the least valuable of the eight it may be in. */
-static struct scan_group *scan_group_find(struct scan *scan, enum scan_kind kind, const struct scan_try *t,
-					  bool make)
-{
-	static const uint8_t any[16];
-	uint32_t rest = (uint32_t)t->flow.proto << 8 | t->flow.family;
-	uint64_t hash = scan_hash(scan, kind == SCAN_VERTICAL ? t->flow.peer : any,
-				  rest | (kind == SCAN_HORIZONTAL ? (uint32_t)t->flow.peer_port << 16 : 0));
-	struct scan_group *victim = NULL;
-
-	for (uint32_t i = 0; i < 8; i++) {
-		struct scan_group *group = &scan->groups[kind][(hash + i) & (SCAN_GROUPS - 1)];
-
-		if (group->last_ns && scan_group_is(group, kind, t))
-			return group;
-		if (!victim || (victim->last_ns && (!group->last_ns ||
-						    scan_group_worth(group) < scan_group_worth(victim))))
-			victim = group;
+	switch (kind) {
+	case SCAN_VERTICAL:
+		return scan_has_ports(t->flow.proto, t->flow.family) && t->probe < SCAN_PROBE_STEALTH;
+	case SCAN_HORIZONTAL: return t->probe == SCAN_PROBE_ORDINARY;
+	default: return t->probe >= SCAN_PROBE_STEALTH;
 	}
-	if (!make)
-		return NULL;
-	memset(victim, 0, sizeof(*victim));
-	victim->proto = t->flow.proto;
-	victim->family = t->flow.family;
-	if (kind == SCAN_VERTICAL)
-		memcpy(victim->peer, t->flow.peer, 16);
-	else
-		victim->port = t->flow.peer_port;
-	victim->first_ns = victim->last_ns = t->first_ns;
-	victim->serial = ++scan->serial;
-	return victim;
 }
 
-static uint32_t scan_failed(const struct scan_group *group)
+static bool scan_is_failure(enum scan_result result)
 {
-	return group->count[SCAN_REFUSED] + group->count[SCAN_UNANSWERED];
+	return result == SCAN_REFUSED || result == SCAN_UNANSWERED || result == SCAN_HALF_OPEN;
 }
 
-/* --- alerts --- */
-
-/* What has ports: what is found there are services; by ping or ARP, remote systems. */
-static bool scan_has_ports(uint8_t proto, uint8_t family)
+/* The try has a result: from what its group counted before to this. */
+static void scan_settle_in(struct scan_work *work, struct scan_try *t, enum scan_kind kind,
+			   enum scan_result before, enum scan_result result)
 {
-	return family != FLOW_ARP && (proto == PACKET_PROTO_TCP || proto == PACKET_PROTO_UDP ||
-				      proto == PACKET_PROTO_SCTP);
-}
+	struct scan_group *group = scan_group_find(work, kind, t, true);
 
-/* 1994 -> "1,994" */
-static const char *scan_number(char out[16], uint32_t n)
-{
-	if (n >= 1000000)
-		snprintf(out, 16, "%u,%03u,%03u", n / 1000000, n / 1000 % 1000, n % 1000);
-	else if (n >= 1000)
-		snprintf(out, 16, "%u,%03u", n / 1000, n % 1000);
-	else
-		snprintf(out, 16, "%u", n);
-	return out;
-}
-
-static void scan_sentence(struct alert *alert, enum scan_kind kind)
-{
-	char tried[16], refused[16], unanswered[16], target[46];
-	uint64_t seconds = (alert->last_ns - alert->first_ns + SCAN_SECOND_NS - 1) / SCAN_SECOND_NS;
-	char what[80];
-
-	alert_address(target, alert->target, alert->family);
-	if (kind == SCAN_VERTICAL)
-		snprintf(what, sizeof(what), "%s ports of %s", scan_number(tried, alert->ports), target);
-	else if (scan_has_ports(alert->proto, alert->family))
-		snprintf(what, sizeof(what), "port %u of %s hosts", alert->port,
-			 scan_number(tried, alert->hosts));
-	else
-		snprintf(what, sizeof(what), "%s hosts", scan_number(tried, alert->hosts));
-	snprintf(alert->sentence, sizeof(alert->sentence), "tried %s in %llu s; %s refused, %s unanswered", what,
-		 (unsigned long long)BASE_MAX(seconds, 1ull), scan_number(refused, alert->refused),
-		 scan_number(unanswered, alert->unanswered));
-}
-
-static void scan_emit(struct scan_group *group, enum scan_kind kind, enum alert_stage stage,
-		      scan_emit_fn emit, void *data)
-{
-	struct alert alert = { .stage = stage, .family = group->family, .proto = group->proto };
-	uint32_t failed = scan_failed(group), tried = failed + group->count[SCAN_ANSWERED];
-	bool services = scan_has_ports(group->proto, group->family);
-
-	alert.severity = failed >= SCAN_HIGH_AT ? ALERT_HIGH : ALERT_MEDIUM;
-	alert.confidence = group->count[SCAN_REFUSED] >= group->count[SCAN_UNANSWERED] ? 95 : 80;
-	alert.rule = kind == SCAN_VERTICAL ? "scan.vertical" : services ? "scan.horizontal" : "scan.sweep";
-	alert.technique = services ? "T1046" : "T1018";
-	alert.technique_name = services ? "Network Service Discovery" : "Remote System Discovery";
-	alert.tactic = "TA0007";
-	alert.tactic_name = "Discovery";
-	memcpy(alert.source, group->source, 16);
-	memcpy(alert.target, group->peer, 16);
-	alert.port = services ? group->port : 0;
-	alert.ports = kind == SCAN_VERTICAL ? tried : 1;
-	alert.hosts = kind == SCAN_VERTICAL ? 1 : tried;
-	alert.failed = failed;
-	alert.refused = group->count[SCAN_REFUSED];
-	alert.unanswered = group->count[SCAN_UNANSWERED];
-	alert.answered = group->count[SCAN_ANSWERED];
-	alert.first_ns = group->first_ns;
-	alert.last_ns = group->last_ns;
-	memcpy(alert.flows, group->flows, sizeof(alert.flows));
-	alert.flow_count = group->flow_count;
-	/* The same for the same finding, live and from a pcap of it. */
-	snprintf(alert.id, sizeof(alert.id), "%016llx-%08x",
-		 (unsigned long long)scan_mix(group->first_ns ^ scan_mix(base_le64(group->peer) +
-									 base_le64(group->peer + 8))),
-		 (unsigned int)kind << 24 | (unsigned int)group->proto << 16 | group->port);
-	scan_sentence(&alert, kind);
-	group->said = stage == ALERT_END ? 0 : failed;
-	emit(&alert, data);
-}
-
-static void scan_judge(struct scan *scan, struct scan_group *group, enum scan_kind kind, scan_emit_fn emit,
-		       void *data)
-{
-	uint32_t failed = scan_failed(group);
-	uint32_t enough = kind == SCAN_VERTICAL ? scan->config.ports : scan->config.hosts;
-
-	if (group->said) {
-		if (failed >= 2 * group->said)
-			scan_emit(group, kind, ALERT_UPDATE, emit, data);
+	if (t->group[kind] == group->serial && group->count[before] > 0)
+		group->count[before]--;
+	t->group[kind] = group->serial;
+	group->count[result]++;
+	if (!scan_is_failure(result))
 		return;
-	}
-	if (failed >= enough && failed >= SCAN_FAILED_FOR_ONE_ANSWERED * group->count[SCAN_ANSWERED])
-		scan_emit(group, kind, ALERT_NEW, emit, data);
+	group->first_ns = BASE_MIN(group->first_ns, t->first_ns);
+	group->last_ns = BASE_MAX(group->last_ns, t->first_ns);
+	if (kind == SCAN_HORIZONTAL)
+		group->family = t->flow.family;
+	memcpy(group->source, t->flow.guest, 16);
+	if (group->flow_count < ALERT_FLOWS_MAX)
+		group->flows[group->flow_count++] = t->flow;
+	scan_group_judge(work, group, kind);
 }
 
-/* --- tries --- */
-
-/* Moves the try from its old result to the new one, in both groups. */
-static void scan_settle(struct scan *scan, struct scan_try *t, enum scan_result result, uint64_t now,
-			scan_emit_fn emit, void *data)
+static void scan_settle(struct scan_work *work, struct scan_try *t, enum scan_result result)
 {
-	bool failed = result == SCAN_REFUSED || result == SCAN_UNANSWERED;
 	enum scan_result before = t->result;
 
 	t->result = (uint8_t)result;
-	for (int kind = SCAN_VERTICAL; kind <= SCAN_HORIZONTAL; kind++) {
-		struct scan_group *group;
-
-		/* without ports, a host is no group of targets */
-		if (kind == SCAN_VERTICAL && !scan_has_ports(t->flow.proto, t->flow.family))
-			continue;
-		group = scan_group_find(scan, kind, t, failed || result == SCAN_ANSWERED);
-		if (!group)
-			continue;
-		if (group->count[before] > 0)
-			group->count[before]--;
-		group->count[result]++;
-		if (!failed)
-			continue;
-		group->first_ns = BASE_MIN(group->first_ns, t->first_ns);
-		group->last_ns = BASE_MAX(group->last_ns, now);
-		memcpy(group->source, t->flow.guest, 16);
-		if (group->flow_count < ALERT_FLOWS_MAX)
-			group->flows[group->flow_count++] = t->flow;
-		scan_judge(scan, group, kind, emit, data);
-	}
+	for (int kind = 0; kind < SCAN_KINDS; kind++)
+		if (scan_in_kind(t, kind))
+			scan_settle_in(work, t, kind, before, result);
 }
+
+/* What silence says of the try. */
+static enum scan_result scan_silence(const struct scan_try *t)
+{
+	if (t->half)
+		return SCAN_HALF_OPEN;
+	if (t->flow.proto == PACKET_PROTO_UDP || t->probe == SCAN_PROBE_ACK)
+		return SCAN_IGNORED;
+	return SCAN_UNANSWERED;
+}
+
+/* --- tries --- */
 
 static int32_t *scan_slot(struct scan *scan, const struct scan_try *t)
 {
@@ -302,22 +147,27 @@ static struct scan_try *scan_try_find(struct scan *scan, const struct scan_try *
 		struct scan_try *t = &scan->tries[i];
 
 		if (t->flow.peer_port == key->flow.peer_port && t->flow.proto == key->flow.proto &&
-		    t->flow.family == key->flow.family && memcmp(t->flow.peer, key->flow.peer, 16) == 0)
+		    t->flow.family == key->flow.family && t->probe == key->probe &&
+		    memcmp(t->flow.peer, key->flow.peer, 16) == 0)
 			return t;
 	}
 	return NULL;
 }
 
-/* Takes the try out of its groups and its slot; the groups' findings stay until they are quiet. */
-static void scan_try_drop(struct scan *scan, struct scan_try *t)
+/* Takes the try out of its slot and its groups. A finding keeps what is only old; `again`: the same target
+ * takes this one's place. */
+static void scan_try_drop(struct scan_work *work, struct scan_try *t, bool again)
 {
+	struct scan *scan = work->scan;
 	int32_t index = (int32_t)(t - scan->tries);
 	int32_t *link = scan_slot(scan, t);
 
-	for (int kind = SCAN_VERTICAL; kind <= SCAN_HORIZONTAL; kind++) {
-		struct scan_group *group = scan_group_find(scan, kind, t, false);
+	for (int kind = 0; kind < SCAN_KINDS; kind++) {
+		struct scan_group *group =
+			t->group[kind] ? scan_group_find(work, kind, t, false) : NULL;
 
-		if (group && !group->said && group->count[t->result] > 0)
+		if (group && group->serial == t->group[kind] && (again || !group->said) &&
+		    group->count[t->result] > 0)
 			group->count[t->result]--;
 	}
 	while (*link >= 0 && *link != index)
@@ -327,29 +177,36 @@ static void scan_try_drop(struct scan *scan, struct scan_try *t)
 	t->first_ns = 0;
 }
 
-static struct scan_try *scan_try_add(struct scan *scan, const struct scan_try *key)
+static struct scan_try *scan_try_add(struct scan_work *work, const struct scan_try *key)
 {
+	struct scan *scan = work->scan;
 	struct scan_try *t = &scan->tries[scan->head];
 	int32_t *slot;
 
 	if (t->first_ns)
-		scan_try_drop(scan, t);
+		scan_try_drop(work, t, false);
 	*t = *key;
 	slot = scan_slot(scan, t);
 	t->next = *slot;
 	*slot = (int32_t)scan->head;
 	scan->head = (scan->head + 1) & (SCAN_TRIES - 1);
+	if (scan->tail == scan->head)
+		scan->tail = (scan->tail + 1) & (SCAN_TRIES - 1);
 	if (scan->pending == scan->head)
 		scan->pending = (scan->pending + 1) & (SCAN_TRIES - 1);
 	return t;
 }
 
-static enum scan_result scan_result_of(uint8_t outcome)
+/* --- events --- */
+
+static enum scan_result scan_result_of(const struct flow_record *record)
 {
-	switch (outcome) {
+	switch (record->outcome) {
 	case FLOW_OUTCOME_NONE: return SCAN_PENDING;
 	case FLOW_OUTCOME_UNREACHABLE:
 	case FLOW_OUTCOME_RESET: return SCAN_REFUSED;
+	case FLOW_OUTCOME_ANSWERED:
+		return record->key.proto == PACKET_PROTO_TCP ? SCAN_PENDING : SCAN_ANSWERED;
 	default: return SCAN_ANSWERED;
 	}
 }
@@ -360,47 +217,57 @@ static bool scan_is_multicast(const struct flow_key *flow)
 	return flow->family == FLOW_IPV6 ? flow->peer[0] == 0xff : flow->peer[0] >= 0xe0;
 }
 
-void scan_observe(struct scan *scan, const struct flow_event *event, scan_emit_fn emit, void *data)
+/* How the flow began; false when it is no try at all: opened by somebody else, an answer to what was never
+ * asked (backscatter), or data of a connection that is older than the flow table. */
+static bool scan_probe_of(const struct flow_record *record, uint8_t *probe)
 {
+	uint8_t flags = record->first[FLOW_GUEST].tcp_flags;
+
+	*probe = SCAN_PROBE_ORDINARY;
+	if (record->flags & (FLOW_FLAG_PEER_OPENED | FLOW_FLAG_BACKSCATTER) || scan_is_multicast(&record->key))
+		return false;
+	if (record->key.proto != PACKET_PROTO_TCP || record->flags & FLOW_FLAG_FRAGMENTS)
+		return true;
+	if (flags & PACKET_SYN && flags & PACKET_FIN)
+		*probe = (uint8_t)(SCAN_PROBE_STEALTH | (flags & 0x3f));
+	if (!(record->flags & FLOW_FLAG_MIDSTREAM))
+		return true;
+	*probe = flags & PACKET_ACK ? SCAN_PROBE_ACK : (uint8_t)(SCAN_PROBE_STEALTH | (flags & 0x3f));
+	return *probe != SCAN_PROBE_ACK || record->sides[FLOW_GUEST].payload == 0;
+}
+
+void scan_observe(struct scan *scan, const struct flow_event *event, scan_emit_fn *emit, void *data)
+{
+	struct scan_work work = { scan, event->header.time_ns, emit, data };
 	const struct flow_record *record = &event->record;
-	struct scan_try key = { .flow = record->key, .first_ns = event->header.time_ns, .next = -1 };
-	enum scan_result result = scan_result_of(record->outcome);
+	struct scan_try key = { .flow = record->key, .first_ns = work.now_ns, .next = -1 };
+	enum scan_result result = scan_result_of(record);
 	struct scan_try *t;
 
 	if (event->header.type != FLOW_EVENT_NEW && event->header.type != FLOW_EVENT_OUTCOME)
 		return;
-	/* what somebody else opened, and answers to what was never asked (backscatter), are no tries */
-	if (record->flags & (FLOW_FLAG_PEER_OPENED | FLOW_FLAG_BACKSCATTER) ||
-	    scan_is_multicast(&record->key) || key.first_ns == 0)
+	if (!scan_probe_of(record, &key.probe) || key.first_ns == 0)
 		return;
 	t = scan_try_find(scan, &key);
+	/* A failed target that is tried again later is a try of that time. */
+	if (t && event->header.type == FLOW_EVENT_NEW && scan_is_failure(t->result) &&
+	    work.now_ns > t->first_ns + SCAN_QUIET_NS) {
+		scan_try_drop(&work, t, true);
+		t = NULL;
+	}
 	if (!t)
-		t = scan_try_add(scan, &key);
+		t = scan_try_add(&work, &key);
+	t->half |= record->key.proto == PACKET_PROTO_TCP && record->outcome == FLOW_OUTCOME_ANSWERED;
 	/* One answer is enough for a target: a service that was restarting is not scanned. */
 	if (result == SCAN_PENDING || t->result == SCAN_ANSWERED || t->result == result)
 		return;
-	scan_settle(scan, t, result, event->header.time_ns, emit, data);
+	scan_settle(&work, t, result);
 }
 
-static void scan_end_quiet(struct scan *scan, uint64_t now_ns, scan_emit_fn emit, void *data)
+void scan_tick(struct scan *scan, uint64_t now_ns, scan_emit_fn *emit, void *data)
 {
-	for (int kind = SCAN_VERTICAL; kind <= SCAN_HORIZONTAL; kind++)
-		for (size_t i = 0; i < SCAN_GROUPS; i++) {
-			struct scan_group *group = &scan->groups[kind][i];
+	struct scan_work work = { scan, now_ns, emit, data };
 
-			if (!group->last_ns || now_ns < group->last_ns + SCAN_QUIET_NS)
-				continue;
-			if (group->said) {
-				scan_emit(group, kind, ALERT_END, emit, data);
-				memset(group, 0, sizeof(*group));
-			} else if (now_ns > group->last_ns + SCAN_WINDOW_NS) {
-				memset(group, 0, sizeof(*group));
-			}
-		}
-}
-
-void scan_tick(struct scan *scan, uint64_t now_ns, scan_emit_fn emit, void *data)
-{
 	/* Tries are in the order of their times, so both walks stop at the first that is too young. */
 	while (scan->pending != scan->head) {
 		struct scan_try *t = &scan->tries[scan->pending];
@@ -408,19 +275,17 @@ void scan_tick(struct scan *scan, uint64_t now_ns, scan_emit_fn emit, void *data
 		if (t->first_ns && now_ns < t->first_ns + SCAN_ANSWER_NS)
 			break;
 		if (t->first_ns && t->result == SCAN_PENDING)
-			scan_settle(scan, t,
-				    t->flow.proto == PACKET_PROTO_UDP ? SCAN_IGNORED : SCAN_UNANSWERED,
-				    t->first_ns, emit, data);
+			scan_settle(&work, t, scan_silence(t));
 		scan->pending = (scan->pending + 1) & (SCAN_TRIES - 1);
 	}
-	for (uint32_t i = 0; i < SCAN_TRIES; i++) {
-		struct scan_try *t = &scan->tries[(scan->head + i) & (SCAN_TRIES - 1)];
+	while (scan->tail != scan->pending) {
+		struct scan_try *t = &scan->tries[scan->tail];
 
-		if (!t->first_ns)
-			continue;
-		if (now_ns < t->first_ns + SCAN_WINDOW_NS)
+		if (t->first_ns && now_ns < t->first_ns + SCAN_WINDOW_NS)
 			break;
-		scan_try_drop(scan, t);
+		if (t->first_ns)
+			scan_try_drop(&work, t, false);
+		scan->tail = (scan->tail + 1) & (SCAN_TRIES - 1);
 	}
-	scan_end_quiet(scan, now_ns, emit, data);
+	scan_groups_tick(&work);
 }

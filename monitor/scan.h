@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * scan: the detector of port scans and sweeps by what came of the tries. Pure: it is given events with
- * their own times, and gives alerts; the same code runs live, on a pcap and in a test.
+ * their own times, and gives alerts; the same code runs live, on a pcap and in a test. What it finds
+ * and what it cannot is in scan.c.
  */
 #ifndef CORDON_MONITOR_SCAN_H
 #define CORDON_MONITOR_SCAN_H
@@ -13,23 +14,24 @@ enum { SCAN_PORTS_DEFAULT = 15, SCAN_HOSTS_DEFAULT = 15 };
 struct scan_config {
 	uint32_t ports; /* failed ports of one host that make a vertical scan; 0: the default */
 	uint32_t hosts; /* failed hosts on one port that make a horizontal one; 0: the default */
-	const char *vm; /* goes into the ids; the caller keeps it */
 };
 
 /* Called for each alert; what it points at is valid until it returns. */
-typedef void (*scan_emit_fn)(const struct alert *alert, void *data);
+typedef void scan_emit_fn(const struct alert *alert, void *data);
 
 struct scan;
 
-/* NULL when memory is short. About 300 KiB, allocated once: a guest cannot make it grow. */
+/* NULL when memory is short. About 700 KiB, allocated once and touched as it is needed: a guest cannot
+ * make it grow. */
 struct scan *scan_create(const struct scan_config *config);
 void scan_destroy(struct scan *scan);
 
 /* One event of the VM's, times in Unix ns, not going backwards by much. */
-void scan_observe(struct scan *scan, const struct flow_event *event, scan_emit_fn emit, void *data);
+void scan_observe(struct scan *scan, const struct flow_event *event, scan_emit_fn *emit, void *data);
 
 /* Time passes: tries that nobody answered fail, old ones leave, quiet findings end. Call it once a
- * second or so, and once at the end with a time far ahead. */
-void scan_tick(struct scan *scan, uint64_t now_ns, scan_emit_fn emit, void *data);
+ * second or so, and at the end once with SCAN_END. */
+#define SCAN_END (UINT64_MAX / 2)
+void scan_tick(struct scan *scan, uint64_t now_ns, scan_emit_fn *emit, void *data);
 
 #endif

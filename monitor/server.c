@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The monitor's socket. Root registers VMs, forgets them and subscribes to actions; whoever else may
- * connect (the socket's mode: group cordon) may query. A query of flows is a snapshot that is sent as
- * the client takes it, so a slow client costs its snapshot and nobody's time.
+ * connect (the socket's mode: group cordon) may query. An answer is sent as the client takes it, a query of
+ * flows from a snapshot, so a slow client costs its snapshot and nobody's time.
  *
  * #syscall monitor: accept4 - somebody connects
  * #syscall monitor: getsockopt - who it is (SO_PEERCRED)
@@ -17,7 +17,10 @@
 
 #include "base/base.h"
 
-enum { SERVER_FLOWS_MAX = 65536 };
+enum {
+	SERVER_FLOWS_MAX = 65536,
+	SERVER_SNAPSHOTS_MAX = 4, /* at a time: each is up to 17 MiB */
+};
 
 static void server_watch(struct monitor *monitor, struct monitor_client *client, int operation)
 {
@@ -34,7 +37,7 @@ static void server_answer_free(struct monitor_client *client)
 	client->flows = NULL;
 	client->owners = NULL;
 	client->flow_count = client->flow_next = 0;
-	client->answering = false;
+	client->answering = ANSWERING_NOTHING;
 }
 
 static void server_close(struct monitor_client *client)
@@ -98,15 +101,27 @@ static int server_copy_flow(const struct flow_record *record, void *data)
 	return 0;
 }
 
-static int server_flows(struct monitor *monitor, struct monitor_client *client, const char *vm)
+static bool server_crowded(const struct monitor *monitor)
 {
-	bool found = false;
+	size_t snapshots = 0;
 
-	if (client->answering)
+	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++)
+		snapshots += monitor->clients[i].flows != NULL;
+	return snapshots >= SERVER_SNAPSHOTS_MAX;
+}
+
+/* Copies the flows of one VM, or of all, to be sent as the client takes them. */
+static int server_snapshot(struct monitor *monitor, struct monitor_client *client, const char *vm)
+{
+	bool found = *vm == '\0';
+
+	if (server_crowded(monitor))
 		return -EBUSY;
 	client->flows = calloc(SERVER_FLOWS_MAX, sizeof(*client->flows));
 	client->owners = calloc(SERVER_FLOWS_MAX, sizeof(*client->owners));
-	for (size_t i = 0; client->flows && client->owners && i < monitor->vm_count; i++) {
+	if (!client->flows || !client->owners)
+		return -ENOMEM;
+	for (size_t i = 0; i < monitor->vm_count; i++) {
 		struct server_copy copy = { .client = client, .ifindex = monitor->vms[i]->ifindex };
 
 		if (*vm && strcmp(vm, monitor->vms[i]->name) != 0)
@@ -114,75 +129,120 @@ static int server_flows(struct monitor *monitor, struct monitor_client *client, 
 		found = true;
 		flow_map_each(monitor->vms[i]->flows, server_copy_flow, &copy);
 	}
-	if (!found && *vm) {
-		server_answer_free(client);
-		return -ENOENT;
-	}
-	client->answering = true;
-	server_watch(monitor, client, EPOLL_CTL_MOD);
-	return 0;
+	return found ? 0 : -ENOENT;
 }
 
-/* Sends as much of the snapshot as the client takes now. */
+/* Each of these sends the next part of an answer: 1, 0 when there is no more, -EAGAIN when the client takes
+ * nothing now (EPOLLOUT, or EPOLLHUP, will tell). */
+
+static int server_send_text(struct monitor_client *client, const char *text, size_t size)
+{
+	struct monitor_answer answer = { .type = MONITOR_TEXT, .size = (uint32_t)size };
+
+	if (size == 0 || size > MONITOR_TEXT_MAX)
+		return 1;
+	return server_send(client, &answer, text) ? 1 : -EAGAIN;
+}
+
+static int server_next_flow(struct monitor *monitor, struct monitor_client *client)
+{
+	const struct monitor_vm *vm;
+	json_t *json;
+	int result;
+
+	if (client->flow_next == client->flow_count)
+		return 0;
+	vm = vms_find(monitor, client->owners[client->flow_next]);
+	json = alert_flow_json(&client->flows[client->flow_next], vm ? vm->name : "", monitor->clock_ns);
+	BASE_AUTO_FREE char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	json_decref(json);
+	result = server_send_text(client, text, text ? strlen(text) : 0);
+	client->flow_next += result == 1;
+	return result;
+}
+
+static int server_next_vm(struct monitor *monitor, struct monitor_client *client)
+{
+	const struct monitor_vm *vm = vms_from(monitor, client->next_ifindex);
+	struct tap_stats stats;
+	char text[512];
+	int size, result;
+
+	if (!vm)
+		return 0;
+	flow_map_stats(vm->flows, &stats);
+	size = client->answering == ANSWERING_LIST ?
+		       snprintf(text, sizeof(text), "%s", vm->name) :
+		       snprintf(text, sizeof(text),
+				"{\"vm\":\"%s\",\"packets_out\":%llu,\"packets_in\":%llu,\"bytes_out\":%llu,"
+				"\"bytes_in\":%llu,\"flows\":%llu,\"evicted\":%llu,\"unparsed\":%llu,"
+				"\"foreign_mac\":%llu,\"events_lost\":%llu,\"alerts\":%llu}",
+				vm->name, (unsigned long long)stats.packets[FLOW_GUEST],
+				(unsigned long long)stats.packets[FLOW_PEER],
+				(unsigned long long)stats.bytes[FLOW_GUEST],
+				(unsigned long long)stats.bytes[FLOW_PEER], (unsigned long long)stats.flows,
+				(unsigned long long)stats.evicted, (unsigned long long)stats.unparsed,
+				(unsigned long long)stats.foreign_mac,
+				(unsigned long long)stats.events_lost, (unsigned long long)vm->alerts);
+	result = server_send_text(client, text, (size_t)size);
+	/* ifindexes are below 2^31 */
+	if (result == 1)
+		client->next_ifindex = vm->ifindex + 1;
+	return result;
+}
+
+/* Sends as much of the answer as the client takes now. */
 static void server_continue(struct monitor *monitor, struct monitor_client *client)
 {
 	struct monitor_answer end = { .type = MONITOR_END };
+	int result;
 
-	while (client->flow_next < client->flow_count) {
-		struct monitor_answer answer = { .type = MONITOR_TEXT };
-		const struct monitor_vm *vm = vms_find(monitor, client->owners[client->flow_next]);
-		json_t *json = alert_flow_json(&client->flows[client->flow_next], vm ? vm->name : "",
-					       monitor->clock_ns);
-		BASE_AUTO_FREE char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-		size_t size = text ? strlen(text) : 0;
-
-		json_decref(json);
-		if (size > 0 && size <= MONITOR_TEXT_MAX) {
-			answer.size = (uint32_t)size;
-			if (!server_send(client, &answer, text))
-				return; /* EPOLLOUT, or EPOLLHUP, will tell */
-		}
-		client->flow_next++;
-	}
-	if (!server_send(client, &end, NULL))
+	do
+		result = client->answering == ANSWERING_FLOWS ? server_next_flow(monitor, client) :
+								server_next_vm(monitor, client);
+	while (result == 1);
+	if (result < 0 || !server_send(client, &end, NULL))
 		return;
 	server_answer_free(client);
 	server_watch(monitor, client, EPOLL_CTL_MOD);
 }
 
-static int server_stats(struct monitor *monitor, struct monitor_client *client)
+static int server_query(struct monitor *monitor, struct monitor_client *client,
+			const struct monitor_request *request)
 {
-	struct monitor_answer answer = { .type = MONITOR_TEXT }, end = { .type = MONITOR_END };
+	int err = 0;
 
-	for (size_t i = 0; i < monitor->vm_count; i++) {
-		const struct monitor_vm *vm = monitor->vms[i];
-		struct tap_stats stats;
-		char text[512];
-
-		flow_map_stats(vm->flows, &stats);
-		answer.size = (uint32_t)snprintf(
-			text, sizeof(text),
-			"{\"vm\":\"%s\",\"packets_out\":%llu,\"packets_in\":%llu,\"bytes_out\":%llu,"
-			"\"bytes_in\":%llu,\"flows\":%llu,\"evicted\":%llu,\"unparsed\":%llu,"
-			"\"foreign_mac\":%llu,\"events_lost\":%llu,\"alerts\":%llu}",
-			vm->name, (unsigned long long)stats.packets[FLOW_GUEST],
-			(unsigned long long)stats.packets[FLOW_PEER],
-			(unsigned long long)stats.bytes[FLOW_GUEST], (unsigned long long)stats.bytes[FLOW_PEER],
-			(unsigned long long)stats.flows, (unsigned long long)stats.evicted,
-			(unsigned long long)stats.unparsed, (unsigned long long)stats.foreign_mac,
-			(unsigned long long)stats.events_lost, (unsigned long long)vm->alerts);
-		if (!server_send(client, &answer, text))
-			return -EAGAIN;
+	if (client->answering)
+		return -EBUSY;
+	if (request->verb == MONITOR_LIST && !client->root)
+		return -EPERM;
+	if (request->verb == MONITOR_FLOWS)
+		err = server_snapshot(monitor, client, request->vm);
+	if (err) {
+		server_answer_free(client);
+		return err;
 	}
-	return server_send(client, &end, NULL) ? 0 : -EAGAIN;
+	client->next_ifindex = 0;
+	client->answering = request->verb == MONITOR_FLOWS ? ANSWERING_FLOWS :
+			    request->verb == MONITOR_STATS ? ANSWERING_STATS :
+							     ANSWERING_LIST;
+	server_watch(monitor, client, EPOLL_CTL_MOD);
+	return 0;
+}
+
+/* A VM's name goes into JSON and syslog: only what a policy can have is let in. */
+static bool server_name_valid(const char name[POLICY_NAME_MAX])
+{
+	size_t length = strnlen(name, POLICY_NAME_MAX);
+
+	return length < POLICY_NAME_MAX && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
 }
 
 /* What was asked, checked: the daemon is trusted, but a message is a message. */
 static bool server_valid(const struct monitor_request *request)
 {
 	return request->version == MONITOR_VERSION &&
-	       strnlen(request->vm, sizeof(request->vm)) < sizeof(request->vm) &&
-	       request->monitor.sink_count <= POLICY_SINKS_MAX;
+	       server_name_valid(request->vm) && request->monitor.sink_count <= POLICY_SINKS_MAX;
 }
 
 static void server_request(struct monitor *monitor, struct monitor_client *client,
@@ -206,12 +266,9 @@ static void server_request(struct monitor *monitor, struct monitor_client *clien
 		err = client->root ? 0 : -EPERM;
 		break;
 	case MONITOR_FLOWS:
-		err = server_flows(monitor, client, request->vm);
-		if (!err)
-			return;
-		break;
 	case MONITOR_STATS:
-		err = server_stats(monitor, client);
+	case MONITOR_LIST:
+		err = server_query(monitor, client, request);
 		if (!err)
 			return;
 		break;
@@ -280,6 +337,7 @@ void server_ready(struct monitor *monitor, struct monitor_client *client, uint32
 void server_act(struct monitor *monitor, const char *vm, const struct alert *alert, uint32_t respond)
 {
 	struct monitor_answer act = { .type = MONITOR_ACT, .respond = respond & ~(uint32_t)POLICY_RESPOND_ALERT };
+	size_t told = 0;
 
 	if (!act.respond)
 		return;
@@ -288,5 +346,7 @@ void server_act(struct monitor *monitor, const char *vm, const struct alert *ale
 	base_copy_string(act.alert_id, sizeof(act.alert_id), alert->id);
 	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++)
 		if (monitor->clients[i].fd >= 0 && monitor->clients[i].subscribed)
-			server_send(&monitor->clients[i], &act, NULL);
+			told += server_send(&monitor->clients[i], &act, NULL);
+	if (told == 0)
+		fprintf(stderr, "monitor: nobody took alert %s of %s, which asks for an action\n", alert->rule, vm);
 }

@@ -2,10 +2,12 @@
 /*
  * Where alerts go: the host's log and files as JSON lines, syslog as RFC 5424 over UDP (a datagram
  * each, RFC 5426) or TCP (octet counting, RFC 6587, 3.4.1). No sink is waited for: what one does not
- * take at once is counted as lost and said in the log.
+ * take at once is counted as lost and said in the log. A TCP connection that broke stays broken until the
+ * VM is registered anew: this process cannot connect.
  *
  * #syscall monitor: write - alerts to files, and to the log
  * #syscall monitor: sendto - syslog
+ * #syscall monitor: shutdown - a syslog connection that took half a message
  */
 #include "monitor/state.h"
 
@@ -23,32 +25,50 @@ static void sink_lost(struct monitor_sink *sink, const char *vm, int err)
 			(unsigned long long)sink->lost);
 }
 
-static int sink_send(const struct monitor_sink *sink, const char *text, size_t size)
+/* A line that a full disk cut short is ended before the next one, which then stands by itself. */
+static int sink_write(struct monitor_sink *sink, const char *line, size_t size)
 {
-	char framed[SINK_MESSAGE_MAX + 16];
 	ssize_t n;
 
-	if (sink->type == POLICY_SINK_FILE)
-		return base_write_all(sink->fd, text, size);
-	if (sink->type == POLICY_SINK_SYSLOG_UDP) {
-		n = send(sink->fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-		return n < 0 ? -errno : 0;
-	}
+	if (sink->torn && write(sink->fd, "\n", 1) != 1)
+		return -errno;
+	n = write(sink->fd, line, size);
+	sink->torn = n > 0 && (size_t)n < size;
+	return n < 0 ? -errno : sink->torn ? -ENOSPC : 0;
+}
+
+static int sink_stream(struct monitor_sink *sink, const char *text, size_t size)
+{
+	char framed[SINK_MESSAGE_MAX + 16];
 	int length = snprintf(framed, sizeof(framed), "%zu %.*s", size, (int)size, text);
-	n = send(sink->fd, framed, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t n = send(sink->fd, framed, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	if (n < 0)
+		return -errno;
 	/* a frame cut in two would make the rest of the stream unreadable */
-	if (n >= 0 && n < length)
+	if (n < length)
 		shutdown(sink->fd, SHUT_RDWR);
-	return n < 0 ? -errno : n < length ? -EMSGSIZE : 0;
+	return n < length ? -EMSGSIZE : 0;
+}
+
+static int sink_send(struct monitor_sink *sink, const char *text, size_t size)
+{
+	if (sink->type == POLICY_SINK_FILE)
+		return sink_write(sink, text, size);
+	if (sink->type == POLICY_SINK_SYSLOG_TCP)
+		return sink_stream(sink, text, size);
+	return send(sink->fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
 void sinks_send(struct monitor *monitor, struct monitor_vm *vm, const struct alert *alert)
 {
 	const struct alert_subject subject = { .vm = vm->name,
 					       .policy_line = vm->scan_policy.line,
-					       .respond = vm->scan_policy.respond };
+					       .respond = vm->scan_policy.respond,
+					       .observer = monitor->hostname,
+					       .suppressed = vm->suppressed };
 	char syslog[SINK_MESSAGE_MAX];
-	size_t size = alert_syslog(alert, &subject, monitor->hostname, syslog, sizeof(syslog));
+	size_t size = alert_syslog(alert, &subject, syslog, sizeof(syslog));
 	json_t *json = alert_json(alert, &subject);
 	BASE_AUTO_FREE char *line = json ? json_dumps(json, JSON_COMPACT) : NULL;
 	BASE_AUTO_FREE char *text = NULL;

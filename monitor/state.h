@@ -21,6 +21,7 @@ struct monitor_sink {
 	int fd;
 	enum policy_sink_type type;
 	uint64_t lost; /* messages that it did not take */
+	bool torn;     /* a file whose last line was not written to its end */
 };
 
 /* One NIC of a VM. */
@@ -33,16 +34,20 @@ struct monitor_vm {
 	struct monitor_sink sinks[POLICY_SINKS_MAX];
 	size_t sink_count;
 	uint64_t alerts;
+	uint32_t budget, suppressed;
 	struct monitor *monitor;
 };
+
+enum monitor_answering { ANSWERING_NOTHING, ANSWERING_FLOWS, ANSWERING_STATS, ANSWERING_LIST };
 
 struct monitor_client {
 	int fd; /* -1: free */
 	bool root, subscribed;
-	struct flow_record *flows; /* a query's answer that is still being sent */
-	uint32_t *owners;	   /* ifindex of each */
+	enum monitor_answering answering; /* a query whose answer is still being sent: */
+	uint32_t next_ifindex;		  /* STATS, LIST: the VM that comes next, or the first above it */
+	struct flow_record *flows;	  /* FLOWS: the snapshot */
+	uint32_t *owners;		  /* ifindex of each */
 	size_t flow_count, flow_next;
-	bool answering;
 };
 
 struct monitor {
@@ -54,6 +59,7 @@ struct monitor {
 	struct monitor_sink log;
 	uint64_t clock_ns; /* CLOCK_MONOTONIC plus this is Unix time */
 	char hostname[65];
+	uint64_t ticks;
 	unsigned int idle_ticks; /* seconds without a VM */
 };
 
@@ -64,6 +70,8 @@ int vms_register(struct monitor *monitor, const struct monitor_request *request,
 /* Ends the VM's findings and closes all that is its; 0 also when there is none. */
 int vms_forget(struct monitor *monitor, const char *name);
 struct monitor_vm *vms_find(const struct monitor *monitor, uint32_t ifindex);
+/* The first VM whose ifindex is at least this, or NULL. */
+struct monitor_vm *vms_from(const struct monitor *monitor, uint32_t ifindex);
 /* Reads what waits in the ring. */
 void vms_events(struct monitor *monitor);
 void vms_tick(struct monitor *monitor, uint64_t now_ns);

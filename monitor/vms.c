@@ -2,7 +2,8 @@
 /*
  * The VMs that the monitor watches. An event names its tap by ifindex; a binary search finds whose it
  * is. Each VM has detectors of its own, made when it is registered and never grown, so what one guest
- * does costs the others nothing.
+ * does costs the others nothing. Its alerts come out of a budget of its own, and the next one that is sent
+ * says how many were not.
  *
  * #syscall monitor: close - a VM's sinks, when it has been forgotten
  * #syscall monitor: fstat - the size of a flow map that is being mapped
@@ -11,7 +12,11 @@
 
 #include "base/base.h"
 
-enum { VMS_EVENTS_AT_ONCE = 4096 };
+enum {
+	VMS_EVENTS_AT_ONCE = 4096,
+	VMS_BUDGET = 60, /* alerts that a VM may cause at once, and then one in so many seconds: */
+	VMS_BUDGET_TICKS = 10,
+};
 
 static size_t vms_index(const struct monitor *monitor, uint32_t ifindex)
 {
@@ -35,13 +40,27 @@ struct monitor_vm *vms_find(const struct monitor *monitor, uint32_t ifindex)
 	return i < monitor->vm_count && monitor->vms[i]->ifindex == ifindex ? monitor->vms[i] : NULL;
 }
 
+struct monitor_vm *vms_from(const struct monitor *monitor, uint32_t ifindex)
+{
+	size_t i = vms_index(monitor, ifindex);
+
+	return i < monitor->vm_count ? monitor->vms[i] : NULL;
+}
+
 static void vms_emit(const struct alert *alert, void *data)
 {
 	struct monitor_vm *vm = data;
 
-	sinks_send(vm->monitor, vm, alert);
-	if (alert->stage == ALERT_NEW)
+	/* what the policy asks for is done also when the budget for words is used up */
+	if (alert->act)
 		server_act(vm->monitor, vm->name, alert, vm->scan_policy.respond);
+	if (vm->budget == 0) {
+		vm->suppressed++;
+		return;
+	}
+	vm->budget--;
+	sinks_send(vm->monitor, vm, alert);
+	vm->suppressed = 0;
 }
 
 static void vms_free(struct monitor_vm *vm)
@@ -61,62 +80,50 @@ static void vms_remove(struct monitor *monitor, size_t i)
 	monitor->vm_count--;
 }
 
-static struct monitor_vm *vms_make(struct monitor *monitor, const struct monitor_request *request, int flow_map)
+static int vms_make(struct monitor *monitor, const struct monitor_request *request, int flow_map,
+		    struct monitor_vm **out)
 {
-	struct scan_config config = { .ports = request->monitor.scan_ports,
-				      .hosts = request->monitor.scan_hosts };
+	const struct scan_config config = { .ports = request->monitor.scan_ports,
+					    .hosts = request->monitor.scan_hosts };
 	struct monitor_vm *vm = calloc(1, sizeof(*vm));
+	int err;
 
 	if (!vm)
-		return NULL;
+		return -ENOMEM;
 	vm->monitor = monitor;
 	vm->ifindex = request->ifindex;
+	vm->budget = VMS_BUDGET;
 	base_copy_string(vm->name, sizeof(vm->name), request->vm);
 	vm->scan_policy = request->monitor.scan;
-	config.vm = vm->name;
-	if (request->monitor.scan.enabled) {
-		vm->scan = scan_create(&config);
-		if (!vm->scan) {
-			vms_free(vm);
-			return NULL;
-		}
-	}
-	if (flow_map_open(flow_map, &vm->flows) < 0) {
-		vm->flows = NULL;
+	err = flow_map_open(flow_map, &vm->flows);
+	if (!err && request->monitor.scan.enabled && !(vm->scan = scan_create(&config)))
+		err = -ENOMEM;
+	if (err)
 		vms_free(vm);
-		return NULL;
-	}
-	return vm;
+	else
+		*out = vm;
+	return err;
 }
 
-int vms_register(struct monitor *monitor, const struct monitor_request *request, int *fds, size_t count)
+/* Ends the findings and lets go of the VM. */
+static void vms_end(struct monitor *monitor, size_t i)
 {
-	struct monitor_vm *vm = NULL, *before;
-	int err = 0;
-	size_t at;
+	struct monitor_vm *vm = monitor->vms[i];
 
-	if (count != 1 + request->monitor.sink_count || count > MONITOR_FDS_MAX)
-		err = -EINVAL;
-	else if (monitor->vm_count == MONITOR_VMS_MAX)
-		err = -ENOSPC;
-	else if (!(vm = vms_make(monitor, request, fds[0])))
-		err = -ENOMEM;
-	if (count > 0)
-		close(fds[0]); /* the mapping holds the map */
-	for (size_t i = 1; i < count; i++) {
-		if (err) {
-			close(fds[i]);
-			continue;
-		}
-		vm->sinks[vm->sink_count++] =
-			(struct monitor_sink){ .fd = fds[i], .type = request->monitor.sinks[i - 1].type };
-	}
-	if (err)
-		return err;
-	before = vms_find(monitor, vm->ifindex);
-	at = vms_index(monitor, vm->ifindex);
-	if (before)
-		vms_remove(monitor, at); /* the same VM again, or a tap number that was used before */
+	if (vm->scan)
+		scan_tick(vm->scan, SCAN_END, vms_emit, vm);
+	vms_remove(monitor, i);
+}
+
+static int vms_add(struct monitor *monitor, struct monitor_vm *vm)
+{
+	size_t at = vms_index(monitor, vm->ifindex);
+
+	/* the same VM again, or a tap number that was used before */
+	if (vms_find(monitor, vm->ifindex))
+		vms_end(monitor, at);
+	if (monitor->vm_count == MONITOR_VMS_MAX)
+		return -ENOSPC;
 	memmove(&monitor->vms[at + 1], &monitor->vms[at],
 		(monitor->vm_count - at) * sizeof(monitor->vms[0]));
 	monitor->vms[at] = vm;
@@ -124,18 +131,36 @@ int vms_register(struct monitor *monitor, const struct monitor_request *request,
 	return 0;
 }
 
+int vms_register(struct monitor *monitor, const struct monitor_request *request, int *fds, size_t count)
+{
+	struct monitor_vm *vm = NULL;
+	int err = -EINVAL;
+
+	if (count == 1 + request->monitor.sink_count && count <= MONITOR_FDS_MAX && request->vm[0])
+		err = vms_make(monitor, request, fds[0], &vm);
+	if (!err)
+		err = vms_add(monitor, vm);
+	if (err && vm)
+		vms_free(vm);
+	if (count > 0)
+		close(fds[0]); /* the mapping holds the map */
+	for (size_t i = 1; i < count; i++) {
+		if (err)
+			close(fds[i]);
+		else
+			vm->sinks[vm->sink_count++] = (struct monitor_sink){
+				.fd = fds[i], .type = request->monitor.sinks[i - 1].type
+			};
+	}
+	return err;
+}
+
 int vms_forget(struct monitor *monitor, const char *name)
 {
 	vms_events(monitor);
-	for (size_t i = monitor->vm_count; i-- > 0;) {
-		struct monitor_vm *vm = monitor->vms[i];
-
-		if (strcmp(vm->name, name) != 0)
-			continue;
-		if (vm->scan)
-			scan_tick(vm->scan, UINT64_MAX / 2, vms_emit, vm);
-		vms_remove(monitor, i);
-	}
+	for (size_t i = monitor->vm_count; i-- > 0;)
+		if (strcmp(monitor->vms[i]->name, name) == 0)
+			vms_end(monitor, i);
 	return 0;
 }
 
@@ -161,7 +186,13 @@ void vms_events(struct monitor *monitor)
 
 void vms_tick(struct monitor *monitor, uint64_t now_ns)
 {
-	for (size_t i = 0; i < monitor->vm_count; i++)
-		if (monitor->vms[i]->scan)
-			scan_tick(monitor->vms[i]->scan, now_ns, vms_emit, monitor->vms[i]);
+	monitor->ticks++;
+	for (size_t i = 0; i < monitor->vm_count; i++) {
+		struct monitor_vm *vm = monitor->vms[i];
+
+		if (monitor->ticks % VMS_BUDGET_TICKS == 0 && vm->budget < VMS_BUDGET)
+			vm->budget++;
+		if (vm->scan)
+			scan_tick(vm->scan, now_ns, vms_emit, vm);
+	}
 }

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Groups of tries, and when they are findings (scan.c has the theory and the limits). Each kind has a
+ * table of fixed size in which a group may be in one of eight places; when all are taken, a finding
+ * is worth more than failures, and failures more than being recent.
+ */
+#include "monitor/scan_group.h"
+
+#include "base/base.h"
+#include "bpf/packet.h"
+
+enum { GROUP_PLACES = 8, GROUP_P2P_PEERS = 8, GROUP_RARE = 3 };
+
+bool scan_has_ports(uint8_t proto, uint8_t family)
+{
+	return family != FLOW_ARP && (proto == PACKET_PROTO_TCP || proto == PACKET_PROTO_UDP ||
+				      proto == PACKET_PROTO_SCTP);
+}
+
+uint32_t scan_group_failed(const struct scan_group *group)
+{
+	return group->count[SCAN_REFUSED] + group->count[SCAN_UNANSWERED] + group->count[SCAN_HALF_OPEN];
+}
+
+static uint32_t group_tried(const struct scan_group *group)
+{
+	return scan_group_failed(group) + group->count[SCAN_ANSWERED] + group->count[SCAN_IGNORED];
+}
+
+/* --- finding one's group --- */
+
+/* A port is the same service over IPv4 and IPv6, so that a guest whose IPv6 leads nowhere does not scan. */
+static bool group_is(const struct scan_group *group, enum scan_kind kind, const struct flow_key *flow)
+{
+	if (!group->serial || group->proto != flow->proto)
+		return false;
+	if (kind == SCAN_HORIZONTAL && scan_has_ports(flow->proto, flow->family))
+		return group->port == flow->peer_port && group->family != FLOW_ARP;
+	if (group->family != flow->family)
+		return false;
+	return kind == SCAN_HORIZONTAL ? group->port == flow->peer_port :
+					 memcmp(group->peer, flow->peer, 16) == 0;
+}
+
+static uint64_t group_hash(const struct scan *scan, enum scan_kind kind, const struct flow_key *flow)
+{
+	static const uint8_t any[16];
+
+	if (kind == SCAN_HORIZONTAL)
+		return scan_hash(scan, any, (uint32_t)flow->peer_port << 8 | flow->proto);
+	return scan_hash(scan, flow->peer, (uint32_t)flow->proto << 8 | flow->family);
+}
+
+static uint64_t group_worth(const struct scan_group *group)
+{
+	uint64_t failed = scan_group_failed(group);
+
+	return (group->said ? 1ull << 62 : 0) | BASE_MIN(failed, 1023ull) << 50 | group->last_ns >> 14;
+}
+
+static void group_emit(struct scan_work *work, struct scan_group *group, enum scan_kind kind,
+		       enum alert_stage stage);
+
+static void group_free(struct scan_work *work, struct scan_group *group, enum scan_kind kind)
+{
+	if (!group->serial)
+		return;
+	if (group->said)
+		group_emit(work, group, kind, ALERT_END);
+	memset(group, 0, sizeof(*group));
+	work->scan->live--;
+}
+
+struct scan_group *scan_group_find(struct scan_work *work, enum scan_kind kind, const struct scan_try *t,
+				   bool make)
+{
+	struct scan *scan = work->scan;
+	uint64_t hash = group_hash(scan, kind, &t->flow);
+	struct scan_group *victim = NULL;
+
+	for (uint32_t i = 0; i < GROUP_PLACES; i++) {
+		struct scan_group *group = &scan->groups[kind][(hash + i) & (SCAN_GROUPS - 1)];
+
+		if (group_is(group, kind, &t->flow))
+			return group;
+		if (!victim || (victim->serial &&
+				(!group->serial || group_worth(group) < group_worth(victim))))
+			victim = group;
+	}
+	if (!make)
+		return NULL;
+	group_free(work, victim, kind);
+	victim->proto = t->flow.proto;
+	victim->family = t->flow.family;
+	if (kind == SCAN_HORIZONTAL)
+		victim->port = t->flow.peer_port;
+	else
+		memcpy(victim->peer, t->flow.peer, 16);
+	victim->first_ns = victim->last_ns = t->first_ns;
+	victim->serial = ++scan->serial ? scan->serial : ++scan->serial;
+	scan->live++;
+	return victim;
+}
+
+/* --- judging --- */
+
+/*
+ * Peer-to-peer programs try many hosts of which most are gone, and often on one port, which looks like a
+ * horizontal scan of it. What a scan does not have is the rest: peers that are tried on one port each, and
+ * each on another high port.
+ */
+static bool group_is_peer_to_peer(struct scan_work *work, const struct scan_group *group)
+{
+	uint32_t spread = 0;
+
+	if (group->port < 1024)
+		return false;
+	for (uint32_t i = 0; i < SCAN_TRIES; i++) {
+		const struct scan_try *t = &work->scan->tries[i];
+		const struct scan_group *host, *port;
+
+		if (!t->first_ns || t->flow.peer_port < 1024 || t->flow.peer_port == group->port ||
+		    !scan_has_ports(t->flow.proto, t->flow.family))
+			continue;
+		host = scan_group_find(work, SCAN_VERTICAL, t, false);
+		port = scan_group_find(work, SCAN_HORIZONTAL, t, false);
+		spread += (!host || group_tried(host) <= GROUP_RARE) && (!port || group_tried(port) <= GROUP_RARE);
+	}
+	return spread >= GROUP_P2P_PEERS && spread >= scan_group_failed(group) / 4;
+}
+
+static enum alert_severity group_severity(struct scan_work *work, const struct scan_group *group,
+					  enum scan_kind kind)
+{
+	const struct scan_config *config = &work->scan->config;
+	uint32_t failed = scan_group_failed(group);
+
+	if (kind == SCAN_STEALTH)
+		return failed >= SCAN_HIGH_AT ? ALERT_HIGH : ALERT_MEDIUM;
+	if (failed < (kind == SCAN_VERTICAL ? config->ports : config->hosts))
+		return ALERT_LOW;
+	if (kind == SCAN_HORIZONTAL && scan_has_ports(group->proto, group->family) &&
+	    group_is_peer_to_peer(work, group))
+		return ALERT_LOW;
+	return failed >= SCAN_HIGH_AT ? ALERT_HIGH : ALERT_MEDIUM;
+}
+
+void scan_group_judge(struct scan_work *work, struct scan_group *group, enum scan_kind kind)
+{
+	const struct scan_config *config = &work->scan->config;
+	uint32_t failed = scan_group_failed(group);
+	uint32_t enough = kind == SCAN_STEALTH	? SCAN_STEALTH_AT :
+			  kind == SCAN_VERTICAL ? config->ports :
+						  config->hosts;
+	bool mostly = failed >= SCAN_FAILED_FOR_ONE_ANSWERED * group->count[SCAN_ANSWERED];
+
+	if (failed < enough || (kind != SCAN_STEALTH && !mostly))
+		return;
+	if (!group->said)
+		group_emit(work, group, kind, ALERT_NEW);
+	else if (failed >= 2 * group->said || group->said < enough ||
+		 (failed >= SCAN_HIGH_AT && group->said < SCAN_HIGH_AT))
+		group_emit(work, group, kind, ALERT_UPDATE);
+}
+
+/* --- alerts --- */
+
+/* 1994 -> "1,994" */
+static const char *group_number(char out[16], uint32_t n)
+{
+	if (n >= 1000000)
+		snprintf(out, 16, "%u,%03u,%03u", n / 1000000, n / 1000 % 1000, n % 1000);
+	else if (n >= 1000)
+		snprintf(out, 16, "%u,%03u", n / 1000, n % 1000);
+	else
+		snprintf(out, 16, "%u", n);
+	return out;
+}
+
+static void group_sentence(struct alert *alert, enum scan_kind kind)
+{
+	char tried[16], refused[16], unanswered[16], half[16], target[46];
+	uint64_t seconds = (alert->last_ns - alert->first_ns + SCAN_SECOND_NS - 1) / SCAN_SECOND_NS;
+	char what[80];
+	int n;
+
+	alert_address(target, alert->target, alert->family);
+	if (kind == SCAN_STEALTH)
+		snprintf(what, sizeof(what), "%s stealth probes of %s", group_number(tried, alert->ports), target);
+	else if (kind == SCAN_VERTICAL)
+		snprintf(what, sizeof(what), "%s ports of %s", group_number(tried, alert->ports), target);
+	else if (scan_has_ports(alert->proto, alert->family))
+		snprintf(what, sizeof(what), "port %u of %s hosts", alert->port,
+			 group_number(tried, alert->hosts));
+	else
+		snprintf(what, sizeof(what), "%s hosts", group_number(tried, alert->hosts));
+	n = snprintf(alert->sentence, sizeof(alert->sentence), "tried %s in %llu s; %s refused, %s unanswered",
+		     what, (unsigned long long)BASE_MAX(seconds, 1ull), group_number(refused, alert->refused),
+		     group_number(unanswered, alert->unanswered));
+	if (alert->half_open)
+		snprintf(alert->sentence + n, sizeof(alert->sentence) - (size_t)n, ", %s open and let go",
+			 group_number(half, alert->half_open));
+}
+
+static const char *group_rule(enum scan_kind kind, bool services)
+{
+	if (kind == SCAN_STEALTH)
+		return "scan.stealth";
+	if (kind == SCAN_VERTICAL)
+		return "scan.vertical";
+	return services ? "scan.horizontal" : "scan.sweep";
+}
+
+/* What the finding rests on begins with the oldest try that the group still counts. */
+static void group_begin(struct scan_work *work, struct scan_group *group, enum scan_kind kind)
+{
+	uint64_t first = group->last_ns;
+
+	for (uint32_t i = 0; i < SCAN_TRIES; i++) {
+		const struct scan_try *t = &work->scan->tries[i];
+
+		if (t->first_ns && t->group[kind] == group->serial && t->result != SCAN_PENDING)
+			first = BASE_MIN(first, t->first_ns);
+	}
+	group->first_ns = first;
+	/* by the second, as the clock that live times come from is set now and then */
+	group->id = scan_mix(first / SCAN_SECOND_NS + scan_mix(base_le64(group->peer) ^ base_le64(group->source)) +
+			     scan_mix(base_le64(group->peer + 8) ^ base_le64(group->source + 8)));
+}
+
+static void group_emit(struct scan_work *work, struct scan_group *group, enum scan_kind kind,
+		       enum alert_stage stage)
+{
+	struct alert alert = { .stage = stage, .family = group->family, .proto = group->proto };
+	uint32_t failed = scan_group_failed(group), tried = failed + group->count[SCAN_ANSWERED];
+	bool services = scan_has_ports(group->proto, group->family);
+	uint8_t before = group->severity;
+
+	if (stage == ALERT_NEW)
+		group_begin(work, group, kind);
+	if (stage != ALERT_END)
+		group->severity = (uint8_t)BASE_MAX(group_severity(work, group, kind), before);
+	alert.severity = group->severity;
+	alert.act = group->severity >= ALERT_MEDIUM && before < ALERT_MEDIUM;
+	alert.confidence = group->severity == ALERT_LOW				     ? 40 :
+			   group->count[SCAN_REFUSED] >= group->count[SCAN_UNANSWERED] ? 95 :
+											 80;
+	alert.rule = group_rule(kind, services);
+	alert.technique = services ? "T1046" : "T1018";
+	alert.technique_name = services ? "Network Service Discovery" : "Remote System Discovery";
+	alert.tactic = "TA0007";
+	alert.tactic_name = "Discovery";
+	memcpy(alert.source, group->source, 16);
+	memcpy(alert.target, group->peer, 16);
+	alert.port = services ? group->port : 0;
+	alert.ports = kind == SCAN_HORIZONTAL ? 1 : tried;
+	alert.hosts = kind == SCAN_HORIZONTAL ? tried : 1;
+	alert.failed = failed;
+	alert.refused = group->count[SCAN_REFUSED];
+	alert.unanswered = group->count[SCAN_UNANSWERED];
+	alert.half_open = group->count[SCAN_HALF_OPEN];
+	alert.answered = group->count[SCAN_ANSWERED];
+	alert.first_ns = group->first_ns;
+	alert.last_ns = group->last_ns;
+	memcpy(alert.flows, group->flows, sizeof(alert.flows));
+	alert.flow_count = group->flow_count;
+	snprintf(alert.id, sizeof(alert.id), "%016llx-%08x", (unsigned long long)group->id,
+		 (unsigned int)kind << 24 | (unsigned int)group->proto << 16 | group->port);
+	group_sentence(&alert, kind);
+	group->said = stage == ALERT_END ? 0 : BASE_MAX(failed, 1u);
+	work->emit(&alert, work->data);
+}
+
+/* --- time --- */
+
+/* A finding has ended when it was quiet for much longer than its tries lay apart. */
+static uint64_t group_patience(const struct scan_group *group)
+{
+	uint64_t apart = (group->last_ns - group->first_ns) / BASE_MAX(scan_group_failed(group), 1u);
+
+	return BASE_MIN(BASE_MAX(4 * apart, SCAN_QUIET_NS), SCAN_WINDOW_NS);
+}
+
+static void group_tick(struct scan_work *work, struct scan_group *group, enum scan_kind kind)
+{
+	uint64_t now = work->now_ns;
+
+	if (!group->said && kind != SCAN_STEALTH && scan_group_failed(group) >= SCAN_EARLY &&
+	    group->count[SCAN_ANSWERED] == 0 && scan_has_ports(group->proto, group->family) &&
+	    now >= group->last_ns + SCAN_EARLY_NS)
+		group_emit(work, group, kind, ALERT_NEW);
+	if (now >= group->last_ns + (group->said ? group_patience(group) : SCAN_WINDOW_NS))
+		group_free(work, group, kind);
+}
+
+void scan_groups_tick(struct scan_work *work)
+{
+	if (work->scan->live == 0)
+		return;
+	for (int kind = 0; kind < SCAN_KINDS; kind++)
+		for (size_t i = 0; i < SCAN_GROUPS; i++)
+			if (work->scan->groups[kind][i].serial)
+				group_tick(work, &work->scan->groups[kind][i], kind);
+}
