@@ -85,6 +85,21 @@ static int capture_parse(int argc, char **argv, struct capture_options *options)
 	return -1;
 }
 
+/* Blocks or unblocks what ends a capture, and sets what is done about SIGINT and SIGTERM. */
+static sigset_t capture_signals(int how, void (*handler)(int))
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(how, &set, NULL);
+	signal(SIGINT, handler);
+	signal(SIGTERM, handler);
+	return set;
+}
+
 /* In the child: becomes cordon-capture, which is root only until it has opened the tap. */
 static _Noreturn void capture_exec(const struct capture_options *options, const char *vm, const char *tap,
 				   int output)
@@ -114,6 +129,8 @@ static _Noreturn void capture_exec(const struct capture_options *options, const 
 			argv[n++] = pairs[i][1];
 		}
 	argv[n] = NULL;
+	/* a shell may have had SIGINT ignored for what it runs in the background */
+	capture_signals(SIG_UNBLOCK, SIG_DFL);
 	execve(path, (char *const *)argv, (char *[]){ NULL });
 	fprintf(stderr, "cordon: cannot run %s: %s\n", path, strerror(errno));
 	_exit(VERB_FAILED);
@@ -122,7 +139,8 @@ static _Noreturn void capture_exec(const struct capture_options *options, const 
 static int capture_run(const struct capture_options *options, const char *vm, const char *tap)
 {
 	BASE_AUTO_FD int output = open(options->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	int status = 0;
+	sigset_t set;
+	int status = 0, number;
 	pid_t child;
 
 	if (output < 0) {
@@ -130,13 +148,14 @@ static int capture_run(const struct capture_options *options, const char *vm, co
 		return VERB_FAILED;
 	}
 	fflush(NULL);
+	set = capture_signals(SIG_BLOCK, SIG_DFL);
 	child = fork();
 	if (child == 0)
 		capture_exec(options, vm, tap, output);
-	/* Ctrl-C reaches both: the child ends its file in order, and then this one ends */
-	signal(SIGINT, SIG_IGN);
-	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
-		continue;
+	/* whoever interrupts this verb means the capture, which then ends its file in order */
+	while (child > 0 && waitpid(child, &status, WNOHANG) == 0)
+		if (sigwait(&set, &number) == 0 && number != SIGCHLD)
+			kill(child, SIGINT);
 	return child > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : VERB_FAILED;
 }
 

@@ -117,10 +117,25 @@ int verb_doctor(int argc, char **argv)
 	return good ? VERB_OK : VERB_REFUSED;
 }
 
+static void firewall_row(const json_t *rule)
+{
+	long long line = json_integer_value(json_object_get(rule, "line"));
+	long long packets = json_integer_value(json_object_get(rule, "packets"));
+	char where[24] = "-";
+
+	if (line > 0)
+		snprintf(where, sizeof(where), "%lld", line);
+	if (line > 0 || packets > 0)
+		printf("%-40s %6s %10lld %12lld\n", json_string_value(json_object_get(rule, "rule")), where,
+		       packets, (long long)json_integer_value(json_object_get(rule, "bytes")));
+}
+
 int verb_firewall(int argc, char **argv)
 {
 	static const char usage[] = "usage: cordon firewall show [--format table|json] NAME\n\nPrints a guest's rules "
-				    "with what they counted, each with its line in the policy.\n";
+				    "with what they counted, each with its line in the policy. The\nrules that "
+				    "every guest has are in the table once they have counted something; JSON\nhas "
+				    "all of them.\n";
 	struct host_error error = { 0 };
 	struct cli_options options;
 	json_t *params, *result, *rule;
@@ -142,11 +157,7 @@ int verb_firewall(int argc, char **argv)
 		cli_print_json(result);
 	} else {
 		printf("%-40s %6s %10s %12s\n", "RULE", "LINE", "PACKETS", "BYTES");
-		json_array_foreach(json_object_get(result, "rules"), i, rule)
-			printf("%-40s %6lld %10lld %12lld\n", json_string_value(json_object_get(rule, "rule")),
-			       (long long)json_integer_value(json_object_get(rule, "line")),
-			       (long long)json_integer_value(json_object_get(rule, "packets")),
-			       (long long)json_integer_value(json_object_get(rule, "bytes")));
+		json_array_foreach(json_object_get(result, "rules"), i, rule) firewall_row(rule);
 	}
 	json_decref(result);
 	return VERB_OK;
