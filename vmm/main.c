@@ -72,6 +72,10 @@ static int vmm_build(struct vmm *vmm, const struct options *options, char *why)
 		error = vmm_devices(vmm, options, why);
 	if (!error)
 		error = boot_prepare(m, &source, options->vcpus, &start, why);
+	/* They are in guest memory now, and the guest has nothing to look for in the files. */
+	close(options->kernel);
+	if (options->initrd >= 0)
+		close(options->initrd);
 	if (!error)
 		error = vcpus_create(m, options->vcpus, &start, why);
 	if (!error)

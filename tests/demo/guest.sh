@@ -9,12 +9,13 @@ guest_attach() {
 	coproc GUEST { exec "$CORDON" console "$1"; }
 	# shellcheck disable=SC2153,SC2034  # GUEST is the coprocess
 	exec {GUEST_OUT}<&"${GUEST[0]}" {GUEST_IN}>&"${GUEST[1]}"
+	GUEST_CHILD=$GUEST_PID # bash unsets its own once the coprocess has ended
 }
 
 guest_detach() {
 	exec {GUEST_IN}>&- {GUEST_OUT}<&-
-	kill "$GUEST_PID" 2>/dev/null || true
-	wait "$GUEST_PID" 2>/dev/null || true
+	kill "$GUEST_CHILD" 2>/dev/null || true
+	wait "$GUEST_CHILD" 2>/dev/null || true
 }
 
 # guest_say WORD…: gives the agent one line, and prints its answer without `agent: `. Fails when none
