@@ -22,6 +22,7 @@ int verb_console(int argc, char **argv);
 int verb_logs(int argc, char **argv);
 int verb_flows(int argc, char **argv);
 int verb_alerts(int argc, char **argv);
+int verb_analyze(int argc, char **argv);
 int verb_capture(int argc, char **argv);
 int verb_firewall(int argc, char **argv);
 int verb_check(int argc, char **argv);

@@ -12,7 +12,8 @@
  * of which the first three have failed. It is added to its groups:
  *
  *   vertical     ports of one host; also by ACK alone, where RST is the one answer that counts
- *   horizontal   one port of many hosts; hosts asked for by ping, ARP or neighbour discovery (a sweep)
+ *   horizontal   one port of many hosts; hosts asked for by ping, ARP or neighbour discovery (a
+ *                sweep), where pings of neighbouring addresses count also when they are answered
  *   stealth      of one host: TCP packets that begin no connection (RFC 9293, 3.10.7: NULL, FIN, Xmas,
  *                SYN+FIN), where each is a reason by itself
  *
@@ -99,16 +100,17 @@ static void scan_settle_in(struct scan_work *work, struct scan_try *t, enum scan
 		group->count[before]--;
 	t->group[kind] = group->serial;
 	group->count[result]++;
-	if (!scan_is_failure(result))
+	if (!scan_is_failure(result) && !(result == SCAN_ANSWERED && kind == SCAN_HORIZONTAL && scan_is_ping(t)))
 		return;
 	group->first_ns = BASE_MIN(group->first_ns, t->first_ns);
 	group->last_ns = BASE_MAX(group->last_ns, t->first_ns);
 	if (kind == SCAN_HORIZONTAL)
 		group->family = t->flow.family;
+	scan_group_touch(work, group);
 	memcpy(group->source, t->flow.guest, 16);
 	if (group->flow_count < ALERT_FLOWS_MAX)
 		group->flows[group->flow_count++] = t->flow;
-	scan_group_judge(work, group, kind);
+	scan_group_judge(work, group, kind, t);
 }
 
 static void scan_settle(struct scan_work *work, struct scan_try *t, enum scan_result result)
@@ -278,6 +280,7 @@ void scan_tick(struct scan *scan, uint64_t now_ns, scan_emit_fn *emit, void *dat
 			scan_settle(&work, t, scan_silence(t));
 		scan->pending = (scan->pending + 1) & (SCAN_TRIES - 1);
 	}
+	scan_groups_tick(&work);
 	while (scan->tail != scan->pending) {
 		struct scan_try *t = &scan->tries[scan->tail];
 
@@ -287,5 +290,4 @@ void scan_tick(struct scan *scan, uint64_t now_ns, scan_emit_fn *emit, void *dat
 			scan_try_drop(&work, t, false);
 		scan->tail = (scan->tail + 1) & (SCAN_TRIES - 1);
 	}
-	scan_groups_tick(&work);
 }

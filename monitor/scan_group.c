@@ -22,9 +22,21 @@ uint32_t scan_group_failed(const struct scan_group *group)
 	return group->count[SCAN_REFUSED] + group->count[SCAN_UNANSWERED] + group->count[SCAN_HALF_OPEN];
 }
 
+bool scan_is_ping(const struct scan_try *t)
+{
+	return (t->flow.proto == PACKET_PROTO_ICMP && t->flow.family == FLOW_IPV4 && t->flow.guest_port == 8) ||
+	       (t->flow.proto == PACKET_PROTO_ICMP6 && t->flow.family == FLOW_IPV6 && t->flow.guest_port == 128);
+}
+
 static uint32_t group_tried(const struct scan_group *group)
 {
 	return scan_group_failed(group) + group->count[SCAN_ANSWERED] + group->count[SCAN_IGNORED];
+}
+
+/* What a finding's size is. */
+static uint32_t group_evidence(const struct scan_group *group)
+{
+	return group->dense ? group_tried(group) : scan_group_failed(group);
 }
 
 /* --- finding one's group --- */
@@ -68,7 +80,6 @@ static void group_free(struct scan_work *work, struct scan_group *group, enum sc
 	if (group->said)
 		group_emit(work, group, kind, ALERT_END);
 	memset(group, 0, sizeof(*group));
-	work->scan->live--;
 }
 
 struct scan_group *scan_group_find(struct scan_work *work, enum scan_kind kind, const struct scan_try *t,
@@ -98,7 +109,7 @@ struct scan_group *scan_group_find(struct scan_work *work, enum scan_kind kind, 
 		memcpy(victim->peer, t->flow.peer, 16);
 	victim->first_ns = victim->last_ns = t->first_ns;
 	victim->serial = ++scan->serial ? scan->serial : ++scan->serial;
-	scan->live++;
+	scan_group_touch(work, victim);
 	return victim;
 }
 
@@ -129,37 +140,67 @@ static bool group_is_peer_to_peer(struct scan_work *work, const struct scan_grou
 	return spread >= GROUP_P2P_PEERS && spread >= scan_group_failed(group) / 4;
 }
 
+/*
+ * Pings that are all answered are a monitor's work or a sweep of a lively network. A sweep takes addresses as
+ * they come: twice as many as failures would be enough, within 256 neighbours, in one go.
+ */
+static bool group_is_dense(struct scan_work *work, const struct scan_group *group, const struct scan_try *t)
+{
+	size_t prefix = t->flow.family == FLOW_IPV6 ? 15 : 3;
+	uint32_t neighbours = 0, enough = 2 * work->scan->config.hosts;
+
+	/* once in a while: this looks at every try */
+	if (!scan_is_ping(t) || group_tried(group) < enough || group_tried(group) % 8 != 0)
+		return false;
+	for (uint32_t i = 0; i < SCAN_TRIES; i++) {
+		const struct scan_try *other = &work->scan->tries[i];
+
+		neighbours += other->first_ns && scan_is_ping(other) && other->flow.family == t->flow.family &&
+			      memcmp(other->flow.peer, t->flow.peer, prefix) == 0 &&
+			      other->first_ns + SCAN_DENSE_NS > t->first_ns;
+	}
+	return neighbours >= enough;
+}
+
+static uint32_t group_enough(const struct scan_work *work, enum scan_kind kind)
+{
+	const struct scan_config *config = &work->scan->config;
+
+	switch (kind) {
+	case SCAN_STEALTH: return SCAN_STEALTH_AT;
+	case SCAN_VERTICAL: return config->ports;
+	default: return config->hosts;
+	}
+}
+
 static enum alert_severity group_severity(struct scan_work *work, const struct scan_group *group,
 					  enum scan_kind kind)
 {
-	const struct scan_config *config = &work->scan->config;
-	uint32_t failed = scan_group_failed(group);
+	uint32_t evidence = group_evidence(group);
 
-	if (kind == SCAN_STEALTH)
-		return failed >= SCAN_HIGH_AT ? ALERT_HIGH : ALERT_MEDIUM;
-	if (failed < (kind == SCAN_VERTICAL ? config->ports : config->hosts))
+	if (evidence < group_enough(work, kind))
 		return ALERT_LOW;
 	if (kind == SCAN_HORIZONTAL && scan_has_ports(group->proto, group->family) &&
 	    group_is_peer_to_peer(work, group))
 		return ALERT_LOW;
-	return failed >= SCAN_HIGH_AT ? ALERT_HIGH : ALERT_MEDIUM;
+	return evidence >= SCAN_HIGH_AT ? ALERT_HIGH : ALERT_MEDIUM;
 }
 
-void scan_group_judge(struct scan_work *work, struct scan_group *group, enum scan_kind kind)
+void scan_group_judge(struct scan_work *work, struct scan_group *group, enum scan_kind kind,
+		      const struct scan_try *t)
 {
-	const struct scan_config *config = &work->scan->config;
-	uint32_t failed = scan_group_failed(group);
-	uint32_t enough = kind == SCAN_STEALTH	? SCAN_STEALTH_AT :
-			  kind == SCAN_VERTICAL ? config->ports :
-						  config->hosts;
-	bool mostly = failed >= SCAN_FAILED_FOR_ONE_ANSWERED * group->count[SCAN_ANSWERED];
+	uint32_t enough = group_enough(work, kind), evidence;
+	bool mostly = scan_group_failed(group) >= SCAN_FAILED_FOR_ONE_ANSWERED * group->count[SCAN_ANSWERED];
 
-	if (failed < enough || (kind != SCAN_STEALTH && !mostly))
+	if (kind == SCAN_HORIZONTAL && !group->dense)
+		group->dense = group_is_dense(work, group, t);
+	evidence = group_evidence(group);
+	if (evidence < enough || !(mostly || group->dense || kind == SCAN_STEALTH))
 		return;
 	if (!group->said)
 		group_emit(work, group, kind, ALERT_NEW);
-	else if (failed >= 2 * group->said || group->said < enough ||
-		 (failed >= SCAN_HIGH_AT && group->said < SCAN_HIGH_AT))
+	else if (evidence >= 2 * group->said || group->said < enough ||
+		 (evidence >= SCAN_HIGH_AT && group->said < SCAN_HIGH_AT))
 		group_emit(work, group, kind, ALERT_UPDATE);
 }
 
@@ -198,8 +239,11 @@ static void group_sentence(struct alert *alert, enum scan_kind kind)
 		     what, (unsigned long long)BASE_MAX(seconds, 1ull), group_number(refused, alert->refused),
 		     group_number(unanswered, alert->unanswered));
 	if (alert->half_open)
-		snprintf(alert->sentence + n, sizeof(alert->sentence) - (size_t)n, ", %s open and let go",
-			 group_number(half, alert->half_open));
+		n += snprintf(alert->sentence + n, sizeof(alert->sentence) - (size_t)n, ", %s open and let go",
+			      group_number(half, alert->half_open));
+	if (alert->answered)
+		snprintf(alert->sentence + n, sizeof(alert->sentence) - (size_t)n, ", %s answered",
+			 group_number(half, alert->answered));
 }
 
 static const char *group_rule(enum scan_kind kind, bool services)
@@ -267,7 +311,7 @@ static void group_emit(struct scan_work *work, struct scan_group *group, enum sc
 	snprintf(alert.id, sizeof(alert.id), "%016llx-%08x", (unsigned long long)group->id,
 		 (unsigned int)kind << 24 | (unsigned int)group->proto << 16 | group->port);
 	group_sentence(&alert, kind);
-	group->said = stage == ALERT_END ? 0 : BASE_MAX(failed, 1u);
+	group->said = stage == ALERT_END ? 0 : BASE_MAX(group_evidence(group), 1u);
 	work->emit(&alert, work->data);
 }
 
@@ -276,29 +320,54 @@ static void group_emit(struct scan_work *work, struct scan_group *group, enum sc
 /* A finding has ended when it was quiet for much longer than its tries lay apart. */
 static uint64_t group_patience(const struct scan_group *group)
 {
-	uint64_t apart = (group->last_ns - group->first_ns) / BASE_MAX(scan_group_failed(group), 1u);
+	uint64_t apart = (group->last_ns - group->first_ns) / BASE_MAX(group_evidence(group), 1u);
 
 	return BASE_MIN(BASE_MAX(4 * apart, SCAN_QUIET_NS), SCAN_WINDOW_NS);
 }
 
+static bool group_is_early(const struct scan_group *group, enum scan_kind kind)
+{
+	return !group->said && kind != SCAN_STEALTH && scan_group_failed(group) >= SCAN_EARLY &&
+	       group->count[SCAN_ANSWERED] == 0 && scan_has_ports(group->proto, group->family);
+}
+
+/* When the group has to be looked at next, if nothing more comes. */
+static uint64_t group_due(const struct scan_group *group, enum scan_kind kind)
+{
+	if (group->said)
+		return group->last_ns + group_patience(group);
+	return group->last_ns + (group_is_early(group, kind) ? SCAN_EARLY_NS : SCAN_WINDOW_NS);
+}
+
+void scan_group_touch(struct scan_work *work, const struct scan_group *group)
+{
+	work->scan->check_ns = BASE_MIN(work->scan->check_ns, group->last_ns + SCAN_EARLY_NS);
+}
+
 static void group_tick(struct scan_work *work, struct scan_group *group, enum scan_kind kind)
 {
-	uint64_t now = work->now_ns;
-
-	if (!group->said && kind != SCAN_STEALTH && scan_group_failed(group) >= SCAN_EARLY &&
-	    group->count[SCAN_ANSWERED] == 0 && scan_has_ports(group->proto, group->family) &&
-	    now >= group->last_ns + SCAN_EARLY_NS)
+	/* a small scan that does not go on */
+	if (work->now_ns >= group_due(group, kind) && group_is_early(group, kind))
 		group_emit(work, group, kind, ALERT_NEW);
-	if (now >= group->last_ns + (group->said ? group_patience(group) : SCAN_WINDOW_NS))
+	if (work->now_ns >= group_due(group, kind))
 		group_free(work, group, kind);
 }
 
 void scan_groups_tick(struct scan_work *work)
 {
-	if (work->scan->live == 0)
+	struct scan *scan = work->scan;
+	uint64_t next = UINT64_MAX;
+
+	if (work->now_ns < scan->check_ns)
 		return;
 	for (int kind = 0; kind < SCAN_KINDS; kind++)
-		for (size_t i = 0; i < SCAN_GROUPS; i++)
-			if (work->scan->groups[kind][i].serial)
-				group_tick(work, &work->scan->groups[kind][i], kind);
+		for (size_t i = 0; i < SCAN_GROUPS; i++) {
+			struct scan_group *group = &scan->groups[kind][i];
+
+			if (group->serial)
+				group_tick(work, group, kind);
+			if (group->serial)
+				next = BASE_MIN(next, group_due(group, kind));
+		}
+	scan->check_ns = next;
 }

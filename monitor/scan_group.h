@@ -23,6 +23,7 @@ enum {
 #define SCAN_ANSWER_NS (3 * SCAN_SECOND_NS)
 #define SCAN_WINDOW_NS (3600 * SCAN_SECOND_NS)
 #define SCAN_EARLY_NS  (10 * SCAN_SECOND_NS) /* the rest, of a scan that is only beginning, may come */
+#define SCAN_DENSE_NS  (300 * SCAN_SECOND_NS)
 #define SCAN_QUIET_NS  (60 * SCAN_SECOND_NS)
 
 enum scan_result {
@@ -65,6 +66,7 @@ struct scan_group {
 	uint32_t said;		    /* failures when the finding was last emitted; 0: no finding */
 	uint8_t severity;	    /* enum alert_severity it was last emitted with */
 	uint8_t flow_count;
+	bool dense;		    /* pings of neighbouring addresses: a sweep, whoever answers */
 	struct flow_key flows[ALERT_FLOWS_MAX];
 	uint8_t source[16];
 };
@@ -76,7 +78,7 @@ struct scan {
 	uint32_t head;	  /* the next try's index; the oldest is there when the table is full */
 	uint32_t tail;	  /* the oldest try's index */
 	uint32_t pending; /* index from which tries may still be pending */
-	uint32_t live;	  /* groups in use */
+	uint64_t check_ns; /* before this, no group has to be looked at for its time */
 	struct scan_try tries[SCAN_TRIES];
 	int32_t slots[SCAN_SLOTS];
 	struct scan_group groups[SCAN_KINDS][SCAN_GROUPS];
@@ -100,8 +102,15 @@ struct scan_group *scan_group_find(struct scan_work *work, enum scan_kind kind, 
 
 uint32_t scan_group_failed(const struct scan_group *group);
 
-/* After the group has got a failure: a new finding, an update, or nothing yet. */
-void scan_group_judge(struct scan_work *work, struct scan_group *group, enum scan_kind kind);
+/* Pings, of which also those that are answered tell something. */
+bool scan_is_ping(const struct scan_try *t);
+
+/* After the group has got this try's failure (or a ping's answer): a new finding, an update, or nothing yet. */
+void scan_group_judge(struct scan_work *work, struct scan_group *group, enum scan_kind kind,
+		      const struct scan_try *t);
+
+/* The group has changed: its time comes not before this. */
+void scan_group_touch(struct scan_work *work, const struct scan_group *group);
 
 /* Small findings, and the ends of those that are quiet. */
 void scan_groups_tick(struct scan_work *work);

@@ -462,6 +462,44 @@ START_TEST(a_worm_beside_peer_to_peer_is_a_scan)
 }
 END_TEST
 
+static void ping(struct scan *scan, struct seen *seen, uint32_t peer, uint64_t time)
+{
+	struct flow_event event = event_of(ICMP, peer, 0, time, FLOW_OUTCOME_ANSWERED);
+
+	event.record.key.guest_port = 8;
+	scan_observe(scan, &event, seen_add, seen);
+}
+
+START_TEST(a_sweep_that_everybody_answers)
+{
+	struct scan *scan = scan_new();
+	struct seen seen = { 0 };
+
+	for (uint32_t host = 1; host <= 254; host++)
+		ping(scan, &seen, 0x0a000000 + host, START + host * SECOND / 10);
+	ck_assert_uint_eq(seen.count[ALERT_NEW], 1);
+	ck_assert_str_eq(seen.first.rule, "scan.sweep");
+	scan_tick(scan, SCAN_END, seen_add, &seen);
+	ck_assert_uint_eq(seen.last.answered, 254);
+	scan_destroy(scan);
+}
+END_TEST
+
+/* 200 hosts here and there, each pinged again and again. */
+START_TEST(a_monitor_is_no_sweep)
+{
+	struct scan *scan = scan_new();
+	struct seen seen = { 0 };
+
+	for (int round = 0; round < 20; round++)
+		for (uint32_t host = 1; host <= 200; host++)
+			ping(scan, &seen, 0x0a000000 + host * 40, START + (uint64_t)round * 60 * SECOND + host * SECOND / 5);
+	scan_tick(scan, SCAN_END, seen_add, &seen);
+	ck_assert_uint_eq(seen.count[ALERT_NEW], 0);
+	scan_destroy(scan);
+}
+END_TEST
+
 /* A guest whose IPv6 leads nowhere, but whose IPv4 works. */
 START_TEST(dead_ipv6_is_no_scan)
 {
@@ -513,6 +551,8 @@ int main(void)
 	tcase_add_test(tests, peer_to_peer_is_low);
 	tcase_add_test(tests, a_worm_beside_peer_to_peer_is_a_scan);
 	tcase_add_test(tests, dead_ipv6_is_no_scan);
+	tcase_add_test(tests, a_sweep_that_everybody_answers);
+	tcase_add_test(tests, a_monitor_is_no_sweep);
 	suite_add_tcase(suite, tests);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * cordon-analyze: the flow engine and the detectors over capture files, pcap and pcapng. The files are opened,
+ * then the process enters its role, and only then is a byte of them read: somebody else wrote them, and
+ * libpcap is a parser like any other. It is dynamic for libpcap's sake.
+ *
+ * A finding is printed when it has ended, with all that came of it: one line, as a table or as JSON; then the
+ * summary. Exit status 0 done (a file that is cut short is read to its end, and said), 125 usage or failure,
+ * 127 no such file.
+ *
+ * #syscall analyze: read - the captures
+ * #syscall analyze: fstat - the buffers of the captures
+ * #syscall analyze: newfstatat(arg3 = AT_EMPTY_PATH) - the same, where the C library asks so
+ * #syscall analyze: lseek - libpcap looks where it is
+ * #syscall analyze: close - a capture that was read
+ * #syscall analyze: write(arg0 = 1) - alerts
+ * #syscall analyze: mremap - libpcap's buffer for a large packet
+ */
+#include <fcntl.h>
+#include <getopt.h>
+#include <pcap/pcap.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/base.h"
+#include "isolate/isolate.h"
+#include "monitor/list_analyze.h"
+#include "monitor/offline.h"
+
+enum {
+	ANALYZE_FILES_MAX = 32,
+	ANALYZE_RULES_MAX = 16,
+	ANALYZE_FLOWS_MIN = 4096,
+	ANALYZE_FLOWS_MAX = 1 << 18,
+	ANALYZE_BUFFER = 1 << 18,
+	ANALYZE_PROGRESS_PACKETS = 1 << 16,
+	ANALYZE_UID = ISOLATE_UID_BASE - 4,
+};
+enum { ANALYZE_DONE = 0, ANALYZE_FAILED = 125, ANALYZE_NO_FILE = 127 };
+
+struct analyze {
+	bool json, progress;
+	struct offline_cidr vms[OFFLINE_CIDRS_MAX];
+	size_t vm_count;
+	const char *names[ANALYZE_FILES_MAX];
+	FILE *files[ANALYZE_FILES_MAX];
+	size_t file_count;
+	uint64_t size, done; /* bytes of all files; 0: not known */
+	struct {
+		const char *rule; /* static strings of the detectors */
+		uint64_t count;
+	} rules[ANALYZE_RULES_MAX];
+	struct offline *offline;
+};
+
+static const char usage[] = "usage: cordon analyze [--vm CIDR]... [--format table|json] FILE...\n";
+
+/* --- what is printed --- */
+
+static void analyze_count(struct analyze *analyze, const char *rule)
+{
+	size_t i = 0;
+
+	while (i < ANALYZE_RULES_MAX - 1 && analyze->rules[i].rule && strcmp(analyze->rules[i].rule, rule) != 0)
+		i++;
+	analyze->rules[i].rule = rule;
+	analyze->rules[i].count++;
+}
+
+static const char *analyze_severity(enum alert_severity severity)
+{
+	switch (severity) {
+	case ALERT_CRITICAL: return "critical";
+	case ALERT_HIGH: return "high";
+	case ALERT_MEDIUM: return "medium";
+	default: return "low";
+	}
+}
+
+static void analyze_emit(const struct alert *alert, const char *vm, void *data)
+{
+	const struct alert_subject subject = { .vm = vm, .observer = "" };
+	struct analyze *analyze = data;
+	char time[32];
+
+	if (alert->stage != ALERT_END)
+		return;
+	analyze_count(analyze, alert->rule);
+	if (analyze->json) {
+		json_t *json = alert_json(alert, &subject);
+
+		if (json)
+			json_dumpf(json, stdout, JSON_COMPACT);
+		json_decref(json);
+	} else {
+		alert_time(time, alert->first_ns);
+		printf("%s %-8s %-15s %-9s %s %s", time, analyze_severity(alert->severity), alert->rule,
+		       alert->technique, vm, alert->sentence);
+	}
+	putchar('\n');
+	fflush(stdout);
+}
+
+static void analyze_summary(const struct analyze *analyze, double elapsed)
+{
+	struct offline_stats stats;
+	json_t *rules = json_object(), *json;
+	double seconds;
+
+	offline_stats(analyze->offline, &stats);
+	seconds = (double)(stats.last_ns - BASE_MIN(stats.first_ns, stats.last_ns)) / 1e9;
+	for (size_t i = 0; i < ANALYZE_RULES_MAX && analyze->rules[i].rule; i++)
+		json_object_set_new(rules, analyze->rules[i].rule,
+				    json_integer((json_int_t)analyze->rules[i].count));
+	if (!analyze->json) {
+		const char *rule;
+		json_t *count;
+
+		printf("%llu packets, %llu flows, %llu bytes in %.1f s of capture; %llu not read;",
+		       (unsigned long long)stats.packets, (unsigned long long)stats.flows,
+		       (unsigned long long)stats.bytes, seconds, (unsigned long long)stats.unread);
+		json_object_foreach(rules, rule, count)
+			printf(" %s %lld", rule, (long long)json_integer_value(count));
+		printf("%s\n", json_object_size(rules) ? "" : " no alerts");
+		json_decref(rules);
+		return;
+	}
+	json = json_pack("{s:I, s:I, s:I, s:o, s:f, s:f, s:I, s:I, s:I}", "packets", (json_int_t)stats.packets,
+			 "flows", (json_int_t)stats.flows, "bytes", (json_int_t)stats.bytes, "alerts", rules,
+			 "seconds", seconds, "elapsed_seconds", elapsed, "unread", (json_int_t)stats.unread,
+			 "evicted", (json_int_t)stats.evicted, "sources_dropped",
+			 (json_int_t)stats.sources_dropped);
+	if (json)
+		json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+	putchar('\n');
+	json_decref(json);
+}
+
+static void analyze_progress(const struct analyze *analyze, uint64_t packets, bool last)
+{
+	if (!analyze->progress)
+		return;
+	if (last)
+		fprintf(stderr, "\r\033[K");
+	else if (analyze->size)
+		fprintf(stderr, "\r\033[K%3.0f %%, %llu packets", 100.0 * (double)analyze->done / (double)analyze->size,
+			(unsigned long long)packets);
+	else
+		fprintf(stderr, "\r\033[K%llu packets", (unsigned long long)packets);
+}
+
+/* --- reading --- */
+
+static int analyze_file(struct analyze *analyze, size_t index)
+{
+	char why[PCAP_ERRBUF_SIZE] = "";
+	struct pcap_pkthdr *header;
+	const u_char *bytes;
+	uint64_t packets = 0;
+	int linktype, n;
+	pcap_t *pcap =
+		pcap_fopen_offline_with_tstamp_precision(analyze->files[index], PCAP_TSTAMP_PRECISION_NANO, why);
+
+	if (!pcap) {
+		fprintf(stderr, "cordon: %s is no capture: %s\n", analyze->names[index], why);
+		return ANALYZE_FAILED;
+	}
+	linktype = pcap_datalink(pcap);
+	if (!offline_linktype_known(linktype)) {
+		fprintf(stderr, "cordon: %s has link type %d (%s); Ethernet, Linux cooked, raw IP and loopback are read\n",
+			analyze->names[index], linktype, pcap_datalink_val_to_description_or_dlt(linktype));
+		pcap_close(pcap);
+		return ANALYZE_FAILED;
+	}
+	while ((n = pcap_next_ex(pcap, &header, &bytes)) == 1) {
+		uint64_t time = (uint64_t)header->ts.tv_sec * 1000000000 + (uint64_t)header->ts.tv_usec;
+
+		offline_packet(analyze->offline, linktype, bytes, header->caplen, header->len,
+			       header->ts.tv_sec < 0 ? 0 : time);
+		analyze->done += header->caplen + 16;
+		if (++packets % ANALYZE_PROGRESS_PACKETS == 0)
+			analyze_progress(analyze, packets, false);
+	}
+	analyze_progress(analyze, packets, true);
+	if (n == PCAP_ERROR)
+		fprintf(stderr, "cordon: %s is read up to packet %llu: %s\n", analyze->names[index],
+			(unsigned long long)packets, pcap_geterr(pcap));
+	pcap_close(pcap);
+	return ANALYZE_DONE;
+}
+
+static double analyze_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static int analyze_run(struct analyze *analyze)
+{
+	size_t flows = analyze->size ? (size_t)BASE_MIN(analyze->size / 64, (uint64_t)ANALYZE_FLOWS_MAX) :
+				       ANALYZE_FLOWS_MAX;
+	const struct offline_config config = { .flows = BASE_MAX(flows, (size_t)ANALYZE_FLOWS_MIN),
+					       .vms = analyze->vms,
+					       .vm_count = analyze->vm_count };
+	int err = offline_open(&analyze->offline, &config, analyze_emit, analyze);
+	double start = analyze_now();
+	int status = ANALYZE_DONE;
+
+	if (err) {
+		fprintf(stderr, "cordon: cannot analyze: %s\n", strerror(-err));
+		return ANALYZE_FAILED;
+	}
+	for (size_t i = 0; i < analyze->file_count; i++)
+		if (analyze_file(analyze, i) != ANALYZE_DONE)
+			status = ANALYZE_FAILED;
+	offline_finish(analyze->offline);
+	analyze_summary(analyze, analyze_now() - start);
+	offline_close(analyze->offline);
+	return fflush(stdout) == 0 ? status : ANALYZE_FAILED;
+}
+
+/* --- before the lock --- */
+
+static bool analyze_option(struct analyze *analyze, int option, const char *value)
+{
+	if (option == 'f') {
+		analyze->json = strcmp(value, "json") == 0;
+		if (analyze->json || strcmp(value, "table") == 0)
+			return true;
+		fprintf(stderr, "cordon: --format '%s' is neither table nor json\n", value);
+		return false;
+	}
+	if (option == 'v') {
+		if (analyze->vm_count < OFFLINE_CIDRS_MAX &&
+		    offline_cidr_parse(value, &analyze->vms[analyze->vm_count]) == 0) {
+			analyze->vm_count++;
+			return true;
+		}
+		fprintf(stderr, "cordon: --vm '%s' is no address or CIDR such as 10.0.0.0/24, or the %dth\n", value,
+			OFFLINE_CIDRS_MAX + 1);
+		return false;
+	}
+	fputs(usage, stderr);
+	return false;
+}
+
+static int analyze_open(struct analyze *analyze, const char *name)
+{
+	bool standard = strcmp(name, "-") == 0;
+	FILE *file = standard ? stdin : fopen(name, "re");
+	struct stat facts;
+
+	if (!file || fstat(fileno(file), &facts) < 0 || S_ISDIR(facts.st_mode)) {
+		fprintf(stderr, "cordon: cannot open %s: %s\n", name, strerror(file ? EISDIR : errno));
+		if (file && !standard)
+			fclose(file);
+		return ANALYZE_NO_FILE;
+	}
+	setvbuf(file, NULL, _IOFBF, ANALYZE_BUFFER);
+	analyze->names[analyze->file_count] = name;
+	analyze->files[analyze->file_count++] = file;
+	analyze->size += S_ISREG(facts.st_mode) ? (uint64_t)facts.st_size : 0;
+	return ANALYZE_DONE;
+}
+
+static int analyze_parse(int argc, char **argv, struct analyze *analyze)
+{
+	static const struct option longs[] = { { "vm", required_argument, NULL, 'v' },
+					       { "format", required_argument, NULL, 'f' },
+					       { 0 } };
+	int option, status = ANALYZE_DONE;
+
+	while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1)
+		if (!analyze_option(analyze, option, optarg))
+			return ANALYZE_FAILED;
+	if (optind == argc) {
+		fputs(usage, stderr);
+		return ANALYZE_FAILED;
+	}
+	if (argc - optind > ANALYZE_FILES_MAX) {
+		fprintf(stderr, "cordon: %d files are more than %d\n", argc - optind, ANALYZE_FILES_MAX);
+		return ANALYZE_FAILED;
+	}
+	for (; status == ANALYZE_DONE && optind < argc; optind++)
+		status = analyze_open(analyze, argv[optind]);
+	return status;
+}
+
+static int analyze_lock(const struct analyze *analyze)
+{
+	struct isolate_fd fds[ANALYZE_FILES_MAX + 2] = { { STDOUT_FILENO, STDOUT_FILENO },
+							 { STDERR_FILENO, STDERR_FILENO } };
+	struct isolate_role role = { .uid = ANALYZE_UID,
+				     .gid = ANALYZE_UID,
+				     .fds = fds,
+				     .fd_count = 2,
+				     .flags = geteuid() == 0 ? 0 : ISOLATE_UNPRIVILEGED,
+				     .file_size_max = UINT64_MAX, /* standard output may be a file */
+				     .list = &list_analyze };
+
+	for (size_t i = 0; i < analyze->file_count; i++) {
+		int fd = fileno(analyze->files[i]);
+
+		fds[role.fd_count++] = (struct isolate_fd){ fd, fd };
+	}
+	return isolate_enter(&role);
+}
+
+int main(int argc, char **argv)
+{
+	static struct analyze analyze;
+	static char output[BUFSIZ];
+	int status, err;
+	size_t seed;
+
+	signal(SIGPIPE, SIG_IGN);
+	status = analyze_parse(argc, argv, &analyze);
+	if (status != ANALYZE_DONE)
+		return status;
+	analyze.progress = isatty(STDERR_FILENO);
+	/* what libraries would open files for at their first use, and later cannot */
+	setvbuf(stdout, output, _IOFBF, sizeof(output));
+	tzset();
+	err = getrandom(&seed, sizeof(seed), 0) == (ssize_t)sizeof(seed) ? 0 : -errno;
+	json_object_seed(seed | 1);
+	if (!err)
+		err = analyze_lock(&analyze);
+	if (err) {
+		fprintf(stderr, "cordon: cannot enter the sandbox of analyze: %s\n", strerror(-err));
+		return ANALYZE_FAILED;
+	}
+	return analyze_run(&analyze);
+}

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Frames go through bpf/flowtable, as they would at a tap; its events go to the scan detector of whoever
+ * opened the flow. Where a capture has no Ethernet header, one is put before the packet, so that there is
+ * one parser. Link types: tcpdump.org/linktypes.html.
+ *
+ * At most OFFLINE_SOURCES sources have detectors at a time. When another one comes, the one that has tried
+ * least goes, of those the one that was quiet for longest: addresses that were made up for a flood push each
+ * other out, not a scan that goes on.
+ */
+#include "monitor/offline.h"
+
+#include <arpa/inet.h>
+#include <pcap/dlt.h>
+
+#include "base/base.h"
+#include "bpf/flowtable.h"
+#include "monitor/scan.h"
+
+enum {
+	OFFLINE_SLOTS = 512, /* a power of two */
+	OFFLINE_ETHERNET = 14,
+	OFFLINE_TYPE_IPV4 = 0x0800,
+	OFFLINE_TYPE_IPV6 = 0x86dd,
+};
+#define OFFLINE_SECOND_NS 1000000000ull
+#define OFFLINE_BACK_NS	  (3600 * OFFLINE_SECOND_NS)
+
+struct offline_source {
+	uint8_t address[16];
+	bool v6;
+	char name[46];
+	struct scan *scan; /* NULL: free */
+	int16_t next;	   /* in its hash slot, or -1 */
+	uint64_t tries, last_ns;
+	struct offline *offline;
+};
+
+struct offline {
+	struct offline_config config;
+	offline_emit_fn *emit;
+	void *data;
+	struct flowtable *flows;
+	struct offline_stats stats; /* all but what the flow table counts, and that of earlier ones */
+	uint64_t tick_ns;
+	int16_t slots[OFFLINE_SLOTS];
+	struct offline_source sources[OFFLINE_SOURCES];
+};
+
+/* --- addresses --- */
+
+int offline_cidr_parse(const char *text, struct offline_cidr *cidr)
+{
+	char address[46];
+	size_t length = strcspn(text, "/");
+	bool v6 = strchr(text, ':') != NULL;
+	unsigned long bits = v6 ? 128 : 32;
+	char *end = NULL;
+
+	memset(cidr, 0, sizeof(*cidr));
+	if (length >= sizeof(address))
+		return -EINVAL;
+	memcpy(address, text, length);
+	address[length] = '\0';
+	if (inet_pton(v6 ? AF_INET6 : AF_INET, address, cidr->address) != 1)
+		return -EINVAL;
+	if (text[length] == '/') {
+		if (text[length + 1] < '0' || text[length + 1] > '9')
+			return -EINVAL;
+		unsigned long asked = strtoul(text + length + 1, &end, 10);
+
+		if (*end || asked > bits)
+			return -EINVAL;
+		bits = asked;
+	}
+	cidr->family = v6 ? FLOW_IPV6 : FLOW_IPV4;
+	cidr->bits = (uint8_t)bits;
+	return 0;
+}
+
+static bool offline_cidr_has(const struct offline_cidr *cidr, const uint8_t address[16], bool v6)
+{
+	unsigned int whole = cidr->bits / 8, rest = cidr->bits % 8;
+
+	if (v6 != (cidr->family == FLOW_IPV6) || memcmp(cidr->address, address, whole) != 0)
+		return false;
+	return rest == 0 || ((cidr->address[whole] ^ address[whole]) & (0xff00 >> rest) & 0xff) == 0;
+}
+
+static bool offline_is_vm(const struct offline *offline, const uint8_t address[16], bool v6)
+{
+	for (size_t i = 0; i < offline->config.vm_count; i++)
+		if (offline_cidr_has(&offline->config.vms[i], address, v6))
+			return true;
+	return offline->config.vm_count == 0;
+}
+
+/* --- sources --- */
+
+static void offline_alert(const struct alert *alert, void *data)
+{
+	struct offline_source *source = data;
+
+	source->offline->emit(alert, source->name, source->offline->data);
+}
+
+static int16_t *offline_slot(struct offline *offline, const uint8_t address[16])
+{
+	uint64_t hash = base_le64(address) * 0x9fb21c651e98df25ull ^ base_le64(address + 8) * 0xd6e8feb86659fd93ull;
+
+	return &offline->slots[hash >> 40 & (OFFLINE_SLOTS - 1)];
+}
+
+static void offline_source_drop(struct offline *offline, struct offline_source *source)
+{
+	int16_t index = (int16_t)(source - offline->sources);
+	int16_t *link = offline_slot(offline, source->address);
+
+	scan_tick(source->scan, SCAN_END, offline_alert, source);
+	scan_destroy(source->scan);
+	while (*link >= 0 && *link != index)
+		link = &offline->sources[*link].next;
+	if (*link == index)
+		*link = source->next;
+	memset(source, 0, sizeof(*source));
+}
+
+static struct offline_source *offline_source_add(struct offline *offline, const uint8_t address[16], bool v6)
+{
+	struct offline_source *source = NULL;
+	const struct scan_config config = { 0 };
+	int16_t *slot = offline_slot(offline, address);
+	struct scan *scan;
+
+	for (size_t i = 0; i < OFFLINE_SOURCES && (!source || source->scan); i++) {
+		struct offline_source *other = &offline->sources[i];
+
+		if (!source || !other->scan || other->tries < source->tries ||
+		    (other->tries == source->tries && other->last_ns < source->last_ns))
+			source = other;
+	}
+	scan = scan_create(&config);
+	if (!scan)
+		return NULL;
+	if (source->scan) {
+		offline_source_drop(offline, source);
+		offline->stats.sources_dropped++;
+	}
+	*source = (struct offline_source){ .v6 = v6, .scan = scan, .next = *slot, .offline = offline };
+	memcpy(source->address, address, sizeof(source->address));
+	alert_address(source->name, address, v6 ? FLOW_IPV6 : FLOW_IPV4);
+	*slot = (int16_t)(source - offline->sources);
+	return source;
+}
+
+static struct offline_source *offline_source_find(struct offline *offline, const uint8_t address[16], bool v6)
+{
+	for (int16_t i = *offline_slot(offline, address); i >= 0; i = offline->sources[i].next)
+		if (offline->sources[i].v6 == v6 && memcmp(offline->sources[i].address, address, 16) == 0)
+			return &offline->sources[i];
+	return NULL;
+}
+
+static void offline_event(const struct flow_event_header *header, void *data)
+{
+	struct offline *offline = data;
+	const struct flow_event *event = (const struct flow_event *)header;
+	const struct flow_key *key = &event->record.key;
+	struct offline_source *source;
+	bool v6 = key->family == FLOW_IPV6;
+
+	if (header->size != sizeof(*event) || header->type == FLOW_EVENT_END ||
+	    event->record.flags & (FLOW_FLAG_PEER_OPENED | FLOW_FLAG_BACKSCATTER) ||
+	    !offline_is_vm(offline, key->guest, v6))
+		return;
+	source = offline_source_find(offline, key->guest, v6);
+	if (!source)
+		source = offline_source_add(offline, key->guest, v6);
+	if (!source)
+		return;
+	source->tries += header->type == FLOW_EVENT_NEW;
+	source->last_ns = header->time_ns;
+	scan_observe(source->scan, event, offline_alert, source);
+}
+
+/* --- frames --- */
+
+/* Where the packet starts behind its link header, and its EtherType; 0 when it has none. */
+static uint32_t offline_link(int linktype, const uint8_t *bytes, uint32_t captured, uint16_t *type)
+{
+	static const struct {
+		int linktype;
+		uint32_t size, type_at; /* type_at: of an EtherType */
+	} headers[] = { { DLT_LINUX_SLL, 16, 14 }, { DLT_LINUX_SLL2, 20, 0 } };
+
+	*type = 0;
+	for (size_t i = 0; i < BASE_COUNT(headers); i++)
+		if (headers[i].linktype == linktype && captured > headers[i].size) {
+			*type = base_be16(bytes + headers[i].type_at);
+			return headers[i].size;
+		}
+	/* the family in these is some system's AF_*, in some byte order: the version says it better */
+	uint32_t at = linktype == DLT_NULL || linktype == DLT_LOOP ? 4 : 0;
+	if (linktype == DLT_LINUX_SLL || linktype == DLT_LINUX_SLL2 || captured <= at)
+		return 0;
+	*type = bytes[at] >> 4 == 4 ? OFFLINE_TYPE_IPV4 : bytes[at] >> 4 == 6 ? OFFLINE_TYPE_IPV6 : 0;
+	return at;
+}
+
+bool offline_linktype_known(int linktype)
+{
+	static const int known[] = { DLT_EN10MB, DLT_LINUX_SLL, DLT_LINUX_SLL2, DLT_RAW,
+				     DLT_IPV4,	 DLT_IPV6,	DLT_NULL,	DLT_LOOP };
+
+	for (size_t i = 0; i < BASE_COUNT(known); i++)
+		if (known[i] == linktype)
+			return true;
+	return false;
+}
+
+/* Whose packet it is, where `vms` says so; false: nobody's. */
+static bool offline_sender(const struct offline *offline, const uint8_t *frame, uint32_t captured, uint32_t wire,
+			   enum flowtable_sender *sender)
+{
+	const struct packet_input in = { .bytes = (const struct packet_bytes *)frame,
+					 .captured = captured,
+					 .wire = wire };
+	struct packet packet;
+	bool v6, from, to;
+
+	*sender = FLOWTABLE_EITHER;
+	if (offline->config.vm_count == 0)
+		return true;
+	packet_parse(&in, &packet);
+	v6 = packet.family == PACKET_IPV6;
+	from = packet.family != PACKET_OTHER && offline_is_vm(offline, packet.src, v6);
+	to = packet.family != PACKET_OTHER && offline_is_vm(offline, packet.dst, v6);
+	/* a router's error comes from anywhere; what it is about says whose it is */
+	if (!from && !to)
+		return false;
+	if (from != to)
+		*sender = from ? FLOWTABLE_GUEST : FLOWTABLE_PEER;
+	return true;
+}
+
+static void offline_frame(struct offline *offline, const uint8_t *frame, uint32_t captured, uint32_t wire,
+			  uint64_t now)
+{
+	enum flowtable_sender sender;
+
+	if (offline_sender(offline, frame, captured, wire, &sender))
+		flowtable_packet(offline->flows, frame, captured, wire, sender, now);
+}
+
+/* --- time --- */
+
+static void offline_tick(struct offline *offline, uint64_t now)
+{
+	for (size_t i = 0; i < OFFLINE_SOURCES; i++)
+		if (offline->sources[i].scan)
+			scan_tick(offline->sources[i].scan, now, offline_alert, &offline->sources[i]);
+}
+
+void offline_finish(struct offline *offline)
+{
+	for (size_t i = 0; i < OFFLINE_SOURCES; i++)
+		if (offline->sources[i].scan)
+			offline_source_drop(offline, &offline->sources[i]);
+}
+
+static int offline_flows_new(struct offline *offline)
+{
+	struct offline_stats stats;
+	struct flowtable *flows;
+	int err = flowtable_open(&flows, BASE_MAX(offline->config.flows, (size_t)1), 0x636f72646f6eull,
+				 offline_event, offline);
+
+	if (err)
+		return err;
+	if (offline->flows) {
+		offline_stats(offline, &stats);
+		offline->stats = stats;
+		flowtable_close(offline->flows);
+	}
+	offline->flows = flows;
+	return 0;
+}
+
+void offline_packet(struct offline *offline, int linktype, const uint8_t *bytes, uint32_t captured,
+		    uint32_t wire, uint64_t unix_ns)
+{
+	uint8_t frame[OFFLINE_ETHERNET + PACKET_SNAP] = { 0 };
+	struct offline_stats *stats = &offline->stats;
+	uint64_t now = BASE_MIN(BASE_MAX(unix_ns, 1ull), SCAN_END / 2);
+	uint32_t at, size;
+	uint16_t type;
+
+	captured = BASE_MIN(captured, wire);
+	stats->packets++;
+	stats->bytes += wire;
+	if (now + OFFLINE_BACK_NS < stats->last_ns) {
+		offline_finish(offline);
+		offline_flows_new(offline);
+		offline->tick_ns = stats->last_ns = 0;
+	}
+	stats->first_ns = stats->first_ns ? BASE_MIN(stats->first_ns, now) : now;
+	stats->last_ns = BASE_MAX(stats->last_ns, now);
+	if (stats->last_ns >= offline->tick_ns) {
+		offline_tick(offline, stats->last_ns);
+		offline->tick_ns = stats->last_ns + OFFLINE_SECOND_NS;
+	}
+	if (linktype == DLT_EN10MB) {
+		offline_frame(offline, bytes, captured, wire, now);
+		return;
+	}
+	at = offline_link(linktype, bytes, captured, &type);
+	if (type == 0) {
+		stats->unread++;
+		return;
+	}
+	size = BASE_MIN(captured - at, (uint32_t)PACKET_SNAP);
+	frame[12] = (uint8_t)(type >> 8);
+	frame[13] = (uint8_t)type;
+	memcpy(frame + OFFLINE_ETHERNET, bytes + at, size);
+	offline_frame(offline, frame, OFFLINE_ETHERNET + size, OFFLINE_ETHERNET + BASE_MIN(wire - at, UINT32_MAX / 2),
+		      now);
+}
+
+int offline_open(struct offline **out, const struct offline_config *config, offline_emit_fn *emit, void *data)
+{
+	struct offline *offline = calloc(1, sizeof(*offline));
+	int err;
+
+	if (!offline)
+		return -ENOMEM;
+	offline->config = *config;
+	offline->emit = emit;
+	offline->data = data;
+	memset(offline->slots, 0xff, sizeof(offline->slots));
+	err = offline_flows_new(offline);
+	if (err)
+		free(offline);
+	else
+		*out = offline;
+	return err;
+}
+
+void offline_close(struct offline *offline)
+{
+	if (!offline)
+		return;
+	for (size_t i = 0; i < OFFLINE_SOURCES; i++)
+		scan_destroy(offline->sources[i].scan);
+	flowtable_close(offline->flows);
+	free(offline);
+}
+
+void offline_stats(const struct offline *offline, struct offline_stats *stats)
+{
+	const struct tap_stats *flows = flowtable_stats(offline->flows);
+
+	*stats = offline->stats;
+	stats->flows += flows->flows;
+	stats->unread += flows->unparsed;
+	stats->evicted += flows->evicted;
+}

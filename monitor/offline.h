@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * offline: the flow engine and the detectors over packets that somebody has captured. Each source address
+ * counts as a VM, with detectors of its own, unless `vms` says which are. Pure: packets in, alerts out; no
+ * file is read here. Packets may be hostile, memory is bounded.
+ */
+#ifndef CORDON_MONITOR_OFFLINE_H
+#define CORDON_MONITOR_OFFLINE_H
+
+#include "monitor/alert.h"
+
+enum { OFFLINE_SOURCES = 256, OFFLINE_CIDRS_MAX = 16 };
+
+struct offline_cidr {
+	uint8_t address[16]; /* as in struct flow_key */
+	uint8_t family;	     /* FLOW_IPV4 or FLOW_IPV6 */
+	uint8_t bits;
+};
+
+struct offline_config {
+	size_t flows; /* room for so many; at most half a million */
+	const struct offline_cidr *vms;
+	size_t vm_count; /* 0: every source is one */
+};
+
+/* Called for each alert of the VM whose address is `vm` (as text); valid until it returns. */
+typedef void offline_emit_fn(const struct alert *alert, const char *vm, void *data);
+
+struct offline;
+
+/* "10.0.0.0/8", "fd00::/8", or one address. 0 or -EINVAL. */
+int offline_cidr_parse(const char *text, struct offline_cidr *cidr);
+
+/* 0 or a negative errno. What config points at is the caller's, and stays. */
+int offline_open(struct offline **out, const struct offline_config *config, offline_emit_fn *emit, void *data);
+void offline_close(struct offline *offline);
+
+/* True when packets of this libpcap data link type (DLT_*) can be read. */
+bool offline_linktype_known(int linktype);
+
+/* One packet, `captured` of `wire` bytes, at Unix time. Times may go back a little; when they go back by more
+ * than an hour, another capture has begun: all findings end, and the detectors forget. */
+void offline_packet(struct offline *offline, int linktype, const uint8_t *bytes, uint32_t captured,
+		    uint32_t wire, uint64_t unix_ns);
+
+/* No packet follows: all findings end. */
+void offline_finish(struct offline *offline);
+
+struct offline_stats {
+	uint64_t packets, bytes, flows;
+	uint64_t unread;  /* packets that were cut short, malformed, or no Ethernet-like frame */
+	uint64_t evicted; /* flows that left before they had ended, for want of room */
+	uint64_t first_ns, last_ns;
+	uint64_t sources_dropped; /* VMs whose detectors were given to another one */
+};
+void offline_stats(const struct offline *offline, struct offline_stats *stats);
+
+#endif
