@@ -9,9 +9,7 @@
  * 127 no such file.
  *
  * #syscall analyze: read - the captures
- * #syscall analyze: fstat - the buffers of the captures
- * #syscall analyze: newfstatat(arg3 = AT_EMPTY_PATH) - the same, where the C library asks so
- * #syscall analyze: lseek - libpcap looks where it is
+ * #syscall analyze: lseek - the C library, when it closes a file before its end
  * #syscall analyze: close - a capture that was read
  * #syscall analyze: write(arg0 = 1) - alerts
  * #syscall analyze: mremap - libpcap's buffer for a large packet
@@ -46,6 +44,7 @@ struct analyze {
 	size_t vm_count;
 	const char *names[ANALYZE_FILES_MAX];
 	FILE *files[ANALYZE_FILES_MAX];
+	char *buffers[ANALYZE_FILES_MAX]; /* of the files, until the process ends */
 	size_t file_count;
 	uint64_t size, done; /* bytes of all files; 0: not known */
 	struct {
@@ -260,7 +259,12 @@ static int analyze_open(struct analyze *analyze, const char *name)
 			fclose(file);
 		return ANALYZE_NO_FILE;
 	}
-	setvbuf(file, NULL, _IOFBF, ANALYZE_BUFFER);
+	analyze->buffers[analyze->file_count] = malloc(ANALYZE_BUFFER);
+	if (!analyze->buffers[analyze->file_count]) {
+		fprintf(stderr, "cordon: no memory to read %s\n", name);
+		return ANALYZE_FAILED;
+	}
+	setvbuf(file, analyze->buffers[analyze->file_count], _IOFBF, ANALYZE_BUFFER);
 	analyze->names[analyze->file_count] = name;
 	analyze->files[analyze->file_count++] = file;
 	analyze->size += S_ISREG(facts.st_mode) ? (uint64_t)facts.st_size : 0;

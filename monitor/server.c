@@ -257,6 +257,7 @@ static void server_request(struct monitor *monitor, struct monitor_client *clien
 	for (size_t i = 0; i < count; i++)
 		close(fds[i]);
 	switch (request->verb) {
+	case MONITOR_REGISTER: break; /* not root */
 	case MONITOR_FORGET:
 		if (client->root)
 			err = vms_forget(monitor, request->vm);

@@ -6,9 +6,12 @@
  * says how many were not.
  *
  * #syscall monitor: close - a VM's sinks, when it has been forgotten
- * #syscall monitor: fstat - the size of a flow map that is being mapped
+ * #syscall monitor: fstat - whether an fd can be a flow map
+ * #syscall monitor: newfstatat(arg3 = AT_EMPTY_PATH) - the same, as the C library asks it
  */
 #include "monitor/state.h"
+
+#include <sys/stat.h>
 
 #include "base/base.h"
 
@@ -80,6 +83,16 @@ static void vms_remove(struct monitor *monitor, size_t i)
 	monitor->vm_count--;
 }
 
+/* A file, unlike a map, may be shorter than its mapping, and to read behind its end is death. */
+static int vms_map(int fd, struct flow_map **map)
+{
+	struct stat facts;
+
+	if (fstat(fd, &facts) < 0)
+		return -errno;
+	return facts.st_mode & S_IFMT ? -EINVAL : flow_map_open(fd, map);
+}
+
 static int vms_make(struct monitor *monitor, const struct monitor_request *request, int flow_map,
 		    struct monitor_vm **out)
 {
@@ -95,7 +108,7 @@ static int vms_make(struct monitor *monitor, const struct monitor_request *reque
 	vm->budget = VMS_BUDGET;
 	base_copy_string(vm->name, sizeof(vm->name), request->vm);
 	vm->scan_policy = request->monitor.scan;
-	err = flow_map_open(flow_map, &vm->flows);
+	err = vms_map(flow_map, &vm->flows);
 	if (!err && request->monitor.scan.enabled && !(vm->scan = scan_create(&config)))
 		err = -ENOMEM;
 	if (err)
