@@ -123,6 +123,10 @@ int network_tap_remove(const char *tap);
 int network_forwarding_on(struct host_error *error);
 void network_forwarding_restore(void);
 
+/* thp.c: transparent huge pages for memfds, for mappings that ask; and back, after the last VM. */
+void thp_on(void);
+void thp_restore(void);
+
 /* --- launch.c --- */
 
 /* Starts the VM that the policy text describes; `dir` is what relative paths are relative to. */

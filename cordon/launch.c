@@ -279,6 +279,7 @@ static int launch_open(struct launch *launch, const char *dir, struct host_error
 	if (err)
 		return err;
 	launch_cmdline(launch);
+	thp_on(); /* before the memory is mapped, which then gets an address that they fit */
 	launch->memory = launch_memory(policy);
 	if (launch->memory < 0)
 		return host_fail(error, launch->memory, 126, "cannot get %llu MiB of guest memory: %s",

@@ -154,6 +154,7 @@ static void reap_host(void)
 		return;
 	tap_watch_unpin();
 	network_forwarding_restore();
+	thp_restore();
 }
 
 static int reap_locked(struct host_vm *vm, int status)

@@ -50,6 +50,8 @@ int vm_memory_map(struct machine *m, int memfd, uint64_t size, char *why)
 	if (host == MAP_FAILED)
 		return why_set(why, -errno, "guest memory cannot be mapped");
 	madvise(host, size, MADV_DONTDUMP); /* guest secrets stay out of core files */
+	/* Fewer exits at first touch, and shorter walks; where the host has none, small pages do. */
+	madvise(host, size, MADV_HUGEPAGE);
 	m->memfd = memfd;
 	m->regions[0] = (struct machine_region){.guest = 0, .size = low, .offset = 0, .host = host};
 	m->region_count = 1;
