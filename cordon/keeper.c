@@ -190,6 +190,9 @@ static int become_reaper(const struct keeper *keeper)
 	for (size_t i = 0; i < EXTRA_MAX && keeper->extra[i]; i++)
 		argv[5 + i] = keeper->extra[i];
 	snprintf(status, sizeof(status), "%d", keeper->vmm_status);
+	/* Whoever still means to end the VM must not end what cleans up after it: ignored before it is
+	 * unblocked, so that one that waits is dropped, and through the exec. */
+	signal(SIGTERM, SIG_IGN);
 	sigemptyset(&none);
 	handle_signals(&none, SIG_DFL);
 	execv(keeper->reap, (char *const *)argv);

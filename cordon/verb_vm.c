@@ -148,7 +148,7 @@ int verb_stop(int argc, char **argv)
 			printf("%s: stopped\n", argv[optind]);
 		return VERB_OK;
 	}
-	status = cli_vm_call("vm.kill", argv[optind], json, "did not stop in time, and was ended");
+	status = cli_vm_call("vm.kill", argv[optind], json, "did not stop in time, and is ended");
 	stop_wait(argv[optind], STOP_DEFAULT_S);
 	return status;
 }
