@@ -33,7 +33,8 @@ static void pcapng_put(struct pcapng_body *body, const void *data, size_t size)
 
 	if (body->size + size + pad > sizeof(body->bytes))
 		return; /* the callers' texts are cut to fit */
-	memcpy(body->bytes + body->size, data, size);
+	if (size > 0)
+		memcpy(body->bytes + body->size, data, size);
 	memcpy(body->bytes + body->size + size, zero, pad);
 	body->size += size + pad;
 }

@@ -428,10 +428,23 @@ START_TEST(program_is_locked_before_it_reads)
 }
 END_TEST
 
+static void add_program(Suite *suite)
+{
+	TCase *program = tcase_create("program");
+
+	tcase_set_timeout(program, 60);
+	tcase_add_unchecked_fixture(program, write_captures, remove_captures);
+	tcase_add_test(program, program_table);
+	tcase_add_test(program, program_json);
+	tcase_add_test(program, program_errors);
+	tcase_add_test(program, program_is_locked_before_it_reads);
+	suite_add_tcase(suite, program);
+}
+
 int main(void)
 {
 	Suite *suite = suite_create("monitor_analyze");
-	TCase *tests = tcase_create("offline"), *program = tcase_create("program");
+	TCase *tests = tcase_create("offline");
 	SRunner *runner = srunner_create(suite);
 	int failed;
 
@@ -445,16 +458,10 @@ int main(void)
 	tcase_add_test(tests, many_sources);
 	tcase_add_test(tests, time_goes_back);
 	suite_add_tcase(suite, tests);
-	tcase_set_timeout(program, 60);
-	tcase_add_unchecked_fixture(program, write_captures, remove_captures);
-	tcase_add_test(program, program_table);
-	tcase_add_test(program, program_json);
-	tcase_add_test(program, program_errors);
-	tcase_add_test(program, program_is_locked_before_it_reads);
 	if (SANITIZED)
 		printf("monitor_analyze: the program's tests are left out: a sanitizer's calls are in no list\n");
 	else
-		suite_add_tcase(suite, program);
+		add_program(suite);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);

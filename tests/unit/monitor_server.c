@@ -525,17 +525,19 @@ static const char *prepare(void)
 
 int main(void)
 {
-	Suite *suite = suite_create("monitor_server");
-	TCase *tests = tcase_create("server");
-	SRunner *runner = srunner_create(suite);
 	const char *missing = prepare();
+	SRunner *runner;
+	Suite *suite;
+	TCase *tests;
 	int failed;
 
 	if (missing) {
 		printf("monitor_server: skipped: %s\n", missing);
-		srunner_free(runner);
 		return 77;
 	}
+	suite = suite_create("monitor_server");
+	tests = tcase_create("server");
+	runner = srunner_create(suite);
 	tcase_set_timeout(tests, 120);
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, a_scan_is_reported);
