@@ -197,12 +197,6 @@ START_TEST(many_sources)
 	for (uint32_t i = 0; i < 100000; i++) {
 		uint64_t time = START + i * 100000ull;
 
-		frame_make_tcp(&frame, FLOW_GUEST, 40000, 80, PACKET_SYN, 1, "");
-		frame.bytes[26] = 11;
-		frame.bytes[27] = (uint8_t)(i >> 16);
-		frame.bytes[28] = (uint8_t)(i >> 8);
-		frame.bytes[29] = (uint8_t)i;
-		feed(offline, &frame, time);
 		if (i % 2500 == 0) {
 			frame_make_tcp(&frame, FLOW_GUEST, 40000, (uint16_t)(i / 2500 + 1), PACKET_SYN, 1, "");
 			feed(offline, &frame, time);
@@ -210,12 +204,19 @@ START_TEST(many_sources)
 			frame_make_tcp(&frame, FLOW_GUEST, 40001, (uint16_t)(i / 2500 + 1), PACKET_SYN, 1, "");
 			feed(offline, &frame, time);
 		}
+		frame_make_tcp(&frame, FLOW_GUEST, 40000, 80, PACKET_SYN, 1, "");
+		frame.bytes[26] = 11;
+		frame.bytes[27] = (uint8_t)(i >> 16);
+		frame.bytes[28] = (uint8_t)(i >> 8);
+		frame.bytes[29] = (uint8_t)i;
+		feed(offline, &frame, time);
 	}
 	offline_finish(offline);
 	offline_stats(offline, &stats);
 	ck_assert_uint_ge(stats.sources_dropped, 90000);
 	ck_assert_uint_eq(seen.findings, 1);
 	ck_assert_str_eq(seen.vm, "10.0.0.2");
+	ck_assert_msg(strstr(seen.sentence, "tried 40 ports ") != NULL, "%s", seen.sentence);
 	offline_close(offline);
 }
 END_TEST

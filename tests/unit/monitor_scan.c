@@ -408,6 +408,15 @@ START_TEST(old_connections_are_no_scan_but_ack_probes_are)
 		      host % 2 ? FLOW_OUTCOME_RESET : FLOW_OUTCOME_NONE);
 	scan_tick(scan, START + 20 * SECOND, seen_add, &seen);
 	ck_assert_uint_eq(seen.count[ALERT_NEW], 0);
+	for (uint16_t port = 101; port <= 160; port++) {
+		struct flow_event event = event_of(TCP, HOST, port, START + 20 * SECOND, FLOW_OUTCOME_RESET);
+
+		event.record.flags = FLOW_FLAG_MIDSTREAM;
+		event.record.first[FLOW_GUEST].tcp_flags = 0x18;
+		event.record.sides[FLOW_GUEST].payload = 100;
+		scan_observe(scan, &event, seen_add, &seen);
+	}
+	ck_assert_uint_eq(seen.count[ALERT_NEW], 0);
 	for (uint16_t port = 1; port <= 20; port++)
 		probe(scan, &seen, HOST, port, 0x10, START + 20 * SECOND + port, FLOW_OUTCOME_RESET);
 	ck_assert_uint_eq(seen.count[ALERT_NEW], 1);
