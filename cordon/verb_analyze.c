@@ -9,11 +9,13 @@
 #include "cordon/verbs.h"
 
 static const char usage[] =
-	"usage: cordon analyze [--vm CIDR]... [--format table|json] FILE...\n\n"
-	"Runs the monitor's flow engine and detectors over captures, pcap or pcapng ('-' is the standard\n"
-	"input), and prints each finding when it has ended. As JSON: one Elastic Common Schema object a\n"
-	"line, then one summary line.\n\n"
-	"  --vm CIDR  these addresses are the VMs; without it every source address counts as one\n";
+        "usage: cordon analyze [--vm CIDR]... [--format table|json] FILE...\n\n"
+        "Runs the monitor's flow engine and detectors over captures, pcap or pcapng ('-' is the "
+        "standard\n"
+        "input), and prints each finding when it has ended. As JSON: one Elastic Common Schema "
+        "object a\n"
+        "line, then one summary line.\n\n"
+        "  --vm CIDR  these addresses are the VMs; without it every source address counts as one\n";
 
 int verb_analyze(int argc, char **argv)
 {
@@ -29,7 +31,7 @@ int verb_analyze(int argc, char **argv)
 		return VERB_FAILED;
 	}
 	if (programs_path(path, "cordon-analyze") == 0)
-		execve(path, argv, (char *[]){ NULL });
+		execve(path, argv, (char *[]){NULL});
 	fprintf(stderr, "cordon: cannot run cordon-analyze: %s\n", strerror(errno));
 	return VERB_FAILED;
 }

@@ -14,9 +14,15 @@
 #define ALERT_ECS_VERSION "9.0.0"
 
 /* RFC 5424, 6.2.1: facility 10 (security), and the severity that goes with the alert's */
-enum { SYSLOG_SECURITY = 10, SYSLOG_CRITICAL = 2, SYSLOG_ERROR = 3, SYSLOG_WARNING = 4, SYSLOG_NOTICE = 5 };
+enum {
+	SYSLOG_SECURITY = 10,
+	SYSLOG_CRITICAL = 2,
+	SYSLOG_ERROR = 3,
+	SYSLOG_WARNING = 4,
+	SYSLOG_NOTICE = 5
+};
 
-static const char *const alert_stages[] = { "new", "update", "end" };
+static const char *const alert_stages[] = {"new", "update", "end"};
 
 void alert_address(char out[46], const uint8_t address[16], uint8_t family)
 {
@@ -31,10 +37,11 @@ void alert_time(char out[32], uint64_t unix_ns)
 
 	/* not strftime(): it looks for the time zone's file at every call, and there are no files here */
 	gmtime_r(&seconds, &tm);
-	snprintf(out, 32, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (unsigned int)(tm.tm_year + 1900) % 10000,
-		 (unsigned int)(tm.tm_mon + 1) % 100, (unsigned int)tm.tm_mday % 100,
-		 (unsigned int)tm.tm_hour % 100, (unsigned int)tm.tm_min % 100, (unsigned int)tm.tm_sec % 100,
-		 (unsigned int)(unix_ns / 1000000 % 1000));
+	snprintf(out, 32, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
+	         (unsigned int)(tm.tm_year + 1900) % 10000, (unsigned int)(tm.tm_mon + 1) % 100,
+	         (unsigned int)tm.tm_mday % 100, (unsigned int)tm.tm_hour % 100,
+	         (unsigned int)tm.tm_min % 100, (unsigned int)tm.tm_sec % 100,
+	         (unsigned int)(unix_ns / 1000000 % 1000));
 }
 
 /* network.*: what ECS has for a protocol, and only that: no transport where there is none (ARP), or where ECS
@@ -44,14 +51,14 @@ static json_t *alert_network(uint8_t proto, uint8_t family)
 	static const struct {
 		uint8_t proto;
 		const char *name;
-	} transports[] = { { 1, "icmp" }, { 6, "tcp" }, { 17, "udp" }, { 58, "ipv6-icmp" }, { 132, "sctp" } };
+	} transports[] = {{1, "icmp"}, {6, "tcp"}, {17, "udp"}, {58, "ipv6-icmp"}, {132, "sctp"}};
 	json_t *network = json_object();
 	char number[4];
 
 	json_object_set_new(network, "type",
-			    json_string(family == FLOW_ARP  ? "arp" :
-					family == FLOW_IPV6 ? "ipv6" :
-							      "ipv4"));
+	                    json_string(family == FLOW_ARP    ? "arp"
+	                                : family == FLOW_IPV6 ? "ipv6"
+	                                                      : "ipv4"));
 	if (family == FLOW_ARP)
 		return network;
 	snprintf(number, sizeof(number), "%u", proto);
@@ -84,7 +91,8 @@ static json_t *alert_end(const uint8_t address[16], uint8_t family, uint16_t por
 	if (memcmp(address, none, sizeof(none)) == 0)
 		return NULL;
 	alert_address(text, address, family);
-	return port ? json_pack("{s:s, s:i}", "ip", text, "port", port) : json_pack("{s:s}", "ip", text);
+	return port ? json_pack("{s:s, s:i}", "ip", text, "port", port)
+	            : json_pack("{s:s}", "ip", text);
 }
 
 static json_t *alert_responses(uint32_t respond)
@@ -93,9 +101,9 @@ static json_t *alert_responses(uint32_t respond)
 		uint32_t bit;
 		const char *name;
 	} names[] = {
-		{ POLICY_RESPOND_ALERT, "alert" },	     { POLICY_RESPOND_CAPTURE, "capture" },
-		{ POLICY_RESPOND_THROTTLE, "throttle" },     { POLICY_RESPOND_QUARANTINE, "quarantine" },
-		{ POLICY_RESPOND_PAUSE, "pause" },
+	        {POLICY_RESPOND_ALERT, "alert"},       {POLICY_RESPOND_CAPTURE, "capture"},
+	        {POLICY_RESPOND_THROTTLE, "throttle"}, {POLICY_RESPOND_QUARANTINE, "quarantine"},
+	        {POLICY_RESPOND_PAUSE, "pause"},
 	};
 	json_t *list = json_array();
 
@@ -107,14 +115,16 @@ static json_t *alert_responses(uint32_t respond)
 
 static json_t *alert_evidence(const struct alert *alert, const struct alert_subject *subject)
 {
-	return json_pack("{s:s, s:i, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}, s:I, s:I, s:o}", "stage",
-			 alert_stages[alert->stage], "confidence", alert->confidence, "evidence", "ports",
-			 (json_int_t)alert->ports, "hosts", (json_int_t)alert->hosts, "failed",
-			 (json_int_t)alert->failed, "refused", (json_int_t)alert->refused, "unanswered",
-			 (json_int_t)alert->unanswered, "half_open", (json_int_t)alert->half_open, "answered",
-			 (json_int_t)alert->answered, "community_ids", alert_community_ids(alert),
-			 "policy_line", (json_int_t)subject->policy_line, "suppressed",
-			 (json_int_t)subject->suppressed, "respond", alert_responses(subject->respond));
+	return json_pack("{s:s, s:i, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}, s:I, s:I, s:o}",
+	                 "stage", alert_stages[alert->stage], "confidence", alert->confidence,
+	                 "evidence", "ports", (json_int_t)alert->ports, "hosts",
+	                 (json_int_t)alert->hosts, "failed", (json_int_t)alert->failed, "refused",
+	                 (json_int_t)alert->refused, "unanswered", (json_int_t)alert->unanswered,
+	                 "half_open", (json_int_t)alert->half_open, "answered",
+	                 (json_int_t)alert->answered, "community_ids", alert_community_ids(alert),
+	                 "policy_line", (json_int_t)subject->policy_line, "suppressed",
+	                 (json_int_t)subject->suppressed, "respond",
+	                 alert_responses(subject->respond));
 }
 
 static json_t *alert_network_of(const struct alert *alert)
@@ -137,23 +147,24 @@ json_t *alert_json(const struct alert *alert, const struct alert_subject *subjec
 	alert_time(now, alert->last_ns);
 	alert_time(first, alert->first_ns);
 	snprintf(message, sizeof(message), "%s %s", subject->vm, alert->sentence);
-	json = json_pack("{s:s, s:{s:s}, s:s, s:{s:s, s:[s, s], s:[s], s:s, s:s, s:s, s:i, s:s, s:s},"
-			 " s:{s:s, s:s}, s:{s:s, s:{s:[s], s:[s]}, s:{s:[s], s:[s]}}, s:o, s:{s:s},"
-			 " s:{s:s, s:s}, s:o}",
-			 "@timestamp", now, "ecs", "version", ALERT_ECS_VERSION, "message", message, "event",
-			 "kind", "alert", "category", "network", "intrusion_detection", "type", "info",
-			 "module", "cordon", "dataset", "cordon.alert", "id", alert->id, "severity",
-			 (int)alert->severity, "start", first, "end", now, "rule", "name", alert->rule, "id",
-			 alert->rule, "threat", "framework", "MITRE ATT&CK", "technique", "id",
-			 alert->technique, "name", alert->technique_name, "tactic", "id", alert->tactic, "name",
-			 alert->tactic_name, "network", alert_network_of(alert), "host", "name", subject->vm,
-			 "observer", "type", "ids", "product", "cordon", "cordon",
-			 alert_evidence(alert, subject));
+	json = json_pack(
+	        "{s:s, s:{s:s}, s:s, s:{s:s, s:[s, s], s:[s], s:s, s:s, s:s, s:i, s:s, s:s},"
+	        " s:{s:s, s:s}, s:{s:s, s:{s:[s], s:[s]}, s:{s:[s], s:[s]}}, s:o, s:{s:s},"
+	        " s:{s:s, s:s}, s:o}",
+	        "@timestamp", now, "ecs", "version", ALERT_ECS_VERSION, "message", message, "event",
+	        "kind", "alert", "category", "network", "intrusion_detection", "type", "info",
+	        "module", "cordon", "dataset", "cordon.alert", "id", alert->id, "severity",
+	        (int)alert->severity, "start", first, "end", now, "rule", "name", alert->rule, "id",
+	        alert->rule, "threat", "framework", "MITRE ATT&CK", "technique", "id",
+	        alert->technique, "name", alert->technique_name, "tactic", "id", alert->tactic,
+	        "name", alert->tactic_name, "network", alert_network_of(alert), "host", "name",
+	        subject->vm, "observer", "type", "ids", "product", "cordon", "cordon",
+	        alert_evidence(alert, subject));
 	if (!json)
 		return NULL;
 	if (subject->observer[0])
 		json_object_set_new(json_object_get(json, "observer"), "hostname",
-				    json_string(subject->observer));
+		                    json_string(subject->observer));
 	source = alert_end(alert->source, alert->family, 0);
 	target = alert_end(alert->target, alert->family, alert->port);
 	if (source)
@@ -199,7 +210,8 @@ static void alert_syslog_param(FILE *out, const char *name, const char *value)
 	fputc('"', out);
 }
 
-static void alert_syslog_params(FILE *out, const struct alert *alert, const struct alert_subject *subject)
+static void alert_syslog_params(FILE *out, const struct alert *alert,
+                                const struct alert_subject *subject)
 {
 	static const uint8_t none[16];
 	char address[46], id[COMMUNITY_ID_MAX];
@@ -222,7 +234,8 @@ static void alert_syslog_params(FILE *out, const struct alert *alert, const stru
 		fprintf(out, " suppressed=\"%u\"", subject->suppressed);
 }
 
-size_t alert_syslog(const struct alert *alert, const struct alert_subject *subject, char *out, size_t size)
+size_t alert_syslog(const struct alert *alert, const struct alert_subject *subject, char *out,
+                    size_t size)
 {
 	char now[32], host[256], rule[33];
 	FILE *stream = fmemopen(out, size, "w");
@@ -236,7 +249,7 @@ size_t alert_syslog(const struct alert *alert, const struct alert_subject *subje
 	alert_syslog_field(rule, sizeof(rule), alert->rule);
 	/* 32473 is the enterprise number for examples (RFC 5612): cordon has none of its own */
 	fprintf(stream, "<%u>1 %s %s cordon - %s [cordon@32473",
-		SYSLOG_SECURITY * 8 + alert_syslog_severity(alert->severity), now, host, rule);
+	        SYSLOG_SECURITY * 8 + alert_syslog_severity(alert->severity), now, host, rule);
 	alert_syslog_params(stream, alert, subject);
 	fprintf(stream, "] %s %s", subject->vm, alert->sentence);
 	fflush(stream);
@@ -250,22 +263,22 @@ size_t alert_syslog(const struct alert *alert, const struct alert_subject *subje
 static const struct {
 	const char *ecs, *exact;
 } alert_outcomes[] = {
-	[FLOW_OUTCOME_NONE] = { "unknown", "no answer" },
-	[FLOW_OUTCOME_UNREACHABLE] = { "failure", "unreachable" },
-	[FLOW_OUTCOME_RESET] = { "failure", "refused" },
-	[FLOW_OUTCOME_ANSWERED] = { "success", "answered" },
-	[FLOW_OUTCOME_ESTABLISHED] = { "success", "established" },
-	[FLOW_OUTCOME_CLOSED] = { "success", "closed" },
+        [FLOW_OUTCOME_NONE] = {"unknown", "no answer"},
+        [FLOW_OUTCOME_UNREACHABLE] = {"failure", "unreachable"},
+        [FLOW_OUTCOME_RESET] = {"failure", "refused"},
+        [FLOW_OUTCOME_ANSWERED] = {"success", "answered"},
+        [FLOW_OUTCOME_ESTABLISHED] = {"success", "established"},
+        [FLOW_OUTCOME_CLOSED] = {"success", "closed"},
 };
 
 static json_t *alert_flow_side(const uint8_t address[16], const struct flow_key *key, uint16_t port,
-			       const struct flow_side *side)
+                               const struct flow_side *side)
 {
 	char text[46];
 
 	alert_address(text, address, key->family);
-	return json_pack("{s:s, s:i, s:I, s:I}", "ip", text, "port", port, "packets", (json_int_t)side->packets,
-			 "bytes", (json_int_t)side->bytes);
+	return json_pack("{s:s, s:i, s:I, s:I}", "ip", text, "port", port, "packets",
+	                 (json_int_t)side->packets, "bytes", (json_int_t)side->bytes);
 }
 
 static json_t *alert_flow_network(const struct flow_record *record)
@@ -274,10 +287,13 @@ static json_t *alert_flow_network(const struct flow_record *record)
 	json_t *network = alert_network(record->key.proto, record->key.family);
 	char id[COMMUNITY_ID_MAX];
 
-	json_object_set_new(network, "direction",
-			    json_string(record->flags & FLOW_FLAG_PEER_OPENED ? "ingress" : "egress"));
-	json_object_set_new(network, "packets", json_integer((json_int_t)(sides[0].packets + sides[1].packets)));
-	json_object_set_new(network, "bytes", json_integer((json_int_t)(sides[0].bytes + sides[1].bytes)));
+	json_object_set_new(
+	        network, "direction",
+	        json_string(record->flags & FLOW_FLAG_PEER_OPENED ? "ingress" : "egress"));
+	json_object_set_new(network, "packets",
+	                    json_integer((json_int_t)(sides[0].packets + sides[1].packets)));
+	json_object_set_new(network, "bytes",
+	                    json_integer((json_int_t)(sides[0].bytes + sides[1].bytes)));
 	if (community_id(&record->key, record->flags, id) == 0)
 		json_object_set_new(network, "community_id", json_string(id));
 	return network;
@@ -293,20 +309,22 @@ json_t *alert_flow_json(const struct flow_record *record, const char *vm, uint64
 
 	alert_time(start, record->first_ns + clock_ns);
 	alert_time(last, record->last_ns + clock_ns);
-	return json_pack("{s:s, s:{s:s}, s:{s:s, s:[s], s:[s], s:s, s:s, s:s, s:s, s:s, s:I}, s:{s:s}, s:o, s:o,"
-			 " s:o, s:{s:s, s:I, s:i, s:i}}",
-			 "@timestamp", last, "ecs", "version", ALERT_ECS_VERSION, "event", "kind", "event",
-			 "category", "network", "type", "connection", "module", "cordon", "dataset",
-			 "cordon.flow", "outcome", alert_outcomes[outcome].ecs, "start", start, "end", last,
-			 "duration", (json_int_t)(record->last_ns - record->first_ns), "host", "name", vm,
-			 "source",
-			 alert_flow_side(by_peer ? key->peer : key->guest, key,
-					 by_peer ? key->peer_port : key->guest_port, first),
-			 "destination",
-			 alert_flow_side(by_peer ? key->guest : key->peer, key,
-					 by_peer ? key->guest_port : key->peer_port, second),
-			 "network", alert_flow_network(record), "cordon", "outcome",
-			 alert_outcomes[outcome].exact, "retransmissions",
-			 (json_int_t)record->first[0].retransmissions + record->first[1].retransmissions,
-			 "tcp_flags", first->tcp_flags, "tcp_flags_reply", second->tcp_flags);
+	return json_pack(
+	        "{s:s, s:{s:s}, s:{s:s, s:[s], s:[s], s:s, s:s, s:s, s:s, s:s, s:I}, s:{s:s}, s:o, "
+	        "s:o,"
+	        " s:o, s:{s:s, s:I, s:i, s:i}}",
+	        "@timestamp", last, "ecs", "version", ALERT_ECS_VERSION, "event", "kind", "event",
+	        "category", "network", "type", "connection", "module", "cordon", "dataset",
+	        "cordon.flow", "outcome", alert_outcomes[outcome].ecs, "start", start, "end", last,
+	        "duration", (json_int_t)(record->last_ns - record->first_ns), "host", "name", vm,
+	        "source",
+	        alert_flow_side(by_peer ? key->peer : key->guest, key,
+	                        by_peer ? key->peer_port : key->guest_port, first),
+	        "destination",
+	        alert_flow_side(by_peer ? key->guest : key->peer, key,
+	                        by_peer ? key->guest_port : key->peer_port, second),
+	        "network", alert_flow_network(record), "cordon", "outcome",
+	        alert_outcomes[outcome].exact, "retransmissions",
+	        (json_int_t)record->first[0].retransmissions + record->first[1].retransmissions,
+	        "tcp_flags", first->tcp_flags, "tcp_flags_reply", second->tcp_flags);
 }

@@ -19,24 +19,29 @@ enum alert_stage { ALERT_NEW, ALERT_UPDATE, ALERT_END };
 /* event.severity, as Elastic's rules have it */
 enum alert_severity { ALERT_LOW = 21, ALERT_MEDIUM = 47, ALERT_HIGH = 73, ALERT_CRITICAL = 99 };
 
-enum { ALERT_FLOWS_MAX = 5, ALERT_COMMUNITY_ID_MAX = 32, ALERT_SENTENCE_MAX = 256, ALERT_ID_MAX = 40 };
+enum {
+	ALERT_FLOWS_MAX = 5,
+	ALERT_COMMUNITY_ID_MAX = 32,
+	ALERT_SENTENCE_MAX = 256,
+	ALERT_ID_MAX = 40
+};
 
 struct alert {
 	enum alert_stage stage;
 	enum alert_severity severity;
-	uint8_t confidence; /* percent */
-	const char *rule;   /* "scan.vertical" */
+	uint8_t confidence;                                            /* percent */
+	const char *rule;                                              /* "scan.vertical" */
 	const char *technique, *technique_name, *tactic, *tactic_name; /* ATT&CK */
 	char id[ALERT_ID_MAX];
 	char sentence[ALERT_SENTENCE_MAX]; /* what happened, for a person; without the VM's name */
-	uint8_t family;			   /* enum flow_family of the addresses */
-	uint8_t source[16], target[16];	   /* the target is all zero when there are many */
-	uint16_t port;			   /* 0 when there are many */
+	uint8_t family;                    /* enum flow_family of the addresses */
+	uint8_t source[16], target[16];    /* the target is all zero when there are many */
+	uint16_t port;                     /* 0 when there are many */
 	uint8_t proto;
-	uint32_t ports, hosts;		   /* how many distinct ones were tried */
+	uint32_t ports, hosts; /* how many distinct ones were tried */
 	uint32_t failed, refused, unanswered, half_open, answered; /* what came of the tries */
-	bool act;			/* it has just become worth the policy's response */
-	uint64_t first_ns, last_ns;	   /* Unix time */
+	bool act;                               /* it has just become worth the policy's response */
+	uint64_t first_ns, last_ns;             /* Unix time */
 	struct flow_key flows[ALERT_FLOWS_MAX]; /* the first ones, as evidence */
 	size_t flow_count;
 };
@@ -55,7 +60,8 @@ json_t *alert_json(const struct alert *alert, const struct alert_subject *subjec
 
 /* The same alert as one RFC 5424 message, without a trailing line feed. Returns its length, at most
  * `size` - 1; structured data holds the fields that a SIEM sorts by. */
-size_t alert_syslog(const struct alert *alert, const struct alert_subject *subject, char *out, size_t size);
+size_t alert_syslog(const struct alert *alert, const struct alert_subject *subject, char *out,
+                    size_t size);
 
 /* "10.77.0.6" or "fd77::2"; `out` holds 46 bytes. */
 void alert_address(char out[46], const uint8_t address[16], uint8_t family);

@@ -62,7 +62,8 @@ static void analyze_count(struct analyze *analyze, const char *rule)
 {
 	size_t i = 0;
 
-	while (i < ANALYZE_RULES_MAX - 1 && analyze->rules[i].rule && strcmp(analyze->rules[i].rule, rule) != 0)
+	while (i < ANALYZE_RULES_MAX - 1 && analyze->rules[i].rule &&
+	       strcmp(analyze->rules[i].rule, rule) != 0)
 		i++;
 	analyze->rules[i].rule = rule;
 	analyze->rules[i].count++;
@@ -80,7 +81,7 @@ static const char *analyze_severity(enum alert_severity severity)
 
 static void analyze_emit(const struct alert *alert, const char *vm, void *data)
 {
-	const struct alert_subject subject = { .vm = vm, .observer = "" };
+	const struct alert_subject subject = {.vm = vm, .observer = ""};
 	struct analyze *analyze = data;
 	char time[32];
 
@@ -95,8 +96,8 @@ static void analyze_emit(const struct alert *alert, const char *vm, void *data)
 		json_decref(json);
 	} else {
 		alert_time(time, alert->first_ns);
-		printf("%s %-8s %-15s %-9s %s %s", time, analyze_severity(alert->severity), alert->rule,
-		       alert->technique, vm, alert->sentence);
+		printf("%s %-8s %-15s %-9s %s %s", time, analyze_severity(alert->severity),
+		       alert->rule, alert->technique, vm, alert->sentence);
 	}
 	putchar('\n');
 	fflush(stdout);
@@ -112,7 +113,7 @@ static void analyze_summary(const struct analyze *analyze, double elapsed)
 	seconds = (double)(stats.last_ns - BASE_MIN(stats.first_ns, stats.last_ns)) / 1e9;
 	for (size_t i = 0; i < ANALYZE_RULES_MAX && analyze->rules[i].rule; i++)
 		json_object_set_new(rules, analyze->rules[i].rule,
-				    json_integer((json_int_t)analyze->rules[i].count));
+		                    json_integer((json_int_t)analyze->rules[i].count));
 	if (!analyze->json) {
 		const char *rule;
 		json_t *count;
@@ -121,16 +122,17 @@ static void analyze_summary(const struct analyze *analyze, double elapsed)
 		       (unsigned long long)stats.packets, (unsigned long long)stats.flows,
 		       (unsigned long long)stats.bytes, seconds, (unsigned long long)stats.unread);
 		json_object_foreach(rules, rule, count)
-			printf(" %s %lld", rule, (long long)json_integer_value(count));
+		        printf(" %s %lld", rule, (long long)json_integer_value(count));
 		printf("%s\n", json_object_size(rules) ? "" : " no alerts");
 		json_decref(rules);
 		return;
 	}
-	json = json_pack("{s:I, s:I, s:I, s:o, s:f, s:f, s:I, s:I, s:I}", "packets", (json_int_t)stats.packets,
-			 "flows", (json_int_t)stats.flows, "bytes", (json_int_t)stats.bytes, "alerts", rules,
-			 "seconds", seconds, "elapsed_seconds", elapsed, "unread", (json_int_t)stats.unread,
-			 "evicted", (json_int_t)stats.evicted, "sources_dropped",
-			 (json_int_t)stats.sources_dropped);
+	json = json_pack("{s:I, s:I, s:I, s:o, s:f, s:f, s:I, s:I, s:I}", "packets",
+	                 (json_int_t)stats.packets, "flows", (json_int_t)stats.flows, "bytes",
+	                 (json_int_t)stats.bytes, "alerts", rules, "seconds", seconds,
+	                 "elapsed_seconds", elapsed, "unread", (json_int_t)stats.unread, "evicted",
+	                 (json_int_t)stats.evicted, "sources_dropped",
+	                 (json_int_t)stats.sources_dropped);
 	if (json)
 		json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
 	putchar('\n');
@@ -144,8 +146,9 @@ static void analyze_progress(const struct analyze *analyze, uint64_t packets, bo
 	if (last)
 		fprintf(stderr, "\r\033[K");
 	else if (analyze->size)
-		fprintf(stderr, "\r\033[K%3.0f %%, %llu packets", 100.0 * (double)analyze->done / (double)analyze->size,
-			(unsigned long long)packets);
+		fprintf(stderr, "\r\033[K%3.0f %%, %llu packets",
+		        100.0 * (double)analyze->done / (double)analyze->size,
+		        (unsigned long long)packets);
 	else
 		fprintf(stderr, "\r\033[K%llu packets", (unsigned long long)packets);
 }
@@ -159,8 +162,8 @@ static int analyze_file(struct analyze *analyze, size_t index)
 	const u_char *bytes;
 	uint64_t packets = 0;
 	int linktype, n;
-	pcap_t *pcap =
-		pcap_fopen_offline_with_tstamp_precision(analyze->files[index], PCAP_TSTAMP_PRECISION_NANO, why);
+	pcap_t *pcap = pcap_fopen_offline_with_tstamp_precision(analyze->files[index],
+	                                                        PCAP_TSTAMP_PRECISION_NANO, why);
 
 	if (!pcap) {
 		fprintf(stderr, "cordon: %s is no capture: %s\n", analyze->names[index], why);
@@ -168,16 +171,20 @@ static int analyze_file(struct analyze *analyze, size_t index)
 	}
 	linktype = pcap_datalink(pcap);
 	if (!offline_linktype_known(linktype)) {
-		fprintf(stderr, "cordon: %s has link type %d (%s); Ethernet, Linux cooked, raw IP and loopback are read\n",
-			analyze->names[index], linktype, pcap_datalink_val_to_description_or_dlt(linktype));
+		fprintf(stderr,
+		        "cordon: %s has link type %d (%s); Ethernet, Linux cooked, raw IP and "
+		        "loopback are read\n",
+		        analyze->names[index], linktype,
+		        pcap_datalink_val_to_description_or_dlt(linktype));
 		pcap_close(pcap);
 		return ANALYZE_FAILED;
 	}
 	while ((n = pcap_next_ex(pcap, &header, &bytes)) == 1) {
-		uint64_t time = (uint64_t)header->ts.tv_sec * 1000000000 + (uint64_t)header->ts.tv_usec;
+		uint64_t time =
+		        (uint64_t)header->ts.tv_sec * 1000000000 + (uint64_t)header->ts.tv_usec;
 
 		offline_packet(analyze->offline, linktype, bytes, header->caplen, header->len,
-			       header->ts.tv_sec < 0 ? 0 : time);
+		               header->ts.tv_sec < 0 ? 0 : time);
 		analyze->done += header->caplen + 16;
 		if (++packets % ANALYZE_PROGRESS_PACKETS == 0)
 			analyze_progress(analyze, packets, false);
@@ -185,7 +192,7 @@ static int analyze_file(struct analyze *analyze, size_t index)
 	analyze_progress(analyze, packets, true);
 	if (n == PCAP_ERROR)
 		fprintf(stderr, "cordon: %s is read up to packet %llu: %s\n", analyze->names[index],
-			(unsigned long long)packets, pcap_geterr(pcap));
+		        (unsigned long long)packets, pcap_geterr(pcap));
 	pcap_close(pcap);
 	return ANALYZE_DONE;
 }
@@ -200,11 +207,12 @@ static double analyze_now(void)
 
 static int analyze_run(struct analyze *analyze)
 {
-	size_t flows = analyze->size ? (size_t)BASE_MIN(analyze->size / 64, (uint64_t)ANALYZE_FLOWS_MAX) :
-				       ANALYZE_FLOWS_MAX;
-	const struct offline_config config = { .flows = BASE_MAX(flows, (size_t)ANALYZE_FLOWS_MIN),
-					       .vms = analyze->vms,
-					       .vm_count = analyze->vm_count };
+	size_t flows = analyze->size
+	                       ? (size_t)BASE_MIN(analyze->size / 64, (uint64_t)ANALYZE_FLOWS_MAX)
+	                       : ANALYZE_FLOWS_MAX;
+	const struct offline_config config = {.flows = BASE_MAX(flows, (size_t)ANALYZE_FLOWS_MIN),
+	                                      .vms = analyze->vms,
+	                                      .vm_count = analyze->vm_count};
 	int err = offline_open(&analyze->offline, &config, analyze_emit, analyze);
 	double start = analyze_now();
 	int status = ANALYZE_DONE;
@@ -239,8 +247,10 @@ static bool analyze_option(struct analyze *analyze, int option, const char *valu
 			analyze->vm_count++;
 			return true;
 		}
-		fprintf(stderr, "cordon: --vm '%s' is no address or CIDR such as 10.0.0.0/24, or the %dth\n", value,
-			OFFLINE_CIDRS_MAX + 1);
+		fprintf(stderr,
+		        "cordon: --vm '%s' is no address or CIDR such as 10.0.0.0/24, or the "
+		        "%dth\n",
+		        value, OFFLINE_CIDRS_MAX + 1);
 		return false;
 	}
 	fputs(usage, stderr);
@@ -254,7 +264,8 @@ static int analyze_open(struct analyze *analyze, const char *name)
 	struct stat facts;
 
 	if (!file || fstat(fileno(file), &facts) < 0 || S_ISDIR(facts.st_mode)) {
-		fprintf(stderr, "cordon: cannot open %s: %s\n", name, strerror(file ? EISDIR : errno));
+		fprintf(stderr, "cordon: cannot open %s: %s\n", name,
+		        strerror(file ? EISDIR : errno));
 		if (file && !standard)
 			fclose(file);
 		return ANALYZE_NO_FILE;
@@ -273,9 +284,9 @@ static int analyze_open(struct analyze *analyze, const char *name)
 
 static int analyze_parse(int argc, char **argv, struct analyze *analyze)
 {
-	static const struct option longs[] = { { "vm", required_argument, NULL, 'v' },
-					       { "format", required_argument, NULL, 'f' },
-					       { 0 } };
+	static const struct option longs[] = {{"vm", required_argument, NULL, 'v'},
+	                                      {"format", required_argument, NULL, 'f'},
+	                                      {0}};
 	int option, status = ANALYZE_DONE;
 
 	while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1)
@@ -286,7 +297,8 @@ static int analyze_parse(int argc, char **argv, struct analyze *analyze)
 		return ANALYZE_FAILED;
 	}
 	if (argc - optind > ANALYZE_FILES_MAX) {
-		fprintf(stderr, "cordon: %d files are more than %d\n", argc - optind, ANALYZE_FILES_MAX);
+		fprintf(stderr, "cordon: %d files are more than %d\n", argc - optind,
+		        ANALYZE_FILES_MAX);
 		return ANALYZE_FAILED;
 	}
 	for (; status == ANALYZE_DONE && optind < argc; optind++)
@@ -296,20 +308,20 @@ static int analyze_parse(int argc, char **argv, struct analyze *analyze)
 
 static int analyze_lock(const struct analyze *analyze)
 {
-	struct isolate_fd fds[ANALYZE_FILES_MAX + 2] = { { STDOUT_FILENO, STDOUT_FILENO },
-							 { STDERR_FILENO, STDERR_FILENO } };
-	struct isolate_role role = { .uid = ANALYZE_UID,
-				     .gid = ANALYZE_UID,
-				     .fds = fds,
-				     .fd_count = 2,
-				     .flags = geteuid() == 0 ? 0 : ISOLATE_UNPRIVILEGED,
-				     .file_size_max = UINT64_MAX, /* standard output may be a file */
-				     .list = &list_analyze };
+	struct isolate_fd fds[ANALYZE_FILES_MAX + 2] = {{STDOUT_FILENO, STDOUT_FILENO},
+	                                                {STDERR_FILENO, STDERR_FILENO}};
+	struct isolate_role role = {.uid = ANALYZE_UID,
+	                            .gid = ANALYZE_UID,
+	                            .fds = fds,
+	                            .fd_count = 2,
+	                            .flags = geteuid() == 0 ? 0 : ISOLATE_UNPRIVILEGED,
+	                            .file_size_max = UINT64_MAX, /* standard output may be a file */
+	                            .list = &list_analyze};
 
 	for (size_t i = 0; i < analyze->file_count; i++) {
 		int fd = fileno(analyze->files[i]);
 
-		fds[role.fd_count++] = (struct isolate_fd){ fd, fd };
+		fds[role.fd_count++] = (struct isolate_fd){fd, fd};
 	}
 	return isolate_enter(&role);
 }
@@ -334,7 +346,8 @@ int main(int argc, char **argv)
 	if (!err)
 		err = analyze_lock(&analyze);
 	if (err) {
-		fprintf(stderr, "cordon: cannot enter the sandbox of analyze: %s\n", strerror(-err));
+		fprintf(stderr, "cordon: cannot enter the sandbox of analyze: %s\n",
+		        strerror(-err));
 		return ANALYZE_FAILED;
 	}
 	return analyze_run(&analyze);

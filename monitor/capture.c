@@ -59,15 +59,15 @@ static uint64_t capture_number(const char *text, uint64_t max)
 
 static bool capture_parse(int argc, char **argv, struct capture *capture)
 {
-	static const struct option longs[] = { { "interface", required_argument, NULL, 'i' },
-					       { "output-fd", required_argument, NULL, 'o' },
-					       { "uid", required_argument, NULL, 'u' },
-					       { "filter", required_argument, NULL, 'f' },
-					       { "duration", required_argument, NULL, 'd' },
-					       { "count", required_argument, NULL, 'c' },
-					       { "snaplen", required_argument, NULL, 's' },
-					       { "vm", required_argument, NULL, 'v' },
-					       { 0 } };
+	static const struct option longs[] = {{"interface", required_argument, NULL, 'i'},
+	                                      {"output-fd", required_argument, NULL, 'o'},
+	                                      {"uid", required_argument, NULL, 'u'},
+	                                      {"filter", required_argument, NULL, 'f'},
+	                                      {"duration", required_argument, NULL, 'd'},
+	                                      {"count", required_argument, NULL, 'c'},
+	                                      {"snaplen", required_argument, NULL, 's'},
+	                                      {"vm", required_argument, NULL, 'v'},
+	                                      {0}};
 	uint64_t value = 0;
 	int option;
 
@@ -76,11 +76,19 @@ static bool capture_parse(int argc, char **argv, struct capture *capture)
 		case 'i': capture->interface = optarg; break;
 		case 'v': capture->vm = optarg; break;
 		case 'f': capture->filter = optarg; break;
-		case 'o': capture->output = (int)(value = capture_number(optarg, CAPTURE_FDS_MAX - 1)); break;
-		case 'u': capture->uid = (uid_t)(value = capture_number(optarg, UINT32_MAX - 1)); break;
+		case 'o':
+			capture->output =
+			        (int)(value = capture_number(optarg, CAPTURE_FDS_MAX - 1));
+			break;
+		case 'u':
+			capture->uid = (uid_t)(value = capture_number(optarg, UINT32_MAX - 1));
+			break;
 		case 'd': capture->seconds = value = capture_number(optarg, 7 * 24 * 3600); break;
 		case 'c': capture->count = value = capture_number(optarg, UINT32_MAX); break;
-		case 's': capture->snaplen = (uint32_t)(value = capture_number(optarg, PCAPNG_SNAPLEN_MAX)); break;
+		case 's':
+			capture->snaplen =
+			        (uint32_t)(value = capture_number(optarg, PCAPNG_SNAPLEN_MAX));
+			break;
 		default: return false;
 		}
 		if (value == UINT64_MAX) {
@@ -90,8 +98,9 @@ static bool capture_parse(int argc, char **argv, struct capture *capture)
 	}
 	if (capture->interface && capture->output >= 0 && capture->uid != 0 && optind == argc)
 		return true;
-	fprintf(stderr, "usage: cordon-capture --interface TAP --output-fd N --uid U [--filter EXPR] "
-			"[--duration SECONDS] [--count N] [--snaplen N] [--vm NAME]\n");
+	fprintf(stderr,
+	        "usage: cordon-capture --interface TAP --output-fd N --uid U [--filter EXPR] "
+	        "[--duration SECONDS] [--count N] [--snaplen N] [--vm NAME]\n");
 	return false;
 }
 
@@ -114,14 +123,14 @@ static int capture_open(struct capture *capture)
 	err = pcap_activate(capture->pcap);
 	if (err < 0 || pcap_setnonblock(capture->pcap, 1, why) < 0) {
 		fprintf(stderr, "cordon-capture: cannot open %s: %s\n", capture->interface,
-			err < 0 ? pcap_geterr(capture->pcap) : why);
+		        err < 0 ? pcap_geterr(capture->pcap) : why);
 		return CAPTURE_FAILED;
 	}
 	if (!capture->filter)
 		return CAPTURE_DONE;
 	if (pcap_compile(capture->pcap, &program, capture->filter, 1, PCAP_NETMASK_UNKNOWN) < 0) {
-		fprintf(stderr, "cordon-capture: the filter '%s' is not understood: %s\n", capture->filter,
-			pcap_geterr(capture->pcap));
+		fprintf(stderr, "cordon-capture: the filter '%s' is not understood: %s\n",
+		        capture->filter, pcap_geterr(capture->pcap));
 		return CAPTURE_USAGE;
 	}
 	err = pcap_setfilter(capture->pcap, &program);
@@ -134,16 +143,16 @@ static int capture_open(struct capture *capture)
 static int capture_lock(const struct capture *capture)
 {
 	struct isolate_fd fds[CAPTURE_FDS_MAX];
-	struct isolate_role role = { .uid = capture->uid,
-				     .gid = capture->uid,
-				     .fds = fds,
-				     .file_size_max = UINT64_MAX,
-				     .list = &list_capture };
+	struct isolate_role role = {.uid = capture->uid,
+	                            .gid = capture->uid,
+	                            .fds = fds,
+	                            .file_size_max = UINT64_MAX,
+	                            .list = &list_capture};
 
 	/* what libpcap has opened keeps its number; programs are started with nothing else open */
 	for (int fd = 0; fd < CAPTURE_FDS_MAX; fd++)
 		if (fcntl(fd, F_GETFD) >= 0)
-			fds[role.fd_count++] = (struct isolate_fd){ .from = fd, .to = fd };
+			fds[role.fd_count++] = (struct isolate_fd){.from = fd, .to = fd};
 	return isolate_enter(&role);
 }
 
@@ -168,9 +177,11 @@ static void capture_packet(u_char *data, const struct pcap_pkthdr *header, const
 
 static int capture_loop(struct capture *capture)
 {
-	uint64_t end = capture->seconds ? capture_now(CLOCK_MONOTONIC) + capture->seconds * 1000000000 : UINT64_MAX;
-	struct pollfd ready = { .fd = pcap_get_selectable_fd(capture->pcap), .events = POLLIN };
-	struct pcap_stat stats = { 0 };
+	uint64_t end = capture->seconds
+	                       ? capture_now(CLOCK_MONOTONIC) + capture->seconds * 1000000000
+	                       : UINT64_MAX;
+	struct pollfd ready = {.fd = pcap_get_selectable_fd(capture->pcap), .events = POLLIN};
+	struct pcap_stat stats = {0};
 	int n = 0;
 
 	while (!capture_stop && !capture->error && n >= 0 && capture_now(CLOCK_MONOTONIC) < end &&
@@ -183,21 +194,21 @@ static int capture_loop(struct capture *capture)
 		pcap_dispatch(capture->pcap, -1, capture_packet, (u_char *)capture);
 	pcap_stats(capture->pcap, &stats);
 	if (!capture->error)
-		capture->error = pcapng_end(capture->output, capture_now(CLOCK_REALTIME), stats.ps_recv,
-					    stats.ps_drop);
+		capture->error = pcapng_end(capture->output, capture_now(CLOCK_REALTIME),
+		                            stats.ps_recv, stats.ps_drop);
 	if (capture->error) {
 		fprintf(stderr, "cordon-capture: cannot write: %s\n", strerror(-capture->error));
 		return CAPTURE_FAILED;
 	}
 	fprintf(stderr, "%llu packets captured, %u dropped by the kernel\n",
-		(unsigned long long)capture->packets, stats.ps_drop);
+	        (unsigned long long)capture->packets, stats.ps_drop);
 	return CAPTURE_DONE;
 }
 
 int main(int argc, char **argv)
 {
-	static struct capture capture = { .output = -1, .snaplen = PCAPNG_SNAPLEN_MAX, .vm = "" };
-	struct sigaction stop = { .sa_handler = capture_signal };
+	static struct capture capture = {.output = -1, .snaplen = PCAPNG_SNAPLEN_MAX, .vm = ""};
+	struct sigaction stop = {.sa_handler = capture_signal};
 	int status, err;
 
 	if (!capture_parse(argc, argv, &capture))

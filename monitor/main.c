@@ -34,7 +34,7 @@ static uint64_t main_clock(clockid_t clock)
 
 static int main_watch(struct monitor *monitor, int fd, void *tag)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.ptr = tag };
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = tag};
 
 	return epoll_ctl(monitor->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
@@ -42,12 +42,12 @@ static int main_watch(struct monitor *monitor, int fd, void *tag)
 /* Everything before the lock: what is opened here, stays. */
 static int main_prepare(struct monitor *monitor)
 {
-	const struct itimerspec second = { .it_interval = { .tv_sec = 1 }, .it_value = { .tv_sec = 1 } };
+	const struct itimerspec second = {.it_interval = {.tv_sec = 1}, .it_value = {.tv_sec = 1}};
 	size_t seed;
 
 	monitor->listener = MONITOR_FD_LISTEN;
 	monitor->events_fd = MONITOR_FD_EVENTS;
-	monitor->log = (struct monitor_sink){ .fd = MONITOR_FD_ALERTS, .type = POLICY_SINK_FILE };
+	monitor->log = (struct monitor_sink){.fd = MONITOR_FD_ALERTS, .type = POLICY_SINK_FILE};
 	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++)
 		monitor->clients[i].fd = -1;
 	signal(SIGPIPE, SIG_IGN); /* a sink may be a FIFO that nobody reads any more */
@@ -59,7 +59,8 @@ static int main_prepare(struct monitor *monitor)
 	tzset(); /* or the first gmtime_r() would look for a time zone file, which is no longer possible */
 	monitor->epoll = epoll_create1(EPOLL_CLOEXEC);
 	monitor->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (monitor->epoll < 0 || monitor->timer < 0 || timerfd_settime(monitor->timer, 0, &second, NULL) < 0)
+	if (monitor->epoll < 0 || monitor->timer < 0 ||
+	    timerfd_settime(monitor->timer, 0, &second, NULL) < 0)
 		return -errno;
 	if (main_watch(monitor, monitor->listener, &monitor->listener) < 0 ||
 	    main_watch(monitor, monitor->events_fd, &monitor->events_fd) < 0 ||

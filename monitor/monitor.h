@@ -18,12 +18,13 @@
 enum { MONITOR_VERSION = 1, MONITOR_TEXT_MAX = 4096, MONITOR_FDS_MAX = 2 + POLICY_SINKS_MAX };
 
 enum monitor_verb {
-	MONITOR_REGISTER = 1, /* uid 0; fds: flow map, then one a sink (a file or a connected socket) */
-	MONITOR_FORGET,	      /* uid 0; the VM is gone: close its findings and its fds */
-	MONITOR_FLOWS,	      /* query: the VM's flows (vm[0] == 0: all), one JSON object a message */
-	MONITOR_STATS,	      /* query: counters, one JSON object */
-	MONITOR_SUBSCRIBE,    /* uid 0: this connection gets monitor_action messages */
-	MONITOR_LIST,	      /* uid 0: names of the registered VMs, one a message */
+	MONITOR_REGISTER =
+	        1,      /* uid 0; fds: flow map, then one a sink (a file or a connected socket) */
+	MONITOR_FORGET, /* uid 0; the VM is gone: close its findings and its fds */
+	MONITOR_FLOWS,  /* query: the VM's flows (vm[0] == 0: all), one JSON object a message */
+	MONITOR_STATS,  /* query: counters, one JSON object */
+	MONITOR_SUBSCRIBE, /* uid 0: this connection gets monitor_action messages */
+	MONITOR_LIST,      /* uid 0: names of the registered VMs, one a message */
 };
 
 struct monitor_request {
@@ -34,7 +35,8 @@ struct monitor_request {
 	uint8_t mac[6];
 	uint8_t ip4[4];
 	uint8_t ip6[16];
-	struct policy_monitor monitor; /* REGISTER: detectors and sinks; sink i's fd is fds[1 + i] */
+	struct policy_monitor
+	        monitor; /* REGISTER: detectors and sinks; sink i's fd is fds[1 + i] */
 	uint32_t scan_line;
 };
 
@@ -42,11 +44,11 @@ enum monitor_answer_type { MONITOR_OK = 1, MONITOR_FAILED, MONITOR_TEXT, MONITOR
 
 struct monitor_answer {
 	uint32_t type;
-	int32_t error;	/* MONITOR_FAILED: a negative errno */
-	uint32_t size;	/* MONITOR_TEXT: bytes of text that follow in the same message */
+	int32_t error;    /* MONITOR_FAILED: a negative errno */
+	uint32_t size;    /* MONITOR_TEXT: bytes of text that follow in the same message */
 	uint32_t respond; /* MONITOR_ACT: enum policy_response bits that the policy asked for */
 	char vm[POLICY_NAME_MAX];
-	char rule[32];	   /* MONITOR_ACT: "scan.vertical" */
+	char rule[32];     /* MONITOR_ACT: "scan.vertical" */
 	char alert_id[40]; /* MONITOR_ACT: event.id of the alert that asks */
 };
 

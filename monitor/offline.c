@@ -24,14 +24,14 @@ enum {
 	OFFLINE_TYPE_IPV6 = 0x86dd,
 };
 #define OFFLINE_SECOND_NS 1000000000ull
-#define OFFLINE_BACK_NS	  (3600 * OFFLINE_SECOND_NS)
+#define OFFLINE_BACK_NS   (3600 * OFFLINE_SECOND_NS)
 
 struct offline_source {
 	uint8_t address[16];
 	bool v6;
 	char name[46];
 	struct scan *scan; /* NULL: free */
-	int16_t next;	   /* in its hash slot, or -1 */
+	int16_t next;      /* in its hash slot, or -1 */
 	uint64_t tries, last_ns;
 	struct offline *offline;
 };
@@ -41,7 +41,8 @@ struct offline {
 	offline_emit_fn *emit;
 	void *data;
 	struct flowtable *flows;
-	struct offline_stats stats; /* all but what the flow table counts, and that of earlier ones */
+	struct offline_stats
+	        stats; /* all but what the flow table counts, and that of earlier ones */
 	uint64_t tick_ns;
 	int16_t slots[OFFLINE_SLOTS];
 	struct offline_source sources[OFFLINE_SOURCES];
@@ -84,7 +85,8 @@ static bool offline_cidr_has(const struct offline_cidr *cidr, const uint8_t addr
 
 	if (v6 != (cidr->family == FLOW_IPV6) || memcmp(cidr->address, address, whole) != 0)
 		return false;
-	return rest == 0 || ((cidr->address[whole] ^ address[whole]) & (0xff00 >> rest) & 0xff) == 0;
+	return rest == 0 ||
+	       ((cidr->address[whole] ^ address[whole]) & (0xff00 >> rest) & 0xff) == 0;
 }
 
 static bool offline_is_vm(const struct offline *offline, const uint8_t address[16], bool v6)
@@ -106,7 +108,8 @@ static void offline_alert(const struct alert *alert, void *data)
 
 static int16_t *offline_slot(struct offline *offline, const uint8_t address[16])
 {
-	uint64_t hash = base_le64(address) * 0x9fb21c651e98df25ull ^ base_le64(address + 8) * 0xd6e8feb86659fd93ull;
+	uint64_t hash = base_le64(address) * 0x9fb21c651e98df25ull ^
+	                base_le64(address + 8) * 0xd6e8feb86659fd93ull;
 
 	return &offline->slots[hash >> 40 & (OFFLINE_SLOTS - 1)];
 }
@@ -125,10 +128,11 @@ static void offline_source_drop(struct offline *offline, struct offline_source *
 	memset(source, 0, sizeof(*source));
 }
 
-static struct offline_source *offline_source_add(struct offline *offline, const uint8_t address[16], bool v6)
+static struct offline_source *offline_source_add(struct offline *offline, const uint8_t address[16],
+                                                 bool v6)
 {
 	struct offline_source *source = NULL;
-	const struct scan_config config = { 0 };
+	const struct scan_config config = {0};
 	int16_t *slot = offline_slot(offline, address);
 	struct scan *scan;
 
@@ -146,17 +150,20 @@ static struct offline_source *offline_source_add(struct offline *offline, const 
 		offline_source_drop(offline, source);
 		offline->stats.sources_dropped++;
 	}
-	*source = (struct offline_source){ .v6 = v6, .scan = scan, .next = *slot, .offline = offline };
+	*source =
+	        (struct offline_source){.v6 = v6, .scan = scan, .next = *slot, .offline = offline};
 	memcpy(source->address, address, sizeof(source->address));
 	alert_address(source->name, address, v6 ? FLOW_IPV6 : FLOW_IPV4);
 	*slot = (int16_t)(source - offline->sources);
 	return source;
 }
 
-static struct offline_source *offline_source_find(struct offline *offline, const uint8_t address[16], bool v6)
+static struct offline_source *offline_source_find(struct offline *offline,
+                                                  const uint8_t address[16], bool v6)
 {
 	for (int16_t i = *offline_slot(offline, address); i >= 0; i = offline->sources[i].next)
-		if (offline->sources[i].v6 == v6 && memcmp(offline->sources[i].address, address, 16) == 0)
+		if (offline->sources[i].v6 == v6 &&
+		    memcmp(offline->sources[i].address, address, 16) == 0)
 			return &offline->sources[i];
 	return NULL;
 }
@@ -191,7 +198,7 @@ static uint32_t offline_link(int linktype, const uint8_t *bytes, uint32_t captur
 	static const struct {
 		int linktype;
 		uint32_t size, type_at; /* type_at: of an EtherType */
-	} headers[] = { { DLT_LINUX_SLL, 16, 14 }, { DLT_LINUX_SLL2, 20, 0 } };
+	} headers[] = {{DLT_LINUX_SLL, 16, 14}, {DLT_LINUX_SLL2, 20, 0}};
 
 	*type = 0;
 	for (size_t i = 0; i < BASE_COUNT(headers); i++)
@@ -203,14 +210,16 @@ static uint32_t offline_link(int linktype, const uint8_t *bytes, uint32_t captur
 	uint32_t at = linktype == DLT_NULL || linktype == DLT_LOOP ? 4 : 0;
 	if (linktype == DLT_LINUX_SLL || linktype == DLT_LINUX_SLL2 || captured <= at)
 		return 0;
-	*type = bytes[at] >> 4 == 4 ? OFFLINE_TYPE_IPV4 : bytes[at] >> 4 == 6 ? OFFLINE_TYPE_IPV6 : 0;
+	*type = bytes[at] >> 4 == 4   ? OFFLINE_TYPE_IPV4
+	        : bytes[at] >> 4 == 6 ? OFFLINE_TYPE_IPV6
+	                              : 0;
 	return at;
 }
 
 bool offline_linktype_known(int linktype)
 {
-	static const int known[] = { DLT_EN10MB, DLT_LINUX_SLL, DLT_LINUX_SLL2, DLT_RAW,
-				     DLT_IPV4,	 DLT_IPV6,	DLT_NULL,	DLT_LOOP };
+	static const int known[] = {DLT_EN10MB, DLT_LINUX_SLL, DLT_LINUX_SLL2, DLT_RAW,
+	                            DLT_IPV4,   DLT_IPV6,      DLT_NULL,       DLT_LOOP};
 
 	for (size_t i = 0; i < BASE_COUNT(known); i++)
 		if (known[i] == linktype)
@@ -219,12 +228,11 @@ bool offline_linktype_known(int linktype)
 }
 
 /* Whose packet it is, where `vms` says so; false: nobody's. */
-static bool offline_sender(const struct offline *offline, const uint8_t *frame, uint32_t captured, uint32_t wire,
-			   enum flowtable_sender *sender)
+static bool offline_sender(const struct offline *offline, const uint8_t *frame, uint32_t captured,
+                           uint32_t wire, enum flowtable_sender *sender)
 {
-	const struct packet_input in = { .bytes = (const struct packet_bytes *)frame,
-					 .captured = captured,
-					 .wire = wire };
+	const struct packet_input in = {
+	        .bytes = (const struct packet_bytes *)frame, .captured = captured, .wire = wire};
 	struct packet packet;
 	bool v6, from, to;
 
@@ -243,8 +251,8 @@ static bool offline_sender(const struct offline *offline, const uint8_t *frame, 
 	return true;
 }
 
-static void offline_frame(struct offline *offline, const uint8_t *frame, uint32_t captured, uint32_t wire,
-			  uint64_t now)
+static void offline_frame(struct offline *offline, const uint8_t *frame, uint32_t captured,
+                          uint32_t wire, uint64_t now)
 {
 	enum flowtable_sender sender;
 
@@ -258,7 +266,8 @@ static void offline_tick(struct offline *offline, uint64_t now)
 {
 	for (size_t i = 0; i < OFFLINE_SOURCES; i++)
 		if (offline->sources[i].scan)
-			scan_tick(offline->sources[i].scan, now, offline_alert, &offline->sources[i]);
+			scan_tick(offline->sources[i].scan, now, offline_alert,
+			          &offline->sources[i]);
 }
 
 void offline_finish(struct offline *offline)
@@ -272,8 +281,8 @@ static int offline_flows_new(struct offline *offline)
 {
 	struct offline_stats stats;
 	struct flowtable *flows;
-	int err = flowtable_open(&flows, BASE_MAX(offline->config.flows, (size_t)1), 0x636f72646f6eull,
-				 offline_event, offline);
+	int err = flowtable_open(&flows, BASE_MAX(offline->config.flows, (size_t)1),
+	                         0x636f72646f6eull, offline_event, offline);
 
 	if (err)
 		return err;
@@ -287,9 +296,9 @@ static int offline_flows_new(struct offline *offline)
 }
 
 void offline_packet(struct offline *offline, int linktype, const uint8_t *bytes, uint32_t captured,
-		    uint32_t wire, uint64_t unix_ns)
+                    uint32_t wire, uint64_t unix_ns)
 {
-	uint8_t frame[OFFLINE_ETHERNET + PACKET_SNAP] = { 0 };
+	uint8_t frame[OFFLINE_ETHERNET + PACKET_SNAP] = {0};
 	struct offline_stats *stats = &offline->stats;
 	uint64_t now = BASE_MIN(BASE_MAX(unix_ns, 1ull), SCAN_END / 2);
 	uint32_t at, size;
@@ -322,11 +331,12 @@ void offline_packet(struct offline *offline, int linktype, const uint8_t *bytes,
 	frame[12] = (uint8_t)(type >> 8);
 	frame[13] = (uint8_t)type;
 	memcpy(frame + OFFLINE_ETHERNET, bytes + at, size);
-	offline_frame(offline, frame, OFFLINE_ETHERNET + size, OFFLINE_ETHERNET + BASE_MIN(wire - at, UINT32_MAX / 2),
-		      now);
+	offline_frame(offline, frame, OFFLINE_ETHERNET + size,
+	              OFFLINE_ETHERNET + BASE_MIN(wire - at, UINT32_MAX / 2), now);
 }
 
-int offline_open(struct offline **out, const struct offline_config *config, offline_emit_fn *emit, void *data)
+int offline_open(struct offline **out, const struct offline_config *config, offline_emit_fn *emit,
+                 void *data)
 {
 	struct offline *offline = calloc(1, sizeof(*offline));
 	int err;

@@ -13,7 +13,7 @@ enum { OFFLINE_SOURCES = 256, OFFLINE_CIDRS_MAX = 16 };
 
 struct offline_cidr {
 	uint8_t address[16]; /* as in struct flow_key */
-	uint8_t family;	     /* FLOW_IPV4 or FLOW_IPV6 */
+	uint8_t family;      /* FLOW_IPV4 or FLOW_IPV6 */
 	uint8_t bits;
 };
 
@@ -32,7 +32,8 @@ struct offline;
 int offline_cidr_parse(const char *text, struct offline_cidr *cidr);
 
 /* 0 or a negative errno. What config points at is the caller's, and stays. */
-int offline_open(struct offline **out, const struct offline_config *config, offline_emit_fn *emit, void *data);
+int offline_open(struct offline **out, const struct offline_config *config, offline_emit_fn *emit,
+                 void *data);
 void offline_close(struct offline *offline);
 
 /* True when packets of this libpcap data link type (DLT_*) can be read. */
@@ -41,7 +42,7 @@ bool offline_linktype_known(int linktype);
 /* One packet, `captured` of `wire` bytes, at Unix time. Times may go back a little; when they go back by more
  * than an hour, another capture has begun: all findings end, and the detectors forget. */
 void offline_packet(struct offline *offline, int linktype, const uint8_t *bytes, uint32_t captured,
-		    uint32_t wire, uint64_t unix_ns);
+                    uint32_t wire, uint64_t unix_ns);
 
 /* No packet follows: all findings end. */
 void offline_finish(struct offline *offline);

@@ -19,7 +19,15 @@ enum {
 	PCAPNG_BODY_MAX = 512,
 };
 
-enum { OPT_END = 0, SHB_USERAPPL = 4, IF_NAME = 2, IF_DESCRIPTION = 3, IF_TSRESOL = 9, ISB_IFRECV = 4, ISB_IFDROP = 5 };
+enum {
+	OPT_END = 0,
+	SHB_USERAPPL = 4,
+	IF_NAME = 2,
+	IF_DESCRIPTION = 3,
+	IF_TSRESOL = 9,
+	ISB_IFRECV = 4,
+	ISB_IFDROP = 5
+};
 
 struct pcapng_body {
 	uint8_t bytes[PCAPNG_BODY_MAX];
@@ -46,23 +54,21 @@ static void pcapng_put32(struct pcapng_body *body, uint32_t value)
 
 static void pcapng_option(struct pcapng_body *body, uint16_t code, const void *data, size_t size)
 {
-	uint16_t head[2] = { code, (uint16_t)size };
+	uint16_t head[2] = {code, (uint16_t)size};
 
 	pcapng_put(body, head, sizeof(head));
 	pcapng_put(body, data, size);
 }
 
 /* One block; `data` follows the body, unpadded, or is NULL. */
-static int pcapng_block(int fd, uint32_t type, const struct pcapng_body *body, const void *data, size_t size)
+static int pcapng_block(int fd, uint32_t type, const struct pcapng_body *body, const void *data,
+                        size_t size)
 {
 	static const uint8_t zero[4];
-	uint32_t head[2] = { type, (uint32_t)(12 + body->size + ((size + 3) & ~(size_t)3)) };
+	uint32_t head[2] = {type, (uint32_t)(12 + body->size + ((size + 3) & ~(size_t)3))};
 	struct iovec parts[] = {
-		{ head, sizeof(head) },
-		{ (void *)body->bytes, body->size },
-		{ (void *)data, size },
-		{ (void *)zero, -size & 3 },
-		{ &head[1], sizeof(head[1]) },
+	        {head, sizeof(head)},      {(void *)body->bytes, body->size}, {(void *)data, size},
+	        {(void *)zero, -size & 3}, {&head[1], sizeof(head[1])},
 	};
 	ssize_t n = writev(fd, parts, BASE_COUNT(parts));
 
@@ -74,15 +80,16 @@ static int pcapng_block(int fd, uint32_t type, const struct pcapng_body *body, c
 int pcapng_begin(int fd, const char *interface, const char *vm, uint32_t snaplen)
 {
 	static const uint8_t nanoseconds = 9;
-	static const uint16_t version[2] = { 1, 0 };
-	struct pcapng_body section = { 0 }, description = { 0 };
+	static const uint16_t version[2] = {1, 0};
+	struct pcapng_body section = {0}, description = {0};
 	int err;
 
 	pcapng_put32(&section, PCAPNG_MAGIC);
 	pcapng_put(&section, version, sizeof(version));
 	pcapng_put32(&section, UINT32_MAX); /* the section's length is not known: -1, 64 bits */
 	pcapng_put32(&section, UINT32_MAX);
-	pcapng_option(&section, SHB_USERAPPL, "cordon " CORDON_VERSION, strlen("cordon " CORDON_VERSION));
+	pcapng_option(&section, SHB_USERAPPL, "cordon " CORDON_VERSION,
+	              strlen("cordon " CORDON_VERSION));
 	pcapng_option(&section, OPT_END, NULL, 0);
 	err = pcapng_block(fd, PCAPNG_SECTION, &section, NULL, 0);
 	if (err)
@@ -98,7 +105,7 @@ int pcapng_begin(int fd, const char *interface, const char *vm, uint32_t snaplen
 
 int pcapng_packet(int fd, uint64_t unix_ns, const void *data, uint32_t captured, uint32_t wire)
 {
-	struct pcapng_body body = { 0 };
+	struct pcapng_body body = {0};
 
 	pcapng_put32(&body, 0); /* the interface */
 	pcapng_put32(&body, (uint32_t)(unix_ns >> 32));
@@ -110,7 +117,7 @@ int pcapng_packet(int fd, uint64_t unix_ns, const void *data, uint32_t captured,
 
 int pcapng_end(int fd, uint64_t unix_ns, uint64_t received, uint64_t dropped)
 {
-	struct pcapng_body body = { 0 };
+	struct pcapng_body body = {0};
 
 	pcapng_put32(&body, 0);
 	pcapng_put32(&body, (uint32_t)(unix_ns >> 32));

@@ -48,7 +48,8 @@ uint64_t scan_mix(uint64_t x)
 
 uint64_t scan_hash(const struct scan *scan, const uint8_t peer[16], uint32_t rest)
 {
-	return scan_mix(scan_mix(base_le64(peer) ^ scan->seed) + scan_mix(base_le64(peer + 8) + rest));
+	return scan_mix(scan_mix(base_le64(peer) ^ scan->seed) +
+	                scan_mix(base_le64(peer + 8) + rest));
 }
 
 struct scan *scan_create(const struct scan_config *config)
@@ -79,7 +80,8 @@ static bool scan_in_kind(const struct scan_try *t, enum scan_kind kind)
 {
 	switch (kind) {
 	case SCAN_VERTICAL:
-		return scan_has_ports(t->flow.proto, t->flow.family) && t->probe < SCAN_PROBE_STEALTH;
+		return scan_has_ports(t->flow.proto, t->flow.family) &&
+		       t->probe < SCAN_PROBE_STEALTH;
 	case SCAN_HORIZONTAL: return t->probe == SCAN_PROBE_ORDINARY;
 	default: return t->probe >= SCAN_PROBE_STEALTH;
 	}
@@ -92,7 +94,7 @@ static bool scan_is_failure(enum scan_result result)
 
 /* The try has a result: from what its group counted before to this. */
 static void scan_settle_in(struct scan_work *work, struct scan_try *t, enum scan_kind kind,
-			   enum scan_result before, enum scan_result result)
+                           enum scan_result before, enum scan_result result)
 {
 	struct scan_group *group = scan_group_find(work, kind, t, true);
 
@@ -100,7 +102,8 @@ static void scan_settle_in(struct scan_work *work, struct scan_try *t, enum scan
 		group->count[before]--;
 	t->group[kind] = group->serial;
 	group->count[result]++;
-	if (!scan_is_failure(result) && !(result == SCAN_ANSWERED && kind == SCAN_HORIZONTAL && scan_is_ping(t)))
+	if (!scan_is_failure(result) &&
+	    !(result == SCAN_ANSWERED && kind == SCAN_HORIZONTAL && scan_is_ping(t)))
 		return;
 	group->first_ns = BASE_MIN(group->first_ns, t->first_ns);
 	group->last_ns = BASE_MAX(group->last_ns, t->first_ns);
@@ -166,7 +169,7 @@ static void scan_try_drop(struct scan_work *work, struct scan_try *t, bool again
 
 	for (int kind = 0; kind < SCAN_KINDS; kind++) {
 		struct scan_group *group =
-			t->group[kind] ? scan_group_find(work, kind, t, false) : NULL;
+		        t->group[kind] ? scan_group_find(work, kind, t, false) : NULL;
 
 		if (group && group->serial == t->group[kind] && (again || !group->said) &&
 		    group->count[t->result] > 0)
@@ -226,7 +229,8 @@ static bool scan_probe_of(const struct flow_record *record, uint8_t *probe)
 	uint8_t flags = record->first[FLOW_GUEST].tcp_flags;
 
 	*probe = SCAN_PROBE_ORDINARY;
-	if (record->flags & (FLOW_FLAG_PEER_OPENED | FLOW_FLAG_BACKSCATTER) || scan_is_multicast(&record->key))
+	if (record->flags & (FLOW_FLAG_PEER_OPENED | FLOW_FLAG_BACKSCATTER) ||
+	    scan_is_multicast(&record->key))
 		return false;
 	if (record->key.proto != PACKET_PROTO_TCP || record->flags & FLOW_FLAG_FRAGMENTS)
 		return true;
@@ -234,15 +238,16 @@ static bool scan_probe_of(const struct flow_record *record, uint8_t *probe)
 		*probe = (uint8_t)(SCAN_PROBE_STEALTH | (flags & 0x3f));
 	if (!(record->flags & FLOW_FLAG_MIDSTREAM))
 		return true;
-	*probe = flags & PACKET_ACK ? SCAN_PROBE_ACK : (uint8_t)(SCAN_PROBE_STEALTH | (flags & 0x3f));
+	*probe = flags & PACKET_ACK ? SCAN_PROBE_ACK
+	                            : (uint8_t)(SCAN_PROBE_STEALTH | (flags & 0x3f));
 	return *probe != SCAN_PROBE_ACK || record->sides[FLOW_GUEST].payload == 0;
 }
 
 void scan_observe(struct scan *scan, const struct flow_event *event, scan_emit_fn *emit, void *data)
 {
-	struct scan_work work = { scan, event->header.time_ns, emit, data };
+	struct scan_work work = {scan, event->header.time_ns, emit, data};
 	const struct flow_record *record = &event->record;
-	struct scan_try key = { .flow = record->key, .first_ns = work.now_ns, .next = -1 };
+	struct scan_try key = {.flow = record->key, .first_ns = work.now_ns, .next = -1};
 	enum scan_result result = scan_result_of(record);
 	struct scan_try *t;
 
@@ -259,7 +264,8 @@ void scan_observe(struct scan *scan, const struct flow_event *event, scan_emit_f
 	}
 	if (!t)
 		t = scan_try_add(&work, &key);
-	t->half |= record->key.proto == PACKET_PROTO_TCP && record->outcome == FLOW_OUTCOME_ANSWERED;
+	t->half |=
+	        record->key.proto == PACKET_PROTO_TCP && record->outcome == FLOW_OUTCOME_ANSWERED;
 	/* One answer is enough for a target: a service that was restarting is not scanned. */
 	if (result == SCAN_PENDING || t->result == SCAN_ANSWERED || t->result == result)
 		return;
@@ -268,7 +274,7 @@ void scan_observe(struct scan *scan, const struct flow_event *event, scan_emit_f
 
 void scan_tick(struct scan *scan, uint64_t now_ns, scan_emit_fn *emit, void *data)
 {
-	struct scan_work work = { scan, now_ns, emit, data };
+	struct scan_work work = {scan, now_ns, emit, data};
 
 	/* Tries are in the order of their times, so both walks stop at the first that is too young. */
 	while (scan->pending != scan->head) {

@@ -27,7 +27,8 @@ struct scan *scan_create(const struct scan_config *config);
 void scan_destroy(struct scan *scan);
 
 /* One event of the VM's, times in Unix ns, not going backwards by much. */
-void scan_observe(struct scan *scan, const struct flow_event *event, scan_emit_fn *emit, void *data);
+void scan_observe(struct scan *scan, const struct flow_event *event, scan_emit_fn *emit,
+                  void *data);
 
 /* Time passes: tries that nobody answered fail, old ones leave, quiet findings end. Call it once a
  * second or so, and at the end once with SCAN_END. */

@@ -14,18 +14,21 @@ enum { GROUP_PLACES = 8, GROUP_P2P_PEERS = 8, GROUP_RARE = 3 };
 bool scan_has_ports(uint8_t proto, uint8_t family)
 {
 	return family != FLOW_ARP && (proto == PACKET_PROTO_TCP || proto == PACKET_PROTO_UDP ||
-				      proto == PACKET_PROTO_SCTP);
+	                              proto == PACKET_PROTO_SCTP);
 }
 
 uint32_t scan_group_failed(const struct scan_group *group)
 {
-	return group->count[SCAN_REFUSED] + group->count[SCAN_UNANSWERED] + group->count[SCAN_HALF_OPEN];
+	return group->count[SCAN_REFUSED] + group->count[SCAN_UNANSWERED] +
+	       group->count[SCAN_HALF_OPEN];
 }
 
 bool scan_is_ping(const struct scan_try *t)
 {
-	return (t->flow.proto == PACKET_PROTO_ICMP && t->flow.family == FLOW_IPV4 && t->flow.guest_port == 8) ||
-	       (t->flow.proto == PACKET_PROTO_ICMP6 && t->flow.family == FLOW_IPV6 && t->flow.guest_port == 128);
+	return (t->flow.proto == PACKET_PROTO_ICMP && t->flow.family == FLOW_IPV4 &&
+	        t->flow.guest_port == 8) ||
+	       (t->flow.proto == PACKET_PROTO_ICMP6 && t->flow.family == FLOW_IPV6 &&
+	        t->flow.guest_port == 128);
 }
 
 static uint32_t group_tried(const struct scan_group *group)
@@ -42,7 +45,8 @@ static uint32_t group_evidence(const struct scan_group *group)
 /* --- finding one's group --- */
 
 /* A port is the same service over IPv4 and IPv6, so that a guest whose IPv6 leads nowhere does not scan. */
-static bool group_is(const struct scan_group *group, enum scan_kind kind, const struct flow_key *flow)
+static bool group_is(const struct scan_group *group, enum scan_kind kind,
+                     const struct flow_key *flow)
 {
 	if (!group->serial || group->proto != flow->proto)
 		return false;
@@ -50,11 +54,12 @@ static bool group_is(const struct scan_group *group, enum scan_kind kind, const 
 		return group->port == flow->peer_port && group->family != FLOW_ARP;
 	if (group->family != flow->family)
 		return false;
-	return kind == SCAN_HORIZONTAL ? group->port == flow->peer_port :
-					 memcmp(group->peer, flow->peer, 16) == 0;
+	return kind == SCAN_HORIZONTAL ? group->port == flow->peer_port
+	                               : memcmp(group->peer, flow->peer, 16) == 0;
 }
 
-static uint64_t group_hash(const struct scan *scan, enum scan_kind kind, const struct flow_key *flow)
+static uint64_t group_hash(const struct scan *scan, enum scan_kind kind,
+                           const struct flow_key *flow)
 {
 	static const uint8_t any[16];
 
@@ -67,11 +72,12 @@ static uint64_t group_worth(const struct scan_group *group)
 {
 	uint64_t failed = scan_group_failed(group);
 
-	return (group->said ? 1ull << 62 : 0) | BASE_MIN(failed, 1023ull) << 50 | group->last_ns >> 14;
+	return (group->said ? 1ull << 62 : 0) | BASE_MIN(failed, 1023ull) << 50 |
+	       group->last_ns >> 14;
 }
 
 static void group_emit(struct scan_work *work, struct scan_group *group, enum scan_kind kind,
-		       enum alert_stage stage);
+                       enum alert_stage stage);
 
 static void group_free(struct scan_work *work, struct scan_group *group, enum scan_kind kind)
 {
@@ -82,8 +88,8 @@ static void group_free(struct scan_work *work, struct scan_group *group, enum sc
 	memset(group, 0, sizeof(*group));
 }
 
-struct scan_group *scan_group_find(struct scan_work *work, enum scan_kind kind, const struct scan_try *t,
-				   bool make)
+struct scan_group *scan_group_find(struct scan_work *work, enum scan_kind kind,
+                                   const struct scan_try *t, bool make)
 {
 	struct scan *scan = work->scan;
 	uint64_t hash = group_hash(scan, kind, &t->flow);
@@ -95,7 +101,7 @@ struct scan_group *scan_group_find(struct scan_work *work, enum scan_kind kind, 
 		if (group_is(group, kind, &t->flow))
 			return group;
 		if (!victim || (victim->serial &&
-				(!group->serial || group_worth(group) < group_worth(victim))))
+		                (!group->serial || group_worth(group) < group_worth(victim))))
 			victim = group;
 	}
 	if (!make)
@@ -135,7 +141,8 @@ static bool group_is_peer_to_peer(struct scan_work *work, const struct scan_grou
 			continue;
 		host = scan_group_find(work, SCAN_VERTICAL, t, false);
 		port = scan_group_find(work, SCAN_HORIZONTAL, t, false);
-		spread += (!host || group_tried(host) <= GROUP_RARE) && (!port || group_tried(port) <= GROUP_RARE);
+		spread += (!host || group_tried(host) <= GROUP_RARE) &&
+		          (!port || group_tried(port) <= GROUP_RARE);
 	}
 	return spread >= GROUP_P2P_PEERS && spread >= scan_group_failed(group) / 4;
 }
@@ -144,7 +151,8 @@ static bool group_is_peer_to_peer(struct scan_work *work, const struct scan_grou
  * Pings that are all answered are a monitor's work or a sweep of a lively network. A sweep takes addresses as
  * they come: twice as many as failures would be enough, within 256 neighbours, in one go.
  */
-static bool group_is_dense(struct scan_work *work, const struct scan_group *group, const struct scan_try *t)
+static bool group_is_dense(struct scan_work *work, const struct scan_group *group,
+                           const struct scan_try *t)
 {
 	size_t prefix = t->flow.family == FLOW_IPV6 ? 15 : 3;
 	uint32_t neighbours = 0, enough = 2 * work->scan->config.hosts;
@@ -155,9 +163,10 @@ static bool group_is_dense(struct scan_work *work, const struct scan_group *grou
 	for (uint32_t i = 0; i < SCAN_TRIES; i++) {
 		const struct scan_try *other = &work->scan->tries[i];
 
-		neighbours += other->first_ns && scan_is_ping(other) && other->flow.family == t->flow.family &&
-			      memcmp(other->flow.peer, t->flow.peer, prefix) == 0 &&
-			      other->first_ns + SCAN_DENSE_NS > t->first_ns;
+		neighbours += other->first_ns && scan_is_ping(other) &&
+		              other->flow.family == t->flow.family &&
+		              memcmp(other->flow.peer, t->flow.peer, prefix) == 0 &&
+		              other->first_ns + SCAN_DENSE_NS > t->first_ns;
 	}
 	return neighbours >= enough;
 }
@@ -174,7 +183,7 @@ static uint32_t group_enough(const struct scan_work *work, enum scan_kind kind)
 }
 
 static enum alert_severity group_severity(struct scan_work *work, const struct scan_group *group,
-					  enum scan_kind kind)
+                                          enum scan_kind kind)
 {
 	uint32_t evidence = group_evidence(group);
 
@@ -187,10 +196,11 @@ static enum alert_severity group_severity(struct scan_work *work, const struct s
 }
 
 void scan_group_judge(struct scan_work *work, struct scan_group *group, enum scan_kind kind,
-		      const struct scan_try *t)
+                      const struct scan_try *t)
 {
 	uint32_t enough = group_enough(work, kind), evidence;
-	bool mostly = scan_group_failed(group) >= SCAN_FAILED_FOR_ONE_ANSWERED * group->count[SCAN_ANSWERED];
+	bool mostly = scan_group_failed(group) >=
+	              SCAN_FAILED_FOR_ONE_ANSWERED * group->count[SCAN_ANSWERED];
 
 	if (kind == SCAN_HORIZONTAL && !group->dense)
 		group->dense = group_is_dense(work, group, t);
@@ -200,7 +210,7 @@ void scan_group_judge(struct scan_work *work, struct scan_group *group, enum sca
 	if (!group->said)
 		group_emit(work, group, kind, ALERT_NEW);
 	else if (evidence >= 2 * group->said || group->said < enough ||
-		 (evidence >= SCAN_HIGH_AT && group->said < SCAN_HIGH_AT))
+	         (evidence >= SCAN_HIGH_AT && group->said < SCAN_HIGH_AT))
 		group_emit(work, group, kind, ALERT_UPDATE);
 }
 
@@ -227,23 +237,27 @@ static void group_sentence(struct alert *alert, enum scan_kind kind)
 
 	alert_address(target, alert->target, alert->family);
 	if (kind == SCAN_STEALTH)
-		snprintf(what, sizeof(what), "%s stealth probes of %s", group_number(tried, alert->ports), target);
+		snprintf(what, sizeof(what), "%s stealth probes of %s",
+		         group_number(tried, alert->ports), target);
 	else if (kind == SCAN_VERTICAL)
-		snprintf(what, sizeof(what), "%s ports of %s", group_number(tried, alert->ports), target);
+		snprintf(what, sizeof(what), "%s ports of %s", group_number(tried, alert->ports),
+		         target);
 	else if (scan_has_ports(alert->proto, alert->family))
 		snprintf(what, sizeof(what), "port %u of %s hosts", alert->port,
-			 group_number(tried, alert->hosts));
+		         group_number(tried, alert->hosts));
 	else
 		snprintf(what, sizeof(what), "%s hosts", group_number(tried, alert->hosts));
-	n = snprintf(alert->sentence, sizeof(alert->sentence), "tried %s in %llu s; %s refused, %s unanswered",
-		     what, (unsigned long long)BASE_MAX(seconds, 1ull), group_number(refused, alert->refused),
-		     group_number(unanswered, alert->unanswered));
+	n = snprintf(alert->sentence, sizeof(alert->sentence),
+	             "tried %s in %llu s; %s refused, %s unanswered", what,
+	             (unsigned long long)BASE_MAX(seconds, 1ull),
+	             group_number(refused, alert->refused),
+	             group_number(unanswered, alert->unanswered));
 	if (alert->half_open)
-		n += snprintf(alert->sentence + n, sizeof(alert->sentence) - (size_t)n, ", %s open and let go",
-			      group_number(half, alert->half_open));
+		n += snprintf(alert->sentence + n, sizeof(alert->sentence) - (size_t)n,
+		              ", %s open and let go", group_number(half, alert->half_open));
 	if (alert->answered)
 		snprintf(alert->sentence + n, sizeof(alert->sentence) - (size_t)n, ", %s answered",
-			 group_number(half, alert->answered));
+		         group_number(half, alert->answered));
 }
 
 static const char *group_rule(enum scan_kind kind, bool services)
@@ -268,14 +282,15 @@ static void group_begin(struct scan_work *work, struct scan_group *group, enum s
 	}
 	group->first_ns = first;
 	/* by the second, as the clock that live times come from is set now and then */
-	group->id = scan_mix(first / SCAN_SECOND_NS + scan_mix(base_le64(group->peer) ^ base_le64(group->source)) +
-			     scan_mix(base_le64(group->peer + 8) ^ base_le64(group->source + 8)));
+	group->id = scan_mix(first / SCAN_SECOND_NS +
+	                     scan_mix(base_le64(group->peer) ^ base_le64(group->source)) +
+	                     scan_mix(base_le64(group->peer + 8) ^ base_le64(group->source + 8)));
 }
 
 static void group_emit(struct scan_work *work, struct scan_group *group, enum scan_kind kind,
-		       enum alert_stage stage)
+                       enum alert_stage stage)
 {
-	struct alert alert = { .stage = stage, .family = group->family, .proto = group->proto };
+	struct alert alert = {.stage = stage, .family = group->family, .proto = group->proto};
 	uint32_t failed = scan_group_failed(group), tried = failed + group->count[SCAN_ANSWERED];
 	bool services = scan_has_ports(group->proto, group->family);
 	uint8_t before = group->severity;
@@ -286,9 +301,9 @@ static void group_emit(struct scan_work *work, struct scan_group *group, enum sc
 		group->severity = (uint8_t)BASE_MAX(group_severity(work, group, kind), before);
 	alert.severity = group->severity;
 	alert.act = group->severity >= ALERT_MEDIUM && before < ALERT_MEDIUM;
-	alert.confidence = group->severity == ALERT_LOW				     ? 40 :
-			   group->count[SCAN_REFUSED] >= group->count[SCAN_UNANSWERED] ? 95 :
-											 80;
+	alert.confidence = group->severity == ALERT_LOW                                  ? 40
+	                   : group->count[SCAN_REFUSED] >= group->count[SCAN_UNANSWERED] ? 95
+	                                                                                 : 80;
 	alert.rule = group_rule(kind, services);
 	alert.technique = services ? "T1046" : "T1018";
 	alert.technique_name = services ? "Network Service Discovery" : "Remote System Discovery";
@@ -309,7 +324,7 @@ static void group_emit(struct scan_work *work, struct scan_group *group, enum sc
 	memcpy(alert.flows, group->flows, sizeof(alert.flows));
 	alert.flow_count = group->flow_count;
 	snprintf(alert.id, sizeof(alert.id), "%016llx-%08x", (unsigned long long)group->id,
-		 (unsigned int)kind << 24 | (unsigned int)group->proto << 16 | group->port);
+	         (unsigned int)kind << 24 | (unsigned int)group->proto << 16 | group->port);
 	group_sentence(&alert, kind);
 	group->said = stage == ALERT_END ? 0 : BASE_MAX(group_evidence(group), 1u);
 	work->emit(&alert, work->data);

@@ -24,8 +24,8 @@ enum {
 
 static void server_watch(struct monitor *monitor, struct monitor_client *client, int operation)
 {
-	struct epoll_event event = { .events = EPOLLIN | (client->answering ? EPOLLOUT : 0),
-				     .data.ptr = client };
+	struct epoll_event event = {.events = EPOLLIN | (client->answering ? EPOLLOUT : 0),
+	                            .data.ptr = client};
 
 	epoll_ctl(monitor->epoll, operation, client->fd, &event);
 }
@@ -68,18 +68,19 @@ int server_accept(struct monitor *monitor)
 }
 
 /* False when the client is gone, or takes nothing now (EAGAIN). */
-static bool server_send(struct monitor_client *client, const struct monitor_answer *answer, const char *text)
+static bool server_send(struct monitor_client *client, const struct monitor_answer *answer,
+                        const char *text)
 {
-	struct iovec parts[2] = { { .iov_base = (void *)answer, .iov_len = sizeof(*answer) },
-				  { .iov_base = (void *)text, .iov_len = answer->size } };
-	struct msghdr message = { .msg_iov = parts, .msg_iovlen = text ? 2 : 1 };
+	struct iovec parts[2] = {{.iov_base = (void *)answer, .iov_len = sizeof(*answer)},
+	                         {.iov_base = (void *)text, .iov_len = answer->size}};
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = text ? 2 : 1};
 
 	return sendmsg(client->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
 }
 
 static void server_result(struct monitor_client *client, int err)
 {
-	struct monitor_answer answer = { .type = err ? MONITOR_FAILED : MONITOR_OK, .error = err };
+	struct monitor_answer answer = {.type = err ? MONITOR_FAILED : MONITOR_OK, .error = err};
 
 	server_send(client, &answer, NULL);
 }
@@ -122,7 +123,7 @@ static int server_snapshot(struct monitor *monitor, struct monitor_client *clien
 	if (!client->flows || !client->owners)
 		return -ENOMEM;
 	for (size_t i = 0; i < monitor->vm_count; i++) {
-		struct server_copy copy = { .client = client, .ifindex = monitor->vms[i]->ifindex };
+		struct server_copy copy = {.client = client, .ifindex = monitor->vms[i]->ifindex};
 
 		if (*vm && strcmp(vm, monitor->vms[i]->name) != 0)
 			continue;
@@ -137,7 +138,7 @@ static int server_snapshot(struct monitor *monitor, struct monitor_client *clien
 
 static int server_send_text(struct monitor_client *client, const char *text, size_t size)
 {
-	struct monitor_answer answer = { .type = MONITOR_TEXT, .size = (uint32_t)size };
+	struct monitor_answer answer = {.type = MONITOR_TEXT, .size = (uint32_t)size};
 
 	if (size == 0 || size > MONITOR_TEXT_MAX)
 		return 1;
@@ -153,7 +154,8 @@ static int server_next_flow(struct monitor *monitor, struct monitor_client *clie
 	if (client->flow_next == client->flow_count)
 		return 0;
 	vm = vms_find(monitor, client->owners[client->flow_next]);
-	json = alert_flow_json(&client->flows[client->flow_next], vm ? vm->name : "", monitor->clock_ns);
+	json = alert_flow_json(&client->flows[client->flow_next], vm ? vm->name : "",
+	                       monitor->clock_ns);
 	BASE_AUTO_FREE char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 	json_decref(json);
 	result = server_send_text(client, text, text ? strlen(text) : 0);
@@ -171,19 +173,24 @@ static int server_next_vm(struct monitor *monitor, struct monitor_client *client
 	if (!vm)
 		return 0;
 	flow_map_stats(vm->flows, &stats);
-	size = client->answering == ANSWERING_LIST ?
-		       snprintf(text, sizeof(text), "%s", vm->name) :
-		       snprintf(text, sizeof(text),
-				"{\"vm\":\"%s\",\"packets_out\":%llu,\"packets_in\":%llu,\"bytes_out\":%llu,"
-				"\"bytes_in\":%llu,\"flows\":%llu,\"evicted\":%llu,\"unparsed\":%llu,"
-				"\"foreign_mac\":%llu,\"events_lost\":%llu,\"alerts\":%llu}",
-				vm->name, (unsigned long long)stats.packets[FLOW_GUEST],
-				(unsigned long long)stats.packets[FLOW_PEER],
-				(unsigned long long)stats.bytes[FLOW_GUEST],
-				(unsigned long long)stats.bytes[FLOW_PEER], (unsigned long long)stats.flows,
-				(unsigned long long)stats.evicted, (unsigned long long)stats.unparsed,
-				(unsigned long long)stats.foreign_mac,
-				(unsigned long long)stats.events_lost, (unsigned long long)vm->alerts);
+	size = client->answering == ANSWERING_LIST
+	               ? snprintf(text, sizeof(text), "%s", vm->name)
+	               : snprintf(text, sizeof(text),
+	                          "{\"vm\":\"%s\",\"packets_out\":%llu,\"packets_in\":%llu,\"bytes_"
+	                          "out\":%llu,"
+	                          "\"bytes_in\":%llu,\"flows\":%llu,\"evicted\":%llu,\"unparsed\":%"
+	                          "llu,"
+	                          "\"foreign_mac\":%llu,\"events_lost\":%llu,\"alerts\":%llu}",
+	                          vm->name, (unsigned long long)stats.packets[FLOW_GUEST],
+	                          (unsigned long long)stats.packets[FLOW_PEER],
+	                          (unsigned long long)stats.bytes[FLOW_GUEST],
+	                          (unsigned long long)stats.bytes[FLOW_PEER],
+	                          (unsigned long long)stats.flows,
+	                          (unsigned long long)stats.evicted,
+	                          (unsigned long long)stats.unparsed,
+	                          (unsigned long long)stats.foreign_mac,
+	                          (unsigned long long)stats.events_lost,
+	                          (unsigned long long)vm->alerts);
 	result = server_send_text(client, text, (size_t)size);
 	/* ifindexes are below 2^31 */
 	if (result == 1)
@@ -194,12 +201,12 @@ static int server_next_vm(struct monitor *monitor, struct monitor_client *client
 /* Sends as much of the answer as the client takes now. */
 static void server_continue(struct monitor *monitor, struct monitor_client *client)
 {
-	struct monitor_answer end = { .type = MONITOR_END };
+	struct monitor_answer end = {.type = MONITOR_END};
 	int result;
 
 	do
-		result = client->answering == ANSWERING_FLOWS ? server_next_flow(monitor, client) :
-								server_next_vm(monitor, client);
+		result = client->answering == ANSWERING_FLOWS ? server_next_flow(monitor, client)
+		                                              : server_next_vm(monitor, client);
 	while (result == 1);
 	if (result < 0 || !server_send(client, &end, NULL))
 		return;
@@ -208,7 +215,7 @@ static void server_continue(struct monitor *monitor, struct monitor_client *clie
 }
 
 static int server_query(struct monitor *monitor, struct monitor_client *client,
-			const struct monitor_request *request)
+                        const struct monitor_request *request)
 {
 	int err = 0;
 
@@ -223,9 +230,9 @@ static int server_query(struct monitor *monitor, struct monitor_client *client,
 		return err;
 	}
 	client->next_ifindex = 0;
-	client->answering = request->verb == MONITOR_FLOWS ? ANSWERING_FLOWS :
-			    request->verb == MONITOR_STATS ? ANSWERING_STATS :
-							     ANSWERING_LIST;
+	client->answering = request->verb == MONITOR_FLOWS   ? ANSWERING_FLOWS
+	                    : request->verb == MONITOR_STATS ? ANSWERING_STATS
+	                                                     : ANSWERING_LIST;
 	server_watch(monitor, client, EPOLL_CTL_MOD);
 	return 0;
 }
@@ -235,18 +242,19 @@ static bool server_name_valid(const char name[POLICY_NAME_MAX])
 {
 	size_t length = strnlen(name, POLICY_NAME_MAX);
 
-	return length < POLICY_NAME_MAX && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
+	return length < POLICY_NAME_MAX &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
 }
 
 /* What was asked, checked: the daemon is trusted, but a message is a message. */
 static bool server_valid(const struct monitor_request *request)
 {
-	return request->version == MONITOR_VERSION &&
-	       server_name_valid(request->vm) && request->monitor.sink_count <= POLICY_SINKS_MAX;
+	return request->version == MONITOR_VERSION && server_name_valid(request->vm) &&
+	       request->monitor.sink_count <= POLICY_SINKS_MAX;
 }
 
 static void server_request(struct monitor *monitor, struct monitor_client *client,
-			   const struct monitor_request *request, int *fds, size_t count)
+                           const struct monitor_request *request, int *fds, size_t count)
 {
 	int err = -EPERM;
 
@@ -299,11 +307,11 @@ static bool server_receive(struct monitor *monitor, struct monitor_client *clien
 		char bytes[CMSG_SPACE(sizeof(int) * MONITOR_FDS_MAX)];
 	} control;
 	struct monitor_request request;
-	struct iovec part = { .iov_base = &request, .iov_len = sizeof(request) };
-	struct msghdr message = { .msg_iov = &part,
-				  .msg_iovlen = 1,
-				  .msg_control = &control,
-				  .msg_controllen = sizeof(control) };
+	struct iovec part = {.iov_base = &request, .iov_len = sizeof(request)};
+	struct msghdr message = {.msg_iov = &part,
+	                         .msg_iovlen = 1,
+	                         .msg_control = &control,
+	                         .msg_controllen = sizeof(control)};
 	int fds[MONITOR_FDS_MAX];
 	ssize_t n = recvmsg(client->fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	size_t count;
@@ -335,9 +343,11 @@ void server_ready(struct monitor *monitor, struct monitor_client *client, uint32
 		server_continue(monitor, client);
 }
 
-void server_act(struct monitor *monitor, const char *vm, const struct alert *alert, uint32_t respond)
+void server_act(struct monitor *monitor, const char *vm, const struct alert *alert,
+                uint32_t respond)
 {
-	struct monitor_answer act = { .type = MONITOR_ACT, .respond = respond & ~(uint32_t)POLICY_RESPOND_ALERT };
+	struct monitor_answer act = {.type = MONITOR_ACT,
+	                             .respond = respond & ~(uint32_t)POLICY_RESPOND_ALERT};
 	size_t told = 0;
 
 	if (!act.respond)
@@ -349,5 +359,6 @@ void server_act(struct monitor *monitor, const char *vm, const struct alert *ale
 		if (monitor->clients[i].fd >= 0 && monitor->clients[i].subscribed)
 			told += server_send(&monitor->clients[i], &act, NULL);
 	if (told == 0)
-		fprintf(stderr, "monitor: nobody took alert %s of %s, which asks for an action\n", alert->rule, vm);
+		fprintf(stderr, "monitor: nobody took alert %s of %s, which asks for an action\n",
+		        alert->rule, vm);
 }

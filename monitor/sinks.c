@@ -21,8 +21,8 @@ static void sink_lost(struct monitor_sink *sink, const char *vm, int err)
 {
 	/* the first, and then every hundredth: a dead sink must not fill the log */
 	if (sink->lost++ % 100 == 0)
-		fprintf(stderr, "monitor: a sink of %s took no alert: %s (%llu lost)\n", vm, strerror(-err),
-			(unsigned long long)sink->lost);
+		fprintf(stderr, "monitor: a sink of %s took no alert: %s (%llu lost)\n", vm,
+		        strerror(-err), (unsigned long long)sink->lost);
 }
 
 /* A line that a full disk cut short is ended before the next one, which then stands by itself. */
@@ -62,11 +62,11 @@ static int sink_send(struct monitor_sink *sink, const char *text, size_t size)
 
 void sinks_send(struct monitor *monitor, struct monitor_vm *vm, const struct alert *alert)
 {
-	const struct alert_subject subject = { .vm = vm->name,
-					       .policy_line = vm->scan_policy.line,
-					       .respond = vm->scan_policy.respond,
-					       .observer = monitor->hostname,
-					       .suppressed = vm->suppressed };
+	const struct alert_subject subject = {.vm = vm->name,
+	                                      .policy_line = vm->scan_policy.line,
+	                                      .respond = vm->scan_policy.respond,
+	                                      .observer = monitor->hostname,
+	                                      .suppressed = vm->suppressed};
 	char syslog[SINK_MESSAGE_MAX];
 	size_t size = alert_syslog(alert, &subject, syslog, sizeof(syslog));
 	json_t *json = alert_json(alert, &subject);

@@ -44,9 +44,9 @@ struct monitor_client {
 	int fd; /* -1: free */
 	bool root, subscribed;
 	enum monitor_answering answering; /* a query whose answer is still being sent: */
-	uint32_t next_ifindex;		  /* STATS, LIST: the VM that comes next, or the first above it */
-	struct flow_record *flows;	  /* FLOWS: the snapshot */
-	uint32_t *owners;		  /* ifindex of each */
+	uint32_t next_ifindex;     /* STATS, LIST: the VM that comes next, or the first above it */
+	struct flow_record *flows; /* FLOWS: the snapshot */
+	uint32_t *owners;          /* ifindex of each */
 	size_t flow_count, flow_next;
 };
 
@@ -66,7 +66,8 @@ struct monitor {
 /* --- vms.c --- */
 
 /* Takes over the fds, also when it fails; fds[0] is the flow map. */
-int vms_register(struct monitor *monitor, const struct monitor_request *request, int *fds, size_t count);
+int vms_register(struct monitor *monitor, const struct monitor_request *request, int *fds,
+                 size_t count);
 /* Ends the VM's findings and closes all that is its; 0 also when there is none. */
 int vms_forget(struct monitor *monitor, const char *name);
 struct monitor_vm *vms_find(const struct monitor *monitor, uint32_t ifindex);
@@ -81,7 +82,8 @@ void vms_tick(struct monitor *monitor, uint64_t now_ns);
 int server_accept(struct monitor *monitor);
 void server_ready(struct monitor *monitor, struct monitor_client *client, uint32_t events);
 /* Tells every subscriber what an alert asks for. */
-void server_act(struct monitor *monitor, const char *vm, const struct alert *alert, uint32_t respond);
+void server_act(struct monitor *monitor, const char *vm, const struct alert *alert,
+                uint32_t respond);
 
 /* --- sinks.c --- */
 

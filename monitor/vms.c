@@ -40,7 +40,8 @@ struct monitor_vm *vms_find(const struct monitor *monitor, uint32_t ifindex)
 {
 	size_t i = vms_index(monitor, ifindex);
 
-	return i < monitor->vm_count && monitor->vms[i]->ifindex == ifindex ? monitor->vms[i] : NULL;
+	return i < monitor->vm_count && monitor->vms[i]->ifindex == ifindex ? monitor->vms[i]
+	                                                                    : NULL;
 }
 
 struct monitor_vm *vms_from(const struct monitor *monitor, uint32_t ifindex)
@@ -79,7 +80,7 @@ static void vms_remove(struct monitor *monitor, size_t i)
 {
 	vms_free(monitor->vms[i]);
 	memmove(&monitor->vms[i], &monitor->vms[i + 1],
-		(monitor->vm_count - i - 1) * sizeof(monitor->vms[0]));
+	        (monitor->vm_count - i - 1) * sizeof(monitor->vms[0]));
 	monitor->vm_count--;
 }
 
@@ -94,10 +95,10 @@ static int vms_map(int fd, struct flow_map **map)
 }
 
 static int vms_make(struct monitor *monitor, const struct monitor_request *request, int flow_map,
-		    struct monitor_vm **out)
+                    struct monitor_vm **out)
 {
-	const struct scan_config config = { .ports = request->monitor.scan_ports,
-					    .hosts = request->monitor.scan_hosts };
+	const struct scan_config config = {.ports = request->monitor.scan_ports,
+	                                   .hosts = request->monitor.scan_hosts};
 	struct monitor_vm *vm = calloc(1, sizeof(*vm));
 	int err;
 
@@ -138,13 +139,14 @@ static int vms_add(struct monitor *monitor, struct monitor_vm *vm)
 	if (monitor->vm_count == MONITOR_VMS_MAX)
 		return -ENOSPC;
 	memmove(&monitor->vms[at + 1], &monitor->vms[at],
-		(monitor->vm_count - at) * sizeof(monitor->vms[0]));
+	        (monitor->vm_count - at) * sizeof(monitor->vms[0]));
 	monitor->vms[at] = vm;
 	monitor->vm_count++;
 	return 0;
 }
 
-int vms_register(struct monitor *monitor, const struct monitor_request *request, int *fds, size_t count)
+int vms_register(struct monitor *monitor, const struct monitor_request *request, int *fds,
+                 size_t count)
 {
 	struct monitor_vm *vm = NULL;
 	int err = -EINVAL;
@@ -162,8 +164,7 @@ int vms_register(struct monitor *monitor, const struct monitor_request *request,
 			close(fds[i]);
 		else
 			vm->sinks[vm->sink_count++] = (struct monitor_sink){
-				.fd = fds[i], .type = request->monitor.sinks[i - 1].type
-			};
+			        .fd = fds[i], .type = request->monitor.sinks[i - 1].type};
 	}
 	return err;
 }

@@ -17,7 +17,7 @@ static void require(bool holds)
 
 static void emit(const struct alert *alert, const char *vm, void *data)
 {
-	const struct alert_subject subject = { .vm = vm, .observer = "" };
+	const struct alert_subject subject = {.vm = vm, .observer = ""};
 	json_t *json = alert_json(alert, &subject);
 	char text[2048];
 
@@ -41,9 +41,9 @@ static void packets(struct offline *offline, pcap_t *pcap)
 		require(copy);
 		memcpy(copy, bytes, header->caplen);
 		offline_packet(offline, linktype, copy, header->caplen, header->len,
-			       header->ts.tv_sec < 0 ? 0 :
-						       (uint64_t)header->ts.tv_sec * 1000000000 +
-							       (uint64_t)header->ts.tv_usec);
+		               header->ts.tv_sec < 0 ? 0
+		                                     : (uint64_t)header->ts.tv_sec * 1000000000 +
+		                                               (uint64_t)header->ts.tv_usec);
 		free(copy);
 	}
 }
@@ -51,8 +51,8 @@ static void packets(struct offline *offline, pcap_t *pcap)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct offline_cidr ten = { .address = { 10 }, .family = FLOW_IPV4, .bits = 8 };
-	const struct offline_config config = { .flows = 64, .vms = &ten, .vm_count = size & 1 };
+	const struct offline_cidr ten = {.address = {10}, .family = FLOW_IPV4, .bits = 8};
+	const struct offline_config config = {.flows = 64, .vms = &ten, .vm_count = size & 1};
 	char why[PCAP_ERRBUF_SIZE];
 	struct offline *offline;
 	FILE *file;

@@ -20,54 +20,54 @@ static const struct ecs_field {
 	enum ecs_type type;
 	bool many;
 } ecs_fields[] = {
-	{ "@timestamp", DATE, false },
-	{ "ecs.version", KEYWORD, false },
-	{ "message", KEYWORD, false },
-	{ "event.kind", KEYWORD, false },
-	{ "event.category", KEYWORD, true },
-	{ "event.type", KEYWORD, true },
-	{ "event.outcome", KEYWORD, false },
-	{ "event.module", KEYWORD, false },
-	{ "event.dataset", KEYWORD, false },
-	{ "event.id", KEYWORD, false },
-	{ "event.severity", LONG, false },
-	{ "event.duration", LONG, false },
-	{ "event.start", DATE, false },
-	{ "event.end", DATE, false },
-	{ "rule.name", KEYWORD, false },
-	{ "rule.id", KEYWORD, false },
-	{ "threat.framework", KEYWORD, false },
-	{ "threat.technique.id", KEYWORD, true },
-	{ "threat.technique.name", KEYWORD, true },
-	{ "threat.tactic.id", KEYWORD, true },
-	{ "threat.tactic.name", KEYWORD, true },
-	{ "network.type", KEYWORD, false },
-	{ "network.transport", KEYWORD, false },
-	{ "network.iana_number", KEYWORD, false },
-	{ "network.community_id", KEYWORD, false },
-	{ "network.direction", KEYWORD, false },
-	{ "network.packets", LONG, false },
-	{ "network.bytes", LONG, false },
-	{ "host.name", KEYWORD, false },
-	{ "observer.type", KEYWORD, false },
-	{ "observer.product", KEYWORD, false },
-	{ "observer.hostname", KEYWORD, false },
-	{ "source.ip", IP, false },
-	{ "source.port", LONG, false },
-	{ "source.packets", LONG, false },
-	{ "source.bytes", LONG, false },
-	{ "destination.ip", IP, false },
-	{ "destination.port", LONG, false },
-	{ "destination.packets", LONG, false },
-	{ "destination.bytes", LONG, false },
+        {"@timestamp", DATE, false},
+        {"ecs.version", KEYWORD, false},
+        {"message", KEYWORD, false},
+        {"event.kind", KEYWORD, false},
+        {"event.category", KEYWORD, true},
+        {"event.type", KEYWORD, true},
+        {"event.outcome", KEYWORD, false},
+        {"event.module", KEYWORD, false},
+        {"event.dataset", KEYWORD, false},
+        {"event.id", KEYWORD, false},
+        {"event.severity", LONG, false},
+        {"event.duration", LONG, false},
+        {"event.start", DATE, false},
+        {"event.end", DATE, false},
+        {"rule.name", KEYWORD, false},
+        {"rule.id", KEYWORD, false},
+        {"threat.framework", KEYWORD, false},
+        {"threat.technique.id", KEYWORD, true},
+        {"threat.technique.name", KEYWORD, true},
+        {"threat.tactic.id", KEYWORD, true},
+        {"threat.tactic.name", KEYWORD, true},
+        {"network.type", KEYWORD, false},
+        {"network.transport", KEYWORD, false},
+        {"network.iana_number", KEYWORD, false},
+        {"network.community_id", KEYWORD, false},
+        {"network.direction", KEYWORD, false},
+        {"network.packets", LONG, false},
+        {"network.bytes", LONG, false},
+        {"host.name", KEYWORD, false},
+        {"observer.type", KEYWORD, false},
+        {"observer.product", KEYWORD, false},
+        {"observer.hostname", KEYWORD, false},
+        {"source.ip", IP, false},
+        {"source.port", LONG, false},
+        {"source.packets", LONG, false},
+        {"source.bytes", LONG, false},
+        {"destination.ip", IP, false},
+        {"destination.port", LONG, false},
+        {"destination.packets", LONG, false},
+        {"destination.bytes", LONG, false},
 };
 
 static bool is_date(const char *text)
 {
 	int year, month, day, hour, minute, second, milli, end = 0;
 
-	return sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &year, &month, &day, &hour, &minute, &second, &milli,
-		      &end) == 7 &&
+	return sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ%n", &year, &month, &day, &hour, &minute,
+	              &second, &milli, &end) == 7 &&
 	       end == 24 && text[end] == '\0';
 }
 
@@ -80,14 +80,15 @@ static void check_leaf(const char *name, const json_t *value, bool in_array)
 			field = &ecs_fields[i];
 	ck_assert_msg(field != NULL, "%s is no ECS field", name);
 	ck_assert_msg(field->many == in_array, "%s: an array or not", name);
-	ck_assert_msg(field->type == LONG ? json_is_integer(value) : json_is_string(value), "%s has the wrong type",
-		      name);
+	ck_assert_msg(field->type == LONG ? json_is_integer(value) : json_is_string(value),
+	              "%s has the wrong type", name);
 	if (field->type == DATE)
-		ck_assert_msg(is_date(json_string_value(value)), "%s: %s", name, json_string_value(value));
+		ck_assert_msg(is_date(json_string_value(value)), "%s: %s", name,
+		              json_string_value(value));
 	if (field->type == IP)
 		ck_assert_msg(strspn(json_string_value(value), "0123456789abcdef.:") ==
-				      strlen(json_string_value(value)),
-			      "%s: %s", name, json_string_value(value));
+		                      strlen(json_string_value(value)),
+		              "%s: %s", name, json_string_value(value));
 }
 
 /* All leaves but cordon's own. */
@@ -136,28 +137,28 @@ static const char *text_at(const json_t *json, const char *path)
 
 static struct alert alert_new(uint8_t family)
 {
-	struct alert alert = { .stage = ALERT_NEW,
-			       .severity = ALERT_MEDIUM,
-			       .confidence = 95,
-			       .rule = "scan.vertical",
-			       .technique = "T1046",
-			       .technique_name = "Network Service Discovery",
-			       .tactic = "TA0007",
-			       .tactic_name = "Discovery",
-			       .id = "0123456789abcdef-00060000",
-			       .sentence = "tried 15 ports of 10.0.0.5 in 1 s",
-			       .family = family,
-			       .proto = 6,
-			       .ports = 15,
-			       .hosts = 1,
-			       .failed = 15,
-			       .refused = 15,
-			       .first_ns = TIME,
-			       .last_ns = TIME + 1000000000,
-			       .flow_count = 2 };
+	struct alert alert = {.stage = ALERT_NEW,
+	                      .severity = ALERT_MEDIUM,
+	                      .confidence = 95,
+	                      .rule = "scan.vertical",
+	                      .technique = "T1046",
+	                      .technique_name = "Network Service Discovery",
+	                      .tactic = "TA0007",
+	                      .tactic_name = "Discovery",
+	                      .id = "0123456789abcdef-00060000",
+	                      .sentence = "tried 15 ports of 10.0.0.5 in 1 s",
+	                      .family = family,
+	                      .proto = 6,
+	                      .ports = 15,
+	                      .hosts = 1,
+	                      .failed = 15,
+	                      .refused = 15,
+	                      .first_ns = TIME,
+	                      .last_ns = TIME + 1000000000,
+	                      .flow_count = 2};
 
-	memcpy(alert.source, (uint8_t[]){ 10, 0, 0, 2 }, 4);
-	memcpy(alert.target, (uint8_t[]){ 10, 0, 0, 5 }, 4);
+	memcpy(alert.source, (uint8_t[]){10, 0, 0, 2}, 4);
+	memcpy(alert.target, (uint8_t[]){10, 0, 0, 5}, 4);
 	for (size_t i = 0; i < alert.flow_count; i++) {
 		struct flow_key *key = &alert.flows[i];
 
@@ -171,15 +172,16 @@ static struct alert alert_new(uint8_t family)
 	return alert;
 }
 
-static const struct alert_subject subject = { .vm = "web0",
-					      .policy_line = 12,
-					      .respond = POLICY_RESPOND_ALERT | POLICY_RESPOND_QUARANTINE,
-					      .observer = "host1",
-					      .suppressed = 3 };
+static const struct alert_subject subject = {.vm = "web0",
+                                             .policy_line = 12,
+                                             .respond = POLICY_RESPOND_ALERT |
+                                                        POLICY_RESPOND_QUARANTINE,
+                                             .observer = "host1",
+                                             .suppressed = 3};
 
 START_TEST(json_is_ecs)
 {
-	static const uint8_t families[] = { FLOW_IPV4, FLOW_IPV6, FLOW_ARP };
+	static const uint8_t families[] = {FLOW_IPV4, FLOW_IPV6, FLOW_ARP};
 
 	for (size_t i = 0; i < BASE_COUNT(families); i++) {
 		struct alert alert = alert_new(families[i]);
@@ -209,7 +211,8 @@ START_TEST(json_values)
 	ck_assert_str_eq(text_at(json, "event.start"), "2025-06-15T15:06:40.123Z");
 	ck_assert_str_eq(text_at(json, "event.kind"), "alert");
 	ck_assert_str_eq(text_at(json, "event.category"), "network");
-	ck_assert_str_eq(text_at(json, "event.type"), "info"); /* allowed for network and intrusion_detection */
+	ck_assert_str_eq(text_at(json, "event.type"),
+	                 "info"); /* allowed for network and intrusion_detection */
 	ck_assert_int_eq((int)json_integer_value(at(json, "event.severity")), 47);
 	ck_assert_str_eq(text_at(json, "threat.framework"), "MITRE ATT&CK");
 	ck_assert_str_eq(text_at(json, "threat.technique.id"), "T1046");
@@ -234,10 +237,10 @@ START_TEST(severities)
 		enum alert_severity severity;
 		int ecs;
 		const char *pri; /* facility 10 */
-	} levels[] = { { ALERT_LOW, 21, "<85>1 " },
-		       { ALERT_MEDIUM, 47, "<84>1 " },
-		       { ALERT_HIGH, 73, "<83>1 " },
-		       { ALERT_CRITICAL, 99, "<82>1 " } };
+	} levels[] = {{ALERT_LOW, 21, "<85>1 "},
+	              {ALERT_MEDIUM, 47, "<84>1 "},
+	              {ALERT_HIGH, 73, "<83>1 "},
+	              {ALERT_CRITICAL, 99, "<82>1 "}};
 
 	for (size_t i = 0; i < BASE_COUNT(levels); i++) {
 		struct alert alert = alert_new(FLOW_IPV4);
@@ -246,7 +249,8 @@ START_TEST(severities)
 
 		alert.severity = levels[i].severity;
 		json = alert_json(&alert, &subject);
-		ck_assert_int_eq((int)json_integer_value(at(json, "event.severity")), levels[i].ecs);
+		ck_assert_int_eq((int)json_integer_value(at(json, "event.severity")),
+		                 levels[i].ecs);
 		json_decref(json);
 		alert_syslog(&alert, &subject, text, sizeof(text));
 		ck_assert_msg(strncmp(text, levels[i].pri, 6) == 0, "%s", text);
@@ -365,12 +369,12 @@ END_TEST
 
 START_TEST(addresses)
 {
-	static const uint8_t v6[16] = { 0xfd, 0x77, [15] = 2 };
+	static const uint8_t v6[16] = {0xfd, 0x77, [15] = 2};
 	char text[46];
 
-	alert_address(text, (uint8_t[16]){ 255, 0, 1, 2 }, FLOW_IPV4);
+	alert_address(text, (uint8_t[16]){255, 0, 1, 2}, FLOW_IPV4);
 	ck_assert_str_eq(text, "255.0.1.2");
-	alert_address(text, (uint8_t[16]){ 10, 0, 0, 1 }, FLOW_ARP);
+	alert_address(text, (uint8_t[16]){10, 0, 0, 1}, FLOW_ARP);
 	ck_assert_str_eq(text, "10.0.0.1");
 	alert_address(text, v6, FLOW_IPV6);
 	ck_assert_str_eq(text, "fd77::2");
@@ -382,15 +386,15 @@ END_TEST
 
 START_TEST(flows_are_ecs)
 {
-	static const uint8_t protocols[] = { 1, 6, 17, 47, 58, 132 };
+	static const uint8_t protocols[] = {1, 6, 17, 47, 58, 132};
 
 	for (size_t i = 0; i < BASE_COUNT(protocols) * 2; i++) {
 		struct alert alert = alert_new(FLOW_IPV4);
-		struct flow_record record = { .key = alert.flows[0],
-					      .first_ns = 5,
-					      .last_ns = 1000000005,
-					      .flags = i % 2 ? FLOW_FLAG_PEER_OPENED : 0,
-					      .outcome = (uint8_t)(i % 8) };
+		struct flow_record record = {.key = alert.flows[0],
+		                             .first_ns = 5,
+		                             .last_ns = 1000000005,
+		                             .flags = i % 2 ? FLOW_FLAG_PEER_OPENED : 0,
+		                             .outcome = (uint8_t)(i % 8)};
 		json_t *json;
 
 		record.key.proto = protocols[i / 2];

@@ -40,7 +40,7 @@ static void seen_add(const struct alert *alert, const char *vm, void *data)
 
 static struct offline *offline_new(struct seen *seen, const struct offline_cidr *vms, size_t count)
 {
-	const struct offline_config config = { .flows = 8192, .vms = vms, .vm_count = count };
+	const struct offline_config config = {.flows = 8192, .vms = vms, .vm_count = count};
 	struct offline *offline;
 
 	memset(seen, 0, sizeof(*seen));
@@ -78,7 +78,8 @@ START_TEST(a_scan)
 	ck_assert_uint_eq(seen.findings, 1);
 	ck_assert_str_eq(seen.rule, "scan.vertical");
 	ck_assert_str_eq(seen.vm, "10.0.0.2");
-	ck_assert_str_eq(seen.sentence, "tried 40 ports of 10.0.0.5 in 1 s; 40 refused, 0 unanswered");
+	ck_assert_str_eq(seen.sentence,
+	                 "tried 40 ports of 10.0.0.5 in 1 s; 40 refused, 0 unanswered");
 	offline_stats(offline, &stats);
 	ck_assert_uint_eq(stats.packets, 80);
 	ck_assert_uint_eq(stats.flows, 40);
@@ -96,12 +97,12 @@ START_TEST(link_types)
 		uint32_t size;
 		uint8_t header[20];
 	} links[] = {
-		{ DLT_RAW, 0, { 0 } },
-		{ DLT_IPV4, 0, { 0 } },
-		{ DLT_NULL, 4, { 2 } },
-		{ DLT_LOOP, 4, { [3] = 2 } },
-		{ DLT_LINUX_SLL, 16, { [14] = 0x08 } },
-		{ DLT_LINUX_SLL2, 20, { 0x08 } },
+	        {DLT_RAW, 0, {0}},
+	        {DLT_IPV4, 0, {0}},
+	        {DLT_NULL, 4, {2}},
+	        {DLT_LOOP, 4, {[3] = 2}},
+	        {DLT_LINUX_SLL, 16, {[14] = 0x08}},
+	        {DLT_LINUX_SLL2, 20, {0x08}},
 	};
 
 	for (size_t i = 0; i < BASE_COUNT(links); i++) {
@@ -119,9 +120,10 @@ START_TEST(link_types)
 			memcpy(bytes, links[i].header, links[i].size);
 			memcpy(bytes + links[i].size, frame.bytes + 14, size);
 			/* cut short, and lying about it, too */
-			offline_packet(offline, links[i].type, bytes, port % 4, links[i].size + size, START);
-			offline_packet(offline, links[i].type, bytes, links[i].size + size, links[i].size + size,
-				       START + port);
+			offline_packet(offline, links[i].type, bytes, port % 4,
+			               links[i].size + size, START);
+			offline_packet(offline, links[i].type, bytes, links[i].size + size,
+			               links[i].size + size, START + port);
 		}
 		offline_finish(offline);
 		ck_assert_uint_eq(seen.findings, 1);
@@ -138,8 +140,8 @@ START_TEST(only_vms)
 	static const struct {
 		const char *vm;
 		size_t findings;
-	} cases[] = { { "10.0.0.2", 1 },    { "10.0.0.0/24", 1 }, { "0.0.0.0/0", 1 },
-		      { "10.0.0.5/32", 0 }, { "10.0.0.3/32", 0 }, { "fd00::/8", 0 } };
+	} cases[] = {{"10.0.0.2", 1},    {"10.0.0.0/24", 1}, {"0.0.0.0/0", 1},
+	             {"10.0.0.5/32", 0}, {"10.0.0.3/32", 0}, {"fd00::/8", 0}};
 
 	for (size_t i = 0; i < BASE_COUNT(cases); i++) {
 		struct offline_cidr cidr;
@@ -150,7 +152,8 @@ START_TEST(only_vms)
 		offline = offline_new(&seen, &cidr, 1);
 		feed_scan(offline, 40, START);
 		offline_finish(offline);
-		ck_assert_msg(seen.findings == cases[i].findings, "%s: %zu", cases[i].vm, seen.findings);
+		ck_assert_msg(seen.findings == cases[i].findings, "%s: %zu", cases[i].vm,
+		              seen.findings);
 		offline_close(offline);
 	}
 }
@@ -158,8 +161,9 @@ END_TEST
 
 START_TEST(cidrs)
 {
-	static const char *const bad[] = { "",		"10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0/8",
-					   "fd00::/129", "10.0.0.0/8x", "web0",	   "fd00::1/ 8" };
+	static const char *const bad[] = {"",          "10.0.0.0/33", "10.0.0.0/",   "10.0.0.0/-1",
+	                                  "10.0.0/8",  "fd00::/129",  "10.0.0.0/8x", "web0",
+	                                  "fd00::1/ 8"};
 	struct offline_cidr cidr;
 
 	for (size_t i = 0; i < BASE_COUNT(bad); i++)
@@ -177,7 +181,8 @@ START_TEST(backscatter_is_nobodys_scan)
 	struct frame frame;
 
 	for (uint16_t port = 1; port <= 200; port++) {
-		frame_make_tcp(&frame, FLOW_PEER, port, 80, port % 2 ? PACKET_SYN | PACKET_ACK : PACKET_RST, 1, "");
+		frame_make_tcp(&frame, FLOW_PEER, port, 80,
+		               port % 2 ? PACKET_SYN | PACKET_ACK : PACKET_RST, 1, "");
 		feed(offline, &frame, START + port * SECOND);
 	}
 	offline_finish(offline);
@@ -198,10 +203,12 @@ START_TEST(many_sources)
 		uint64_t time = START + i * 100000ull;
 
 		if (i % 2500 == 0) {
-			frame_make_tcp(&frame, FLOW_GUEST, 40000, (uint16_t)(i / 2500 + 1), PACKET_SYN, 1, "");
+			frame_make_tcp(&frame, FLOW_GUEST, 40000, (uint16_t)(i / 2500 + 1),
+			               PACKET_SYN, 1, "");
 			feed(offline, &frame, time);
 			/* twice, so that it is ahead of those that come once */
-			frame_make_tcp(&frame, FLOW_GUEST, 40001, (uint16_t)(i / 2500 + 1), PACKET_SYN, 1, "");
+			frame_make_tcp(&frame, FLOW_GUEST, 40001, (uint16_t)(i / 2500 + 1),
+			               PACKET_SYN, 1, "");
 			feed(offline, &frame, time);
 		}
 		frame_make_tcp(&frame, FLOW_GUEST, 40000, 80, PACKET_SYN, 1, "");
@@ -246,7 +253,8 @@ static char capture_path[64], cut_path[64], text_path[64];
 
 static void write_captures(void)
 {
-	pcap_t *pcap = pcap_open_dead_with_tstamp_precision(DLT_EN10MB, 65535, PCAP_TSTAMP_PRECISION_NANO);
+	pcap_t *pcap =
+	        pcap_open_dead_with_tstamp_precision(DLT_EN10MB, 65535, PCAP_TSTAMP_PRECISION_NANO);
 	pcap_dumper_t *dump;
 	struct frame frame;
 	FILE *text;
@@ -259,7 +267,7 @@ static void write_captures(void)
 		dump = pcap_dump_open(pcap, i ? cut_path : capture_path);
 		ck_assert_ptr_nonnull(dump);
 		for (uint16_t port = 1; port <= 40; port++) {
-			struct pcap_pkthdr header = { .ts = { 1750000000 + port, 0 } };
+			struct pcap_pkthdr header = {.ts = {1750000000 + port, 0}};
 
 			frame_make_tcp(&frame, FLOW_GUEST, 40000, port, PACKET_SYN, 1, "");
 			header.caplen = header.len = frame.size;
@@ -291,7 +299,7 @@ struct run {
 
 static void run_start(struct run *run, const char *const *args)
 {
-	const char *argv[16] = { "cordon-analyze" };
+	const char *argv[16] = {"cordon-analyze"};
 	int in[2], out[2];
 
 	for (size_t i = 0; args[i]; i++)
@@ -330,17 +338,20 @@ static void run_all(struct run *run, const char *const *args, int status)
 {
 	run_start(run, args);
 	run_end(run);
-	ck_assert_msg(WIFEXITED(run->status) && WEXITSTATUS(run->status) == status, "status %x: %s", run->status,
-		      run->text);
+	ck_assert_msg(WIFEXITED(run->status) && WEXITSTATUS(run->status) == status, "status %x: %s",
+	              run->status, run->text);
 }
 
 START_TEST(program_table)
 {
 	struct run run;
 
-	run_all(&run, (const char *[]){ capture_path, NULL }, 0);
-	ck_assert_ptr_nonnull(strstr(run.text, "medium   scan.vertical   T1046     10.0.0.2 tried 40 ports of 10.0.0.5"));
-	ck_assert_ptr_nonnull(strstr(run.text, "40 packets, 40 flows, 2160 bytes in 39.0 s of capture"));
+	run_all(&run, (const char *[]){capture_path, NULL}, 0);
+	ck_assert_ptr_nonnull(
+	        strstr(run.text,
+	               "medium   scan.vertical   T1046     10.0.0.2 tried 40 ports of 10.0.0.5"));
+	ck_assert_ptr_nonnull(
+	        strstr(run.text, "40 packets, 40 flows, 2160 bytes in 39.0 s of capture"));
 }
 END_TEST
 
@@ -350,7 +361,8 @@ START_TEST(program_json)
 	struct run run;
 	char *second;
 
-	run_all(&run, (const char *[]){ "--format", "json", "--vm", "10.0.0.0/8", capture_path, NULL }, 0);
+	run_all(&run,
+	        (const char *[]){"--format", "json", "--vm", "10.0.0.0/8", capture_path, NULL}, 0);
 	second = strchr(run.text, '\n');
 	ck_assert_ptr_nonnull(second);
 	*second++ = '\0';
@@ -358,11 +370,13 @@ START_TEST(program_json)
 	summary = json_loads(second, 0, NULL);
 	ck_assert_ptr_nonnull(alert);
 	ck_assert_ptr_nonnull(summary);
-	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(alert, "rule"), "name")), "scan.vertical");
+	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(alert, "rule"), "name")),
+	                 "scan.vertical");
 	ck_assert_int_eq((int)json_integer_value(json_object_get(summary, "packets")), 40);
 	ck_assert_int_eq((int)json_integer_value(json_object_get(summary, "flows")), 40);
-	ck_assert_int_eq((int)json_integer_value(json_object_get(json_object_get(summary, "alerts"), "scan.vertical")),
-			 1);
+	ck_assert_int_eq((int)json_integer_value(json_object_get(json_object_get(summary, "alerts"),
+	                                                         "scan.vertical")),
+	                 1);
 	ck_assert_double_eq_tol(json_real_value(json_object_get(summary, "seconds")), 39.0, 0.001);
 	json_decref(alert);
 	json_decref(summary);
@@ -374,20 +388,21 @@ START_TEST(program_errors)
 	char missing[96];
 	struct run run;
 
-	run_all(&run, (const char *[]){ cut_path, NULL }, 0);
+	run_all(&run, (const char *[]){cut_path, NULL}, 0);
 	ck_assert_ptr_nonnull(strstr(run.text, "is read up to packet 39"));
 	ck_assert_ptr_nonnull(strstr(run.text, "scan.vertical"));
-	run_all(&run, (const char *[]){ text_path, capture_path, NULL }, 125);
+	run_all(&run, (const char *[]){text_path, capture_path, NULL}, 125);
 	ck_assert_ptr_nonnull(strstr(run.text, "is no capture"));
-	ck_assert_ptr_nonnull(strstr(run.text, "scan.vertical")); /* the other one is read all the same */
+	ck_assert_ptr_nonnull(
+	        strstr(run.text, "scan.vertical")); /* the other one is read all the same */
 	snprintf(missing, sizeof(missing), "%s/missing", folder);
-	run_all(&run, (const char *[]){ missing, NULL }, 127);
+	run_all(&run, (const char *[]){missing, NULL}, 127);
 	ck_assert_ptr_nonnull(strstr(run.text, "No such file"));
-	run_all(&run, (const char *[]){ folder, NULL }, 127);
-	run_all(&run, (const char *[]){ NULL }, 125);
-	run_all(&run, (const char *[]){ "--vm", "nowhere", capture_path, NULL }, 125);
+	run_all(&run, (const char *[]){folder, NULL}, 127);
+	run_all(&run, (const char *[]){NULL}, 125);
+	run_all(&run, (const char *[]){"--vm", "nowhere", capture_path, NULL}, 125);
 	ck_assert_ptr_nonnull(strstr(run.text, "'nowhere'"));
-	run_all(&run, (const char *[]){ "--format", "xml", capture_path, NULL }, 125);
+	run_all(&run, (const char *[]){"--format", "xml", capture_path, NULL}, 125);
 }
 END_TEST
 
@@ -413,7 +428,7 @@ START_TEST(program_is_locked_before_it_reads)
 	struct run run;
 	ssize_t n;
 
-	run_start(&run, (const char *[]){ "-", NULL });
+	run_start(&run, (const char *[]){"-", NULL});
 	for (int i = 0; i < 1000 && !status_has(run.pid, "\nSeccomp:\t2\n"); i++)
 		poll(NULL, 0, 10);
 	ck_assert(status_has(run.pid, "\nSeccomp:\t2\n"));
@@ -424,7 +439,8 @@ START_TEST(program_is_locked_before_it_reads)
 	n = read(file, bytes, sizeof(bytes));
 	ck_assert_int_eq((int)write(run.input, bytes, (size_t)n), (int)n);
 	run_end(&run);
-	ck_assert_msg(WIFEXITED(run.status) && WEXITSTATUS(run.status) == 0, "status %x: %s", run.status, run.text);
+	ck_assert_msg(WIFEXITED(run.status) && WEXITSTATUS(run.status) == 0, "status %x: %s",
+	              run.status, run.text);
 	ck_assert_ptr_nonnull(strstr(run.text, "scan.vertical"));
 }
 END_TEST
@@ -460,7 +476,8 @@ int main(void)
 	tcase_add_test(tests, time_goes_back);
 	suite_add_tcase(suite, tests);
 	if (SANITIZED)
-		printf("monitor_analyze: the program's tests are left out: a sanitizer's calls are in no list\n");
+		printf("monitor_analyze: the program's tests are left out: a sanitizer's calls are "
+		       "in no list\n");
 	else
 		add_program(suite);
 	srunner_run_all(runner, CK_ENV);

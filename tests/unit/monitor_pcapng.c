@@ -41,7 +41,7 @@ static pcap_t *file_read(int fd)
 
 START_TEST(what_is_written_is_read_back)
 {
-	static const uint32_t sizes[] = { 0, 1, 2, 3, 4, 60, 1514, 2000 };
+	static const uint32_t sizes[] = {0, 1, 2, 3, 4, 60, 1514, 2000};
 	int fd = file_new();
 	struct pcap_pkthdr *header;
 	const u_char *data;
@@ -49,7 +49,8 @@ START_TEST(what_is_written_is_read_back)
 
 	ck_assert_int_eq(pcapng_begin(fd, "cordon0", "web0", 262144), 0);
 	for (size_t i = 0; i < BASE_COUNT(sizes); i++)
-		ck_assert_int_eq(pcapng_packet(fd, TIME + i, bytes, sizes[i], sizes[i] + (uint32_t)i), 0);
+		ck_assert_int_eq(
+		        pcapng_packet(fd, TIME + i, bytes, sizes[i], sizes[i] + (uint32_t)i), 0);
 	ck_assert_int_eq(pcapng_end(fd, TIME + 100, 8, 0), 0);
 	pcap = file_read(fd);
 	ck_assert_int_eq(pcap_datalink(pcap), DLT_EN10MB);
@@ -58,7 +59,9 @@ START_TEST(what_is_written_is_read_back)
 		ck_assert_int_eq(pcap_next_ex(pcap, &header, &data), 1);
 		ck_assert_uint_eq(header->caplen, sizes[i]);
 		ck_assert_uint_eq(header->len, sizes[i] + i);
-		ck_assert_uint_eq((uint64_t)header->ts.tv_sec * 1000000000 + (uint64_t)header->ts.tv_usec, TIME + i);
+		ck_assert_uint_eq((uint64_t)header->ts.tv_sec * 1000000000 +
+		                          (uint64_t)header->ts.tv_usec,
+		                  TIME + i);
 		ck_assert_mem_eq(data, bytes, sizes[i]);
 	}
 	ck_assert_int_eq(pcap_next_ex(pcap, &header, &data), PCAP_ERROR_BREAK);
@@ -83,7 +86,7 @@ END_TEST
 /* A disk that is full in the middle of a packet: an error, and what was whole is still readable. */
 START_TEST(a_full_disk)
 {
-	const struct rlimit limit = { 4000, 4000 };
+	const struct rlimit limit = {4000, 4000};
 	int fd = file_new(), written = 0, err = 0, status;
 	struct pcap_pkthdr *header;
 	const u_char *data;

@@ -58,21 +58,21 @@ static char *content(int fd)
 static void start(void)
 {
 	BASE_AUTO_FD int binary = open(getenv("CORDON_MONITOR"), O_PATH | O_CLOEXEC);
-	char *argv[] = { (char *)"cordon-monitor", NULL };
-	struct isolate_fd fds[] = { { listener, MONITOR_FD_LISTEN },
-				    { tap_watch_events(taps), MONITOR_FD_EVENTS },
-				    { log_fd, MONITOR_FD_ALERTS },
-				    { messages_fd, STDERR_FILENO } };
-	struct isolate_process process = { .name = "monitor",
-					   .binary = binary,
-					   .argv = argv,
-					   .uid = UID,
-					   .gid = UID,
-					   .fds = fds,
-					   .fd_count = BASE_COUNT(fds),
-					   .cgroup = -1,
-					   .file_size_max = UINT64_MAX,
-					   .open_files_max = 256 };
+	char *argv[] = {(char *)"cordon-monitor", NULL};
+	struct isolate_fd fds[] = {{listener, MONITOR_FD_LISTEN},
+	                           {tap_watch_events(taps), MONITOR_FD_EVENTS},
+	                           {log_fd, MONITOR_FD_ALERTS},
+	                           {messages_fd, STDERR_FILENO}};
+	struct isolate_process process = {.name = "monitor",
+	                                  .binary = binary,
+	                                  .argv = argv,
+	                                  .uid = UID,
+	                                  .gid = UID,
+	                                  .fds = fds,
+	                                  .fd_count = BASE_COUNT(fds),
+	                                  .cgroup = -1,
+	                                  .file_size_max = UINT64_MAX,
+	                                  .open_files_max = 256};
 	const char *stage = "";
 
 	monitor = isolate_spawn(&process, &stage);
@@ -88,13 +88,14 @@ static void setup(void)
 	net_tap_up(&net, 0);
 	ck_assert_msg(tap_watch_open(&taps, &why) == 0, "%s", why);
 	ifindex = if_nametoindex("cn0");
-	flows_fd = tap_watch_attach(taps, ifindex, (uint8_t[6]){ 0 });
+	flows_fd = tap_watch_attach(taps, ifindex, (uint8_t[6]){0});
 	ck_assert_int_ge(flows_fd, 0);
 	log_fd = memory("alerts");
 	messages_fd = memory("messages");
 	listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	address.sun_family = AF_UNIX;
-	length = snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "cordon-test-%d", getpid());
+	length = snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "cordon-test-%d",
+	                  getpid());
 	ck_assert_int_gt(length, 0);
 	ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
 	ck_assert_int_eq(listen(listener, 16), 0);
@@ -108,8 +109,8 @@ static void end(void)
 
 	for (int i = 0; i < WAIT_MS / 10 && waitpid(monitor, &status, WNOHANG) == 0; i++)
 		poll(NULL, 0, 10);
-	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x (31: a forbidden call): %s", status,
-		      content(messages_fd));
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0,
+	              "status %x (31: a forbidden call): %s", status, content(messages_fd));
 	monitor = 0;
 }
 
@@ -130,7 +131,7 @@ static void teardown(void)
 static int client(void)
 {
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	struct timeval patience = { .tv_sec = WAIT_MS / 1000 };
+	struct timeval patience = {.tv_sec = WAIT_MS / 1000};
 
 	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
 	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
@@ -142,9 +143,9 @@ static ssize_t put(int fd, const void *bytes, size_t size, const int *fds, size_
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(sizeof(int) * 64)];
-	} control = { 0 };
-	struct iovec part = { (void *)bytes, size };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	} control = {0};
+	struct iovec part = {(void *)bytes, size};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 
 	if (count > 0) {
 		message.msg_control = control.bytes;
@@ -182,11 +183,13 @@ static uint32_t get(int fd, struct text_answer *answer)
 
 static struct monitor_request request_new(enum monitor_verb verb, const char *vm)
 {
-	struct monitor_request request = { .version = MONITOR_VERSION, .verb = verb, .ifindex = ifindex };
+	struct monitor_request request = {
+	        .version = MONITOR_VERSION, .verb = verb, .ifindex = ifindex};
 
-	request.monitor.scan = (struct policy_detector){ .enabled = true,
-							 .respond = POLICY_RESPOND_ALERT | POLICY_RESPOND_QUARANTINE,
-							 .line = 7 };
+	request.monitor.scan = (struct policy_detector){.enabled = true,
+	                                                .respond = POLICY_RESPOND_ALERT |
+	                                                           POLICY_RESPOND_QUARANTINE,
+	                                                .line = 7};
 	base_copy_string(request.vm, sizeof(request.vm), vm);
 	return request;
 }
@@ -196,7 +199,8 @@ static int ask(int fd, const struct monitor_request *request, const int *fds, si
 {
 	struct text_answer answer;
 
-	ck_assert_int_eq((int)put(fd, request, sizeof(*request), fds, count), (int)sizeof(*request));
+	ck_assert_int_eq((int)put(fd, request, sizeof(*request), fds, count),
+	                 (int)sizeof(*request));
 	if (get(fd, &answer) == MONITOR_OK)
 		return 0;
 	ck_assert_uint_eq(answer.head.type, MONITOR_FAILED);
@@ -215,7 +219,7 @@ static void wait_for(int fd, const char *words)
 	for (int i = 0; i < WAIT_MS / 10 && !strstr(content(fd), words); i++)
 		poll(NULL, 0, 10);
 	ck_assert_msg(strstr(content(fd), words) != NULL, "no '%s' in: %s; %s", words, content(fd),
-		      content(messages_fd));
+	              content(messages_fd));
 }
 
 static bool status_has(pid_t pid, const char *line)
@@ -249,7 +253,8 @@ static size_t open_fds(pid_t pid)
 static void scan_neighbour(void)
 {
 	for (uint16_t port = 1; port <= PORTS; port++) {
-		BASE_AUTO_FD int fd = net_connecting(&net, 0, "10.77.0.1", (uint16_t)(20000 + port));
+		BASE_AUTO_FD int fd =
+		        net_connecting(&net, 0, "10.77.0.1", (uint16_t)(20000 + port));
 
 		net_connected(fd, 1000);
 	}
@@ -257,7 +262,7 @@ static void scan_neighbour(void)
 
 static int syslog_sender(void)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(SYSLOG_PORT) };
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(SYSLOG_PORT)};
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
 	to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -272,7 +277,7 @@ static void register_with_sinks(int fd, int file, int syslog)
 	request.monitor.sink_count = 2;
 	request.monitor.sinks[0].type = POLICY_SINK_FILE;
 	request.monitor.sinks[1].type = POLICY_SINK_SYSLOG_UDP;
-	ck_assert_int_eq(ask(fd, &request, (int[]){ flows_fd, file, syslog }, 3), 0);
+	ck_assert_int_eq(ask(fd, &request, (int[]){flows_fd, file, syslog}, 3), 0);
 }
 
 static void check_syslog(int fd)
@@ -298,7 +303,7 @@ static size_t count_flows(int fd)
 	ck_assert_int_gt((int)put(fd, &request, sizeof(request), NULL, 0), 0);
 	while (get(fd, &answer) == MONITOR_TEXT)
 		refused += strstr(answer.text, "\"refused\"") != NULL &&
-			   strstr(answer.text, "\"ip\":\"10.77.0.1\"") != NULL;
+		           strstr(answer.text, "\"ip\":\"10.77.0.1\"") != NULL;
 	ck_assert_uint_eq(answer.head.type, MONITOR_END);
 	return refused;
 }
@@ -328,8 +333,10 @@ START_TEST(a_scan_is_reported)
 	alert = json_loads(line, 0, NULL);
 	ck_assert_ptr_nonnull(alert);
 	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(alert, "event"), "id")),
-			 answer.head.alert_id);
-	ck_assert_int_eq((int)json_integer_value(json_object_get(json_object_get(alert, "cordon"), "policy_line")), 7);
+	                 answer.head.alert_id);
+	ck_assert_int_eq((int)json_integer_value(
+	                         json_object_get(json_object_get(alert, "cordon"), "policy_line")),
+	                 7);
 	json_decref(alert);
 	ck_assert_uint_eq(count_flows(control), PORTS);
 	request = request_new(MONITOR_STATS, "");
@@ -375,10 +382,10 @@ static int as_nobody(void)
 		return 1;
 	fd = client();
 	request.verb = MONITOR_REGISTER;
-	if (ask(fd, &request, (int[]){ flows_fd }, 1) != -EPERM)
+	if (ask(fd, &request, (int[]){flows_fd}, 1) != -EPERM)
 		return 2;
-	if (simple(fd, MONITOR_FORGET, "web0") != -EPERM || simple(fd, MONITOR_SUBSCRIBE, "") != -EPERM ||
-	    simple(fd, MONITOR_LIST, "") != -EPERM)
+	if (simple(fd, MONITOR_FORGET, "web0") != -EPERM ||
+	    simple(fd, MONITOR_SUBSCRIBE, "") != -EPERM || simple(fd, MONITOR_LIST, "") != -EPERM)
 		return 3;
 	request.verb = MONITOR_STATS;
 	put(fd, &request, sizeof(request), NULL, 0);
@@ -423,7 +430,7 @@ START_TEST(malformed_requests)
 	int fds[MONITOR_FDS_MAX + 3];
 	size_t before;
 
-	ck_assert_int_eq(ask(control, &request, (int[]){ flows_fd }, 1), 0);
+	ck_assert_int_eq(ask(control, &request, (int[]){flows_fd}, 1), 0);
 	before = open_fds(monitor);
 	for (size_t i = 0; i < BASE_COUNT(fds); i++)
 		fds[i] = file;
@@ -451,7 +458,7 @@ START_TEST(malformed_requests)
 	ck_assert_int_eq(ask(control, &bad, fds, 2), -ENOSYS);
 	ck_assert_uint_eq(open_fds(monitor), before);
 	/* the same VM again takes the place of the first */
-	ck_assert_int_eq(ask(control, &request, (int[]){ flows_fd }, 1), 0);
+	ck_assert_int_eq(ask(control, &request, (int[]){flows_fd}, 1), 0);
 	ck_assert_uint_eq(open_fds(monitor), before);
 	ck_assert_int_eq(simple(control, MONITOR_FORGET, "web0"), 0);
 	end();
@@ -465,7 +472,7 @@ START_TEST(slow_clients)
 	BASE_AUTO_FD int control = client();
 	int clients[70];
 
-	ck_assert_int_eq(ask(control, &request, (int[]){ flows_fd }, 1), 0);
+	ck_assert_int_eq(ask(control, &request, (int[]){flows_fd}, 1), 0);
 	scan_neighbour();
 	request.verb = MONITOR_FLOWS;
 	for (size_t i = 0; i < BASE_COUNT(clients); i++) {
@@ -492,7 +499,7 @@ START_TEST(a_stuck_stream)
 	ck_assert_int_eq(setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
 	request.monitor.sink_count = 1;
 	request.monitor.sinks[0].type = POLICY_SINK_SYSLOG_TCP;
-	ck_assert_int_eq(ask(control, &request, (int[]){ flows_fd, ends[0] }, 2), 0);
+	ck_assert_int_eq(ask(control, &request, (int[]){flows_fd, ends[0]}, 2), 0);
 	while (send(ends[0], "x", 1, MSG_DONTWAIT) == 1)
 		continue;
 	scan_neighbour();
