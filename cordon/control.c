@@ -12,7 +12,7 @@
 
 #include "base/base.h"
 
-static int64_t control_now_ms(void)
+int64_t control_now_ms(void)
 {
 	struct timespec now;
 

@@ -4,6 +4,7 @@
  * /run/cordon and in the kernel's own objects, so any root process can do any of this, and the daemon
  * is there for those who are not root, and to stay.
  *
+ *   error.c      errors with the sentence that goes with them
  *   registry.c   /run/cordon: VM folders, slots (uids), links (taps and addresses), locks
  *   network.c    taps, addresses, routes
  *   launch.c     starts a VM: opens everything, loads the filters, spawns the processes
@@ -25,9 +26,15 @@
 #include "policies/policies.h"
 #include "vmm/vmm.h"
 
-#define HOST_RUN_DIR   "/run/cordon"
+/* A test has folders of its own, relative to where it stands. */
+#ifndef HOST_RUN_DIR
+#define HOST_RUN_DIR "/run/cordon"
+#endif
+#ifndef HOST_LOG_DIR
+#define HOST_LOG_DIR "/var/log/cordon"
+#endif
 #define HOST_IMAGE_DIR "/var/lib/cordon/images"
-#define HOST_ALERT_LOG "/var/log/cordon/alerts.json"
+#define HOST_ALERT_LOG HOST_LOG_DIR "/alerts.json"
 #define HOST_GROUP     "cordon"
 
 enum {
@@ -45,7 +52,10 @@ struct host_error {
 	char text[HOST_ERROR_MAX];
 	json_t *data; /* owned; policy errors, or NULL */
 };
-/* Fills *error and returns `code`, so that `return host_fail(...)` reads well. */
+/*
+ * Fills *error and returns `code`, so that `return host_fail(...)` reads well. The first sentence stays, as
+ * it is the nearest to the cause; control characters in what it quotes become question marks.
+ */
 int host_fail(struct host_error *error, int code, int exit, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 void host_error_clear(struct host_error *error);
@@ -83,16 +93,23 @@ struct host_vm {
 int registry_prepare(struct host_error *error);
 /* Locks the host's allocations; the fd, closed, unlocks. */
 int registry_lock_host(void);
-/* Opens and locks a VM's folder; -ENOENT when there is none. The fd, closed, unlocks. */
+/* Opens and locks a VM's folder, whoever's it is by then; -ENOENT when there is none. Closing unlocks. */
 int registry_lock_vm(const char *name);
 /* The same, but -EWOULDBLOCK when somebody has it: a VM being started, or ended, is left alone. */
 int registry_try_vm(const char *name);
-/* Takes a folder, its lock, a slot and `nics` links for a new VM; -EEXIST when the name is taken. */
+/*
+ * Takes a folder, its lock, a slot and `nics` links for a new VM; -EEXIST when the name is taken. The
+ * folder is there locked or not at all. How the last VM of that name ended is forgotten.
+ */
 int registry_claim(struct host_vm *vm, size_t nics, int *lock, struct host_error *error);
 /* Gives back folder, slot and links; 0 also when some are gone already. */
 int registry_drop(const struct host_vm *vm);
 int registry_save(const struct host_vm *vm);
 int registry_load(const char *name, struct host_vm *vm);
+/* Gives back what nobody has any more, where there is no VM; the caller holds the host's lock. */
+void registry_sweep(void);
+/* The group that may look, or root's where the host has no group `cordon`. */
+gid_t registry_group(void);
 /* Fills at most `max` names; returns how many VMs there are. */
 int registry_list(char (*names)[POLICY_NAME_MAX], size_t max);
 /* Path of a file in the VM's folder. */
@@ -100,10 +117,12 @@ void registry_path(char out[POLICY_PATH_MAX], const char *name, const char *file
 /* The policy text that the VM was started with. */
 int registry_policy(const char *name, struct policy *policy);
 bool registry_name_valid(const char *name);
+/* Opens a file of the log folder for writing, for the group to read; `flags` are added. An fd or -errno. */
+int registry_log_open(const char *file, int flags);
 /* Writes the whole file by way of a temporary one. */
 int registry_write_file(const char *path, const char *text, size_t size, mode_t mode);
 json_t *registry_json(const struct host_vm *vm);
-/* When the process began, in clock ticks since boot; 0 when there is none. */
+/* When the process began, in clock ticks since boot; 0 when there is none, or only its exit status. */
 uint64_t registry_start_time(pid_t pid);
 /* True while the VM's keeper lives. */
 bool registry_alive(const struct host_vm *vm);
@@ -117,8 +136,8 @@ int network_tap_create(const struct firewall_nic *nic, const char *vm, unsigned 
 		       struct host_error *error);
 /* Addresses, the guest's neighbour entries, forwarding; then up. Only after the rules are loaded. */
 int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, struct host_error *error);
-/* Removes a tap that something still holds; 0 when there is none. */
-int network_tap_remove(const char *tap);
+/* Removes a tap that something still holds; 0 when there is none, or another one has its name now. */
+int network_tap_remove(const char *tap, unsigned int ifindex);
 /* Turns IPv4 forwarding on, noting that it was off; and back, after the last VM. */
 int network_forwarding_on(struct host_error *error);
 void network_forwarding_restore(void);
@@ -137,17 +156,24 @@ int launch_vm(const char *text, size_t size, const char *path, const char *dir, 
 
 /* Removes all that is the VM's, however much of it there is. `status` is the vmm's wait status, or -1. */
 int reap_vm(const char *name, int status, struct host_error *error);
+/* The same for a start that failed, by whoever holds the VM's lock; its keeper may still be there. */
+int reap_failed(struct host_vm *vm);
 /* Reaps every VM whose keeper is gone; returns how many. */
 int reap_stale(void);
 
 /* --- watch.c --- */
 
-/* Makes sure that a monitor runs and returns a connection to it, subscribed to actions when asked. */
+/*
+ * Makes sure that a monitor runs, and knows every VM, and returns a connection to it, subscribed to
+ * actions when asked. The caller holds the host's lock, or two would be started.
+ */
 int watch_connect(bool subscribe, struct host_error *error);
 int watch_register(int connection, const struct host_vm *vm, const struct policy *policy, size_t nic,
 		   int flow_map, struct host_error *error);
 int watch_forget(int connection, const char *vm);
-/* After a monitor's death: starts another and hands it every running VM. Returns the connection. */
+/* Whether any VM that runs has a tap to watch. */
+bool watch_needed(void);
+/* Under the host's lock: watch_connect() with a subscription. Returns the connection. */
 int watch_recover(struct host_error *error);
 /* Does what one answer of type MONITOR_ACT asks for, after checking it. */
 int watch_act(const struct monitor_answer *act);
@@ -156,6 +182,8 @@ int watch_query(void);
 
 /* --- control.c: the vmm's control socket --- */
 
+/* CLOCK_MONOTONIC in milliseconds, for deadlines. */
+int64_t control_now_ms(void);
 /* Connects, sends one message (verb 0: only connects) and waits for the answer, at most `timeout_ms`. */
 int control_call(const char *vm, enum vmm_verb verb, struct vmm_message *answer, int timeout_ms);
 

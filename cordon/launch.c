@@ -10,7 +10,7 @@
  *   5 processes   each in its role; the vmm builds the machine, locks itself and waits
  *   6 start       the guest's first instruction
  *
- * A failure anywhere ends in reap_vm(), the same code that ends a VM's life.
+ * A failure anywhere ends in reap_failed(), the same code that ends a VM's life.
  */
 #include "cordon/launch.h"
 
@@ -159,12 +159,10 @@ static int launch_listen(const char *vm, const char *file, int type, mode_t mode
 
 static int launch_log(const char *vm, const char *suffix)
 {
-	char path[POLICY_PATH_MAX];
-	int fd;
+	char file[POLICY_NAME_MAX + 16];
 
-	snprintf(path, sizeof(path), "/var/log/cordon/%s.%s", vm, suffix);
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0640);
-	return fd < 0 ? -errno : fd;
+	snprintf(file, sizeof(file), "%s.%s", vm, suffix);
+	return registry_log_open(file, O_TRUNC | O_APPEND);
 }
 
 /* A disk belongs to one VM at a time, unless all of them only read it. */
@@ -207,7 +205,7 @@ static int launch_disks(struct launch *launch, int image_disk, const char *dir, 
 	}
 	/* A policy that names no disk gets its image's, which is shared and thus read-only. */
 	if (vm->disk_count == 0 && image_disk >= 0) {
-		BASE_AUTO_FD int fd = dup(image_disk);
+		BASE_AUTO_FD int fd = fcntl(image_disk, F_DUPFD_CLOEXEC, 0);
 
 		if (fd < 0 || launch_disk(launch, fd, true, "the image's disk", error) < 0)
 			return -EINVAL;
@@ -245,6 +243,11 @@ static int launch_cgroup(struct launch *launch, struct host_error *error)
 		return -ENOMEM;
 	limits.cpus = size > 0 ? cpus : NULL;
 	launch->cgroup = isolate_cgroup_make(launch->policy->vm.name, &limits);
+	if (launch->cgroup == -EEXIST) {
+		/* the name is this VM's, so what is there was left behind */
+		isolate_cgroup_remove(launch->policy->vm.name);
+		launch->cgroup = isolate_cgroup_make(launch->policy->vm.name, &limits);
+	}
 	if (launch->cgroup == -ENOTSUP && !limits.memory_max && !limits.cpus) {
 		launch->cgroup = -1; /* nothing was asked that only a cgroup can give */
 		return 0;
@@ -388,7 +391,7 @@ static int launch_start(struct host_vm *vm, struct host_error *error)
 
 	if (err || answer.state != VMM_READY)
 		return host_fail(error, err ? err : -EPROTO, 126,
-				 "the vmm of '%s' did not get ready; /var/log/cordon/%s.log says why", vm->name,
+				 "the vmm of '%s' did not get ready; " HOST_LOG_DIR "/%s.log says why", vm->name,
 				 vm->name);
 	clock_gettime(CLOCK_REALTIME, &now);
 	vm->started = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
@@ -477,8 +480,9 @@ int launch_vm(const char *text, size_t size, const char *path, const char *dir, 
 	err = launch_all(launch, vm, dir, error);
 	if (err) {
 		launch_close(launch);
-		base_close(&lock);
-		reap_vm(vm->name, -1, NULL);
+		if (reap_failed(vm) < 0)
+			fprintf(stderr, "cordon: something of '%s' is left; it is tried again at the next start\n",
+				vm->name);
 	}
 	return err;
 }

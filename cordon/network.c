@@ -187,10 +187,20 @@ static int network_tap_quiet(const char *tap)
 	return 0;
 }
 
+/* A host may have no IPv6, or want none on new interfaces; then the guest has none either. */
+static bool network_has_ipv6(const char *tap)
+{
+	char path[128], off = '1';
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", tap);
+	BASE_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && read(fd, &off, 1) == 1 && off == '0';
+}
+
 int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, struct host_error *error)
 {
 	char buffer[NETWORK_MESSAGE_MAX];
-	bool ipv6 = access("/proc/sys/net/ipv6", F_OK) == 0;
+	bool ipv6 = network_has_ipv6(nic->tap);
 	int err = network_tap_quiet(nic->tap);
 
 	if (!err)
@@ -209,20 +219,23 @@ int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, struct 
 	return 0;
 }
 
-int network_tap_remove(const char *tap)
+int network_tap_remove(const char *tap, unsigned int ifindex)
 {
 	char buffer[NETWORK_MESSAGE_MAX];
-	unsigned int ifindex = if_nametoindex(tap);
+	int err;
 
-	if (ifindex == 0)
+	/* one that was never made may be somebody else's, which is why it could not be */
+	if (ifindex == 0 || if_nametoindex(tap) != ifindex)
 		return 0;
-	return network_request(network_link_message(buffer, ifindex, RTM_DELLINK, 0));
+	err = network_request(network_link_message(buffer, ifindex, RTM_DELLINK, 0));
+	return err == -ENODEV ? 0 : err; /* it went with the last fd, just now */
 }
 
 int network_forwarding_on(struct host_error *error)
 {
 	char state = '1';
 	int err;
+	BASE_AUTO_FD int host = registry_lock_host(); /* two first guests write one note */
 	BASE_AUTO_FD int fd = open(NETWORK_FORWARD, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 || read(fd, &state, 1) != 1)

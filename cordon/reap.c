@@ -2,16 +2,18 @@
 /*
  * Undoing a VM, from what its folder says and from what can be found by its slot, however much of it
  * there is: after a clean end, a failed start, a kill -9 of anything. Each step is a no-op when it
- * was done before, and a step that fails does not keep the next from being tried.
+ * was done before, and one that fails leaves the folder, so that all is tried again later.
  *
- * The keeper becomes `cordon reap NAME` when its vmm has ended; launch_vm() and reap_stale() call the
- * same function. The rules go after the processes and the tap: never a moment with a wire and no rules.
+ * The keeper becomes `cordon reap NAME` when its vmm has ended; a failed start and reap_stale() call
+ * the same functions. The rules go after the processes and the tap: never a moment with a wire and no rules.
  */
 #include "cordon/host.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -20,7 +22,7 @@
 #include "cordon/verbs.h"
 #include "isolate/isolate.h"
 
-enum { REAP_VMS_MAX = 1024, REAP_KILL_TRIES = 50 };
+enum { REAP_KILL_TRIES = 50, REAP_ENDED_S = 24 * 3600 };
 
 /* The process's real uid, or -1 when it is gone or a zombie. */
 static int64_t reap_uid_of(const char *pid)
@@ -39,65 +41,90 @@ static int64_t reap_uid_of(const char *pid)
 	return -1;
 }
 
-/* Processes of the slot's uids: no other process of the host has them, so a pid cannot be mistaken. */
+static bool reap_is_of(const char *pid, uint32_t slot)
+{
+	int64_t uid = reap_uid_of(pid);
+
+	return uid >= isolate_uid(slot, 0) && uid < isolate_uid(slot + 1, 0);
+}
+
+/* No other process of the host has a slot's uids. Returns how many there were. */
 static int reap_kill_once(uint32_t slot)
 {
-	int64_t first = isolate_uid(slot, 0), end = isolate_uid(slot + 1, 0);
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
 	int found = 0;
 
 	if (!proc)
-		return 0;
+		return -errno;
 	while ((entry = readdir(proc))) {
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-		int64_t uid = pid > 0 ? reap_uid_of(entry->d_name) : -1;
 
-		if (uid >= first && uid < end && kill(pid, SIGKILL) == 0)
-			found++;
+		if (pid <= 0 || !reap_is_of(entry->d_name, slot))
+			continue;
+		/* the pid may be another's by now: looked at again through what cannot change its meaning */
+		BASE_AUTO_FD int process = (int)syscall(SYS_pidfd_open, pid, 0);
+		if (process < 0 || !reap_is_of(entry->d_name, slot))
+			continue;
+		syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0);
+		found++;
 	}
 	closedir(proc);
 	return found;
 }
 
-static void reap_kill(const struct host_vm *vm)
+/* -EBUSY when some do not go: the kernel holds them, and their uids cannot be another VM's yet. */
+static int reap_kill(const struct host_vm *vm)
 {
-	if (vm->slot == 0)
-		return;
-	for (int i = 0; i < REAP_KILL_TRIES && reap_kill_once(vm->slot) > 0; i++)
-		nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	int left = vm->slot ? 1 : 0;
+
+	for (int i = 0; i < REAP_KILL_TRIES && left > 0; i++) {
+		left = reap_kill_once(vm->slot);
+		if (left > 0)
+			nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	}
+	return left > 0 ? -EBUSY : left;
 }
 
-static void reap_wire(const struct host_vm *vm, int *worst)
+static int reap_taps(const struct host_vm *vm)
 {
 	struct tap_watch *watch = NULL;
-	BASE_AUTO_FD int monitor = watch_query();
-	struct firewall *fw;
-	int err = 0;
+	int worst = 0;
 
-	if (monitor >= 0)
-		watch_forget(monitor, vm->name);
+	/* where the programs cannot be opened there is nothing of theirs to take off */
 	if (tap_watch_open(&watch, NULL) == 0) {
 		for (size_t i = 0; i < vm->nic_count; i++)
 			if (vm->ifindex[i])
-				err = tap_watch_detach(watch, vm->ifindex[i]);
+				worst = tap_watch_detach(watch, vm->ifindex[i]) ?: worst;
 		tap_watch_close(watch);
 	}
 	for (size_t i = 0; i < vm->nic_count; i++)
-		err = network_tap_remove(vm->nics[i].tap) ?: err;
-	*worst = err ? err : *worst;
-	fw = firewall_open();
-	if (!fw) {
-		*worst = -errno;
-		return;
-	}
-	err = firewall_vm_remove(fw, vm->name);
-	if (err) {
+		worst = network_tap_remove(vm->nics[i].tap, vm->ifindex[i]) ?: worst;
+	return worst;
+}
+
+static int reap_rules(const struct host_vm *vm)
+{
+	struct firewall *fw = firewall_open();
+	int err = fw ? firewall_vm_remove(fw, vm->name) : -errno;
+
+	if (err)
 		fprintf(stderr, "cordon: the rules of '%s' were not removed: %s\n", vm->name,
-			firewall_error(fw));
-		*worst = err;
-	}
+			fw ? firewall_error(fw) : strerror(-err));
 	firewall_close(fw);
+	return err;
+}
+
+/* The rules go last: while there is a tap, they stand. */
+static int reap_wire(const struct host_vm *vm)
+{
+	BASE_AUTO_FD int monitor = vm->nic_count ? watch_query() : -1;
+	int err;
+
+	if (monitor >= 0)
+		watch_forget(monitor, vm->name);
+	err = reap_taps(vm);
+	return err ? err : reap_rules(vm);
 }
 
 /* How it ended, for `cordon inspect` and `cordon run`, until the name is used again. */
@@ -155,21 +182,49 @@ static void reap_host(void)
 	tap_watch_unpin();
 	network_forwarding_restore();
 	thp_restore();
+	registry_sweep();
 }
 
+/* How guests ended is kept for a day: names that are never used again must not fill /run. */
+static void reap_forget_ends(void)
+{
+	DIR *dir = opendir(HOST_RUN_DIR "/ended");
+	time_t now = time(NULL);
+	struct dirent *entry;
+	struct stat facts;
+
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.' &&
+		    fstatat(dirfd(dir), entry->d_name, &facts, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    now - facts.st_mtime > REAP_ENDED_S)
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	if (dir)
+		closedir(dir);
+}
+
+/* What could not be undone keeps the folder, and with it the uids and links: it is tried again. */
 static int reap_locked(struct host_vm *vm, int status)
 {
-	int worst = 0, err;
+	int err = reap_kill(vm);
 
-	reap_kill(vm);
-	reap_wire(vm, &worst);
-	err = isolate_cgroup_remove(vm->name);
-	worst = err && err != -ENOTSUP ? err : worst;
+	if (!err)
+		err = reap_wire(vm);
+	if (!err)
+		err = isolate_cgroup_remove(vm->name);
+	if (err)
+		return err;
 	if (vm->started)
 		reap_record(vm, status);
 	err = registry_drop(vm);
 	reap_host();
-	return err ? err : worst;
+	reap_forget_ends();
+	return err;
+}
+
+int reap_failed(struct host_vm *vm)
+{
+	/* its keeper may live, where the guest would not start; it finds nothing left to do */
+	return reap_locked(vm, -1);
 }
 
 int reap_vm(const char *name, int status, struct host_error *error)
@@ -184,10 +239,10 @@ int reap_vm(const char *name, int status, struct host_error *error)
 	if (err == -ENOENT)
 		return 0;
 	if (!err && registry_alive(vm) && vm->keeper != getpid())
-		err = -EBUSY;
+		return host_fail(error, -EBUSY, 125, "'%s' still runs; `cordon kill %s` ends it", name, name);
 	if (!err)
 		err = reap_locked(vm, status);
-	if (err && error)
+	if (err)
 		host_fail(error, err, 125, "cannot clean up after '%s': %s", name, strerror(-err));
 	return err;
 }
@@ -195,17 +250,17 @@ int reap_vm(const char *name, int status, struct host_error *error)
 int reap_stale(void)
 {
 	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
-	BASE_AUTO_FREE char(*names)[POLICY_NAME_MAX] = calloc(REAP_VMS_MAX, POLICY_NAME_MAX);
-	int count = vm && names ? registry_list(names, REAP_VMS_MAX) : 0, reaped = 0;
+	BASE_AUTO_FREE char(*names)[POLICY_NAME_MAX] = calloc(HOST_SLOTS_MAX, POLICY_NAME_MAX);
+	int count = vm && names ? registry_list(names, HOST_SLOTS_MAX) : 0, reaped = 0;
 
-	for (int i = 0; i < BASE_MIN(count, REAP_VMS_MAX); i++) {
+	for (int i = 0; i < BASE_MIN(count, HOST_SLOTS_MAX); i++) {
 		BASE_AUTO_FD int lock = registry_try_vm(names[i]);
 
 		if (lock < 0 || registry_load(names[i], vm) < 0 || registry_alive(vm))
 			continue;
 		fprintf(stderr, "cordon: '%s' has no keeper any more; removing what is left of it\n", names[i]);
-		reap_locked(vm, -1);
-		reaped++;
+		if (reap_locked(vm, -1) == 0)
+			reaped++;
 	}
 	return reaped;
 }

@@ -15,33 +15,11 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <stdarg.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "base/base.h"
 #include "isolate/isolate.h"
-
-int host_fail(struct host_error *error, int code, int exit, const char *format, ...)
-{
-	va_list list;
-
-	if (error->text[0])
-		return code; /* the first sentence is the one nearest to the cause */
-	error->code = code;
-	error->exit = exit;
-	va_start(list, format);
-	vsnprintf(error->text, sizeof(error->text), format, list);
-	va_end(list);
-	return code;
-}
-
-void host_error_clear(struct host_error *error)
-{
-	json_decref(error->data);
-	memset(error, 0, sizeof(*error));
-}
 
 void registry_path(char out[POLICY_PATH_MAX], const char *name, const char *file)
 {
@@ -71,7 +49,7 @@ static int registry_folder(const char *path, mode_t mode, gid_t group)
 	return 0;
 }
 
-static gid_t registry_group(void)
+gid_t registry_group(void)
 {
 	const struct group *group = getgrnam(HOST_GROUP);
 
@@ -87,7 +65,7 @@ int registry_prepare(struct host_error *error)
 	} folders[] = {
 		{ HOST_RUN_DIR, 0750 },		{ HOST_RUN_DIR "/vms", 0750 },
 		{ HOST_RUN_DIR "/slots", 0700 }, { HOST_RUN_DIR "/links", 0700 },
-		{ HOST_RUN_DIR "/ended", 0750 }, { "/var/log/cordon", 0750 },
+		{ HOST_RUN_DIR "/ended", 0750 }, { HOST_LOG_DIR, 0750 },
 	};
 	gid_t group = registry_group();
 
@@ -104,16 +82,29 @@ int registry_prepare(struct host_error *error)
 	return 0;
 }
 
+/* True when the folder that was opened is still the one at the path. */
+static bool registry_still(int fd, const char *path)
+{
+	struct stat opened, there;
+
+	return fstat(fd, &opened) == 0 && stat(path, &there) == 0 && opened.st_dev == there.st_dev &&
+	       opened.st_ino == there.st_ino;
+}
+
+/* While this waited, the folder may have been removed, and made again by somebody who has locked it. */
 static int registry_lock(const char *path, int how)
 {
-	BASE_AUTO_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (;;) {
+		BASE_AUTO_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
-	if (fd < 0)
-		return -errno;
-	while (flock(fd, how) < 0)
-		if (errno != EINTR)
+		if (fd < 0)
 			return -errno;
-	return base_take_fd(&fd);
+		while (flock(fd, how) < 0)
+			if (errno != EINTR)
+				return -errno;
+		if (registry_still(fd, path))
+			return base_take_fd(&fd);
+	}
 }
 
 int registry_lock_host(void)
@@ -121,23 +112,24 @@ int registry_lock_host(void)
 	return registry_lock(HOST_RUN_DIR, LOCK_EX);
 }
 
-int registry_lock_vm(const char *name)
+static int registry_lock_name(const char *name, int how)
 {
 	char path[POLICY_PATH_MAX];
 
 	if (!registry_name_valid(name))
 		return -EINVAL;
 	registry_path(path, name, "");
-	return registry_lock(path, LOCK_EX);
+	return registry_lock(path, how);
+}
+
+int registry_lock_vm(const char *name)
+{
+	return registry_lock_name(name, LOCK_EX);
 }
 
 int registry_try_vm(const char *name)
 {
-	BASE_AUTO_FD int host = registry_lock_host();
-	char path[POLICY_PATH_MAX];
-
-	registry_path(path, name, "");
-	return registry_lock(path, LOCK_EX | LOCK_NB);
+	return registry_lock_name(name, LOCK_EX | LOCK_NB);
 }
 
 /* The lowest free number of a kind; mkdir decides, so that two at once cannot get the same. */
@@ -167,38 +159,6 @@ static void registry_give(const char *kind, uint32_t number)
 	rmdir(path);
 }
 
-int registry_claim(struct host_vm *vm, size_t nics, int *lock, struct host_error *error)
-{
-	/* The host's lock covers mkdir and flock: a folder that is not locked belongs to nobody alive. */
-	BASE_AUTO_FD int host = registry_lock_host();
-	char path[POLICY_PATH_MAX];
-	int err;
-
-	registry_path(path, vm->name, "");
-	if (mkdir(path, 0750) < 0) {
-		err = -errno;
-		if (err == -EEXIST)
-			return host_fail(error, err, 126, "a guest named '%s' exists already", vm->name);
-		return host_fail(error, err, 125, "cannot make %s: %s", path, strerror(-err));
-	}
-	*lock = registry_lock_vm(vm->name);
-	err = *lock < 0 ? *lock : registry_take("slots", HOST_SLOTS_MAX, &vm->slot);
-	for (size_t i = 0; !err && i < nics; i++) {
-		err = registry_take("links", HOST_LINKS_MAX, &vm->links[i]);
-		vm->nic_count = i + 1;
-	}
-	if (!err)
-		err = registry_save(vm);
-	if (!err && chown(path, 0, registry_group()) < 0)
-		err = -errno;
-	if (err) {
-		registry_drop(vm);
-		base_close(lock);
-		return host_fail(error, err, 125, "no room for another guest: %s", strerror(-err));
-	}
-	return 0;
-}
-
 /* The folder is flat: everything in it is a file or a socket. */
 static int registry_empty(const char *path)
 {
@@ -216,6 +176,71 @@ static int registry_empty(const char *path)
 	return 0;
 }
 
+/*
+ * The folder is made and locked under a name that is no VM's, and then gets its own: nobody can come
+ * between the two, and whoever finds a folder that is not locked knows that its maker is gone.
+ */
+static int registry_make(const char *path, int *lock)
+{
+	static const char made[] = HOST_RUN_DIR "/vms/.new";
+	int err = registry_empty(made); /* of somebody who was killed: the host's lock is held */
+
+	if (!err && mkdir(made, 0750) < 0)
+		err = -errno;
+	if (!err && chown(made, 0, registry_group()) < 0)
+		err = -errno;
+	if (err)
+		return err;
+	*lock = registry_lock(made, LOCK_EX);
+	if (*lock < 0)
+		return *lock;
+	return renameat2(AT_FDCWD, made, AT_FDCWD, path, RENAME_NOREPLACE) < 0 ? -errno : 0;
+}
+
+static void registry_forget_end(const char *name)
+{
+	char path[POLICY_PATH_MAX];
+
+	snprintf(path, sizeof(path), HOST_RUN_DIR "/ended/%s.json", name);
+	unlink(path);
+}
+
+static int registry_fill(struct host_vm *vm, size_t nics)
+{
+	int err = registry_take("slots", HOST_SLOTS_MAX, &vm->slot);
+
+	for (size_t i = 0; !err && i < nics; i++) {
+		err = registry_take("links", HOST_LINKS_MAX, &vm->links[i]);
+		vm->nic_count = i + 1;
+	}
+	return err ? err : registry_save(vm);
+}
+
+int registry_claim(struct host_vm *vm, size_t nics, int *lock, struct host_error *error)
+{
+	BASE_AUTO_FD int host = registry_lock_host();
+	char path[POLICY_PATH_MAX];
+	int err;
+
+	*lock = -1;
+	registry_path(path, vm->name, "");
+	err = host < 0 ? host : registry_make(path, lock);
+	if (err) {
+		base_close(lock);
+		return err == -EEXIST ?
+			       host_fail(error, err, 126, "a guest named '%s' exists already", vm->name) :
+			       host_fail(error, err, 125, "cannot make %s: %s", path, strerror(-err));
+	}
+	registry_forget_end(vm->name);
+	err = registry_fill(vm, nics);
+	if (err) {
+		registry_drop(vm);
+		base_close(lock);
+		return host_fail(error, err, 125, "no room for another guest: %s", strerror(-err));
+	}
+	return 0;
+}
+
 int registry_drop(const struct host_vm *vm)
 {
 	char path[POLICY_PATH_MAX];
@@ -225,6 +250,29 @@ int registry_drop(const struct host_vm *vm)
 	registry_give("slots", vm->slot);
 	registry_path(path, vm->name, "");
 	return registry_empty(path);
+}
+
+static void registry_sweep_kind(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
+	if (dir)
+		closedir(dir);
+}
+
+void registry_sweep(void)
+{
+	char names[1][POLICY_NAME_MAX];
+
+	/* one that was killed between taking a number and writing it down has left nobody to give it back */
+	if (registry_list(names, 1) != 0)
+		return;
+	registry_sweep_kind(HOST_RUN_DIR "/slots");
+	registry_sweep_kind(HOST_RUN_DIR "/links");
 }
 
 int registry_write_file(const char *path, const char *text, size_t size, mode_t mode)
@@ -248,6 +296,17 @@ int registry_write_file(const char *path, const char *text, size_t size, mode_t 
 	if (err)
 		unlink(temporary);
 	return err;
+}
+
+int registry_log_open(const char *file, int flags)
+{
+	char path[POLICY_PATH_MAX];
+
+	snprintf(path, sizeof(path), HOST_LOG_DIR "/%s", file);
+	BASE_AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0640);
+	if (fd < 0 || fchmod(fd, 0640) < 0 || fchown(fd, 0, registry_group()) < 0)
+		return -errno;
+	return base_take_fd(&fd);
 }
 
 static json_t *registry_nic_json(const struct host_vm *vm, size_t i)
@@ -300,6 +359,21 @@ int registry_save(const struct host_vm *vm)
 	return registry_write_file(path, text, strlen(text), 0640);
 }
 
+/* A number that is not one, or is out of its range, is 0: nothing may be undone on its word. */
+static uint64_t registry_number(const json_t *json, const char *key, uint64_t max)
+{
+	json_int_t value = json_integer_value(json_object_get(json, key));
+
+	return value < 0 || (uint64_t)value > max ? 0 : (uint64_t)value;
+}
+
+static void registry_text(const json_t *json, const char *key, char *out, size_t size)
+{
+	const char *text = json_string_value(json_object_get(json, key));
+
+	base_copy_string(out, size, text ? text : "");
+}
+
 static void registry_load_nics(const json_t *nics, struct host_vm *vm)
 {
 	size_t i;
@@ -314,13 +388,13 @@ static void registry_load_nics(const json_t *nics, struct host_vm *vm)
 		if (i >= POLICY_NICS_MAX)
 			break;
 		/* Addresses follow from the link; only the MAC may be the policy's own. */
-		plan.mode = (enum policy_nic_mode)json_integer_value(json_object_get(nic, "mode"));
+		plan.mode = (enum policy_nic_mode)registry_number(nic, "mode", POLICY_NIC_BRIDGE);
 		if (text && sscanf(text, "%x:%x:%x:%x:%x:%x", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4],
 				   &mac[5]) == 6)
 			for (size_t k = 0; k < 6; k++)
 				plan.mac[k] = (uint8_t)mac[k];
-		vm->links[i] = (uint32_t)json_integer_value(json_object_get(nic, "link"));
-		vm->ifindex[i] = (unsigned int)json_integer_value(json_object_get(nic, "ifindex"));
+		vm->links[i] = (uint32_t)registry_number(nic, "link", HOST_LINKS_MAX - 1);
+		vm->ifindex[i] = (unsigned int)registry_number(nic, "ifindex", INT32_MAX);
 		network_plan(vm->links[i], &plan, &vm->nics[i]);
 		vm->nic_count = i + 1;
 	}
@@ -333,48 +407,43 @@ static void registry_load_processes(const json_t *processes, struct host_vm *vm)
 
 	json_array_foreach(processes, i, process)
 	{
-		struct host_process *p = &vm->processes[vm->process_count];
-		const char *role = json_string_value(json_object_get(process, "role"));
+		struct host_process *p = &vm->processes[i];
 
-		if (vm->process_count >= HOST_PROCESSES_MAX || !role)
+		if (i >= HOST_PROCESSES_MAX)
 			break;
-		base_copy_string(p->role, sizeof(p->role), role);
-		p->pid = (pid_t)json_integer_value(json_object_get(process, "pid"));
-		p->uid = (uid_t)json_integer_value(json_object_get(process, "uid"));
-		vm->process_count++;
+		registry_text(process, "role", p->role, sizeof(p->role));
+		p->pid = (pid_t)registry_number(process, "pid", INT32_MAX);
+		p->uid = (uid_t)registry_number(process, "uid", UINT32_MAX);
+		vm->process_count = i + 1;
 	}
 }
 
 int registry_load(const char *name, struct host_vm *vm)
 {
 	char path[POLICY_PATH_MAX], copy[POLICY_NAME_MAX];
-	const char *text;
 	json_t *json;
 
 	if (!registry_name_valid(name))
 		return -EINVAL;
 	base_copy_string(copy, sizeof(copy), name); /* it may be vm's own */
-	name = copy;
 	memset(vm, 0, sizeof(*vm));
-	registry_path(path, name, "");
+	registry_path(path, copy, "");
 	if (access(path, F_OK) < 0)
 		return -errno;
-	base_copy_string(vm->name, sizeof(vm->name), name);
-	registry_path(path, name, "state.json");
+	base_copy_string(vm->name, sizeof(vm->name), copy);
+	registry_path(path, copy, "state.json");
 	json = json_load_file(path, 0, NULL);
 	if (!json)
 		return 0; /* it died between mkdir and the first save: the name alone is enough to reap */
-	vm->slot = (uint32_t)json_integer_value(json_object_get(json, "slot"));
-	vm->vcpus = (uint32_t)json_integer_value(json_object_get(json, "vcpus"));
-	vm->memory = (uint64_t)json_integer_value(json_object_get(json, "memory"));
-	vm->keeper = (pid_t)json_integer_value(json_object_get(json, "keeper"));
-	vm->keeper_start = (uint64_t)json_integer_value(json_object_get(json, "keeper_start"));
-	vm->started = json_integer_value(json_object_get(json, "started"));
+	vm->slot = (uint32_t)registry_number(json, "slot", HOST_SLOTS_MAX - 1);
+	vm->vcpus = (uint32_t)registry_number(json, "vcpus", UINT32_MAX);
+	vm->memory = registry_number(json, "memory", INT64_MAX);
+	vm->keeper = (pid_t)registry_number(json, "keeper", INT32_MAX);
+	vm->keeper_start = registry_number(json, "keeper_start", INT64_MAX);
+	vm->started = (int64_t)registry_number(json, "started", INT64_MAX);
 	vm->quarantined = json_is_true(json_object_get(json, "quarantined"));
-	text = json_string_value(json_object_get(json, "state"));
-	base_copy_string(vm->state, sizeof(vm->state), text ? text : "");
-	text = json_string_value(json_object_get(json, "policy"));
-	base_copy_string(vm->policy_path, sizeof(vm->policy_path), text ? text : "");
+	registry_text(json, "state", vm->state, sizeof(vm->state));
+	registry_text(json, "policy", vm->policy_path, sizeof(vm->policy_path));
 	registry_load_nics(json_object_get(json, "nics"), vm);
 	registry_load_processes(json_object_get(json, "processes"), vm);
 	json_decref(json);
@@ -416,12 +485,14 @@ int registry_policy(const char *name, struct policy *policy)
 	return policy_parse(text, (size_t)size, policy, errors);
 }
 
-/* Field 22 of /proc/PID/stat: the start time, which a later process of the same pid does not share. */
+/*
+ * Field 22 of /proc/PID/stat: the start time, which a later process of the same pid does not share. A
+ * zombie (field 3) is as good as gone: it only waits for its parent to ask.
+ */
 uint64_t registry_start_time(pid_t pid)
 {
 	char path[64], line[1024];
 	const char *at;
-	uint64_t start = 0;
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
@@ -433,14 +504,14 @@ uint64_t registry_start_time(pid_t pid)
 		return 0;
 	line[n] = '\0';
 	at = strrchr(line, ')'); /* the name before it may hold anything */
+	if (!at || strncmp(at, ") Z", 3) == 0 || strncmp(at, ") X", 3) == 0)
+		return 0;
 	for (int field = 2; at && field < 22; field++)
 		at = strchr(at + 1, ' ');
-	if (at)
-		start = strtoull(at + 1, NULL, 10);
-	return start;
+	return at ? strtoull(at + 1, NULL, 10) : 0;
 }
 
 bool registry_alive(const struct host_vm *vm)
 {
-	return vm->keeper > 0 && registry_start_time(vm->keeper) == vm->keeper_start;
+	return vm->keeper > 0 && vm->keeper_start != 0 && registry_start_time(vm->keeper) == vm->keeper_start;
 }

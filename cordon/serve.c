@@ -16,7 +16,7 @@
 
 #include "base/base.h"
 
-enum { SERVE_RETRY_MS = 500 };
+enum { SERVE_RETRY_MS = 500, SERVE_RETRY_MAX_MS = 30000 };
 
 static int serve_monitor(void)
 {
@@ -33,20 +33,23 @@ static void serve_loop(const struct host_vm *vm)
 {
 	BASE_AUTO_FD int keeper = (int)syscall(SYS_pidfd_open, vm->keeper, 0);
 	BASE_AUTO_FD int monitor = -1;
+	int retry = SERVE_RETRY_MS;
 
 	while (keeper >= 0 && registry_alive(vm)) {
 		struct monitor_answer answer;
 
-		if (monitor < 0 && vm->nic_count > 0)
+		if (monitor < 0 && vm->nic_count > 0) {
 			monitor = serve_monitor();
+			retry = monitor < 0 ? BASE_MIN(retry * 2, SERVE_RETRY_MAX_MS) : SERVE_RETRY_MS;
+		}
 		struct pollfd fds[] = {
 			{ .fd = keeper, .events = POLLIN },
 			{ .fd = monitor, .events = POLLIN },
 		};
-		if (poll(fds, BASE_COUNT(fds), monitor < 0 && vm->nic_count > 0 ? SERVE_RETRY_MS : -1) < 0)
+		if (poll(fds, BASE_COUNT(fds), monitor < 0 && vm->nic_count > 0 ? retry : -1) < 0)
 			continue;
 		if (fds[0].revents)
-			return;
+			break;
 		if (!fds[1].revents)
 			continue;
 		ssize_t n = recv(monitor, &answer, sizeof(answer), MSG_TRUNC | MSG_DONTWAIT);
@@ -57,6 +60,7 @@ static void serve_loop(const struct host_vm *vm)
 		else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 			base_close(&monitor);
 	}
+	reap_stale(); /* a keeper that was killed has left everything */
 }
 
 int serve_start(const struct host_vm *vm)
@@ -71,7 +75,9 @@ int serve_start(const struct host_vm *vm)
 		return child < 0 ? -errno : 0;
 	prctl(PR_SET_NAME, "cordon-serve");
 	setsid();
-	snprintf(path, sizeof(path), "/var/log/cordon/%s.log", vm->name);
+	if (chdir("/") < 0)
+		_exit(1);
+	snprintf(path, sizeof(path), HOST_LOG_DIR "/%s.log", vm->name);
 	log = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	dup2(null, STDIN_FILENO);

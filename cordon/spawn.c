@@ -335,6 +335,8 @@ static void spawn_detach(const struct launch *launch)
 	sigset_t term;
 
 	setsid();
+	if (chdir("/") < 0)
+		_exit(1); /* a keeper must not hold on to where its VM was started */
 	/* what a process leaves behind is the keeper's to reap; a SIGTERM waits until it can be taken */
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	sigemptyset(&term);
@@ -355,9 +357,8 @@ static _Noreturn void spawn_child(const struct spawn *spawn, const struct launch
 
 	spawn_detach(launch);
 	/* One cookie for the VM: no hyperthread sibling runs anything else while one of these runs. */
-	if (launch->policy->isolation.core_scheduling &&
-	    prctl(PR_SCHED_CORE, PR_SCHED_CORE_CREATE, 0, 1 /* the thread group */, 0) < 0)
-		message = (struct spawn_report){ .pid = -errno, .stage = "core scheduling" };
+	if (launch->policy->isolation.core_scheduling)
+		message = (struct spawn_report){ .pid = isolate_core_new(), .stage = "core scheduling" };
 	while (message.pid >= 0 && started < spawn->count) {
 		const char *stage = "";
 

@@ -2,11 +2,11 @@
 /*
  * The host's one monitor, seen from the privileged side: started when the first VM needs it, handed
  * each VM's flow map and sinks, and listened to when an alert asks for an action. It has no privilege,
- * so an action is a fixed-size message that is checked here: it can ask only for what a policy can
- * name, and only against a VM that is there.
+ * so an action is a fixed-size message that is checked here: it can ask only for what the VM's own
+ * policy names, and only against a VM that is there.
  *
  * The monitor may die at any time. Flows stay in the kernel meanwhile, the VMs stay firewalled, and
- * watch_recover() starts another and tells it of every VM.
+ * whoever starts another, under the host's lock, tells it of every VM.
  */
 #include "cordon/host.h"
 
@@ -28,7 +28,6 @@
 enum {
 	WATCH_UID = ISOLATE_UID_BASE - 2,
 	WATCH_TIMEOUT_MS = 10000,
-	WATCH_VMS_MAX = 1024,
 	WATCH_OPEN_FILES = 65536,
 };
 
@@ -42,7 +41,8 @@ static void watch_address(struct sockaddr_un *address)
 int watch_query(void)
 {
 	struct sockaddr_un address;
-	BASE_AUTO_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	/* a monitor that hangs lets its queue fill: that is an error here, and no reason to hang too */
+	BASE_AUTO_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return -errno;
@@ -92,9 +92,8 @@ static int watch_start(struct host_error *error)
 	int err = tap_watch_open(&taps, &why);
 	BASE_AUTO_FD int listener = watch_listen();
 	BASE_AUTO_FD int binary = programs_open("cordon-monitor", error);
-	BASE_AUTO_FD int alerts = open(HOST_ALERT_LOG, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-	BASE_AUTO_FD int log =
-		open("/var/log/cordon/monitor.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+	BASE_AUTO_FD int alerts = registry_log_open("alerts.json", O_APPEND);
+	BASE_AUTO_FD int log = registry_log_open("monitor.messages", O_APPEND); /* no VM's: those are .log */
 
 	if (err)
 		return host_fail(error, err, 126, "cannot load the BPF programs: %s: %s", why, strerror(-err));
@@ -154,10 +153,13 @@ static int watch_answer(int connection)
 {
 	struct monitor_answer answer;
 	struct pollfd ready = { .fd = connection, .events = POLLIN };
+	int64_t deadline = control_now_ms() + WATCH_TIMEOUT_MS;
 	ssize_t n;
 
 	do {
-		if (poll(&ready, 1, WATCH_TIMEOUT_MS) <= 0)
+		int64_t left = deadline - control_now_ms();
+
+		if (left <= 0 || poll(&ready, 1, (int)left) <= 0)
 			return -ETIMEDOUT;
 		n = recv(connection, &answer, sizeof(answer), MSG_TRUNC);
 		if (n < 0)
@@ -178,24 +180,6 @@ static int watch_simple(int connection, enum monitor_verb verb, const char *vm)
 	base_copy_string(request.vm, sizeof(request.vm), vm);
 	err = watch_send(connection, &request, NULL, 0);
 	return err ? err : watch_answer(connection);
-}
-
-int watch_connect(bool subscribe, struct host_error *error)
-{
-	BASE_AUTO_FD int fd = watch_query();
-	int err = 0;
-
-	if (fd < 0) {
-		err = watch_start(error);
-		if (!err)
-			fd = watch_query();
-	}
-	if (!err && fd >= 0 && subscribe)
-		err = watch_simple(fd, MONITOR_SUBSCRIBE, "");
-	if (err || fd < 0)
-		return host_fail(error, err ? err : fd, 126, "the monitor does not answer: %s",
-				 strerror(err ? -err : -fd));
-	return base_take_fd(&fd);
 }
 
 int watch_forget(int connection, const char *vm)
@@ -235,12 +219,18 @@ static int watch_sink_socket(const struct policy_sink *sink)
 
 static int watch_sink_open(const struct policy_sink *sink)
 {
+	struct stat facts;
 	int fd;
 
 	if (sink->type != POLICY_SINK_FILE)
 		return watch_sink_socket(sink);
-	fd = open(sink->target, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
-		  0640);
+	/* O_NONBLOCK: a FIFO that nobody reads must not hold up the host */
+	fd = open(sink->target,
+		  O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0640);
+	if (fd >= 0 && (fstat(fd, &facts) < 0 || !S_ISREG(facts.st_mode))) {
+		close(fd);
+		return -EINVAL;
+	}
 	return fd < 0 ? -errno : fd;
 }
 
@@ -284,48 +274,86 @@ int watch_register(int connection, const struct host_vm *vm, const struct policy
 	return 0;
 }
 
-static int watch_recover_vm(int connection, struct tap_watch *taps, const char *name)
+/* Each of the VM's taps that has a flow map; one that is being started registers itself. */
+static void watch_register_vm(int connection, struct tap_watch *taps, const char *name)
 {
 	BASE_AUTO_FREE struct policy *policy = calloc(1, sizeof(*policy));
 	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
 	struct host_error error = { 0 };
 	int err = policy && vm ? registry_load(name, vm) : -ENOMEM;
 
-	if (err || !registry_alive(vm))
-		return err;
-	err = registry_policy(name, policy);
+	if (!err && vm->nic_count > 0)
+		err = registry_policy(name, policy);
 	for (size_t i = 0; !err && i < vm->nic_count; i++) {
-		BASE_AUTO_FD int flows = tap_watch_flows(taps, vm->ifindex[i]);
+		BASE_AUTO_FD int flows = vm->ifindex[i] ? tap_watch_flows(taps, vm->ifindex[i]) : -ENOENT;
 
-		err = flows < 0 ? flows : watch_register(connection, vm, policy, i, flows, &error);
+		if (flows != -ENOENT)
+			err = flows < 0 ? flows : watch_register(connection, vm, policy, i, flows, &error);
 	}
 	if (err)
 		fprintf(stderr, "cordon: the new monitor did not take '%s': %s\n", name,
 			error.text[0] ? error.text : strerror(-err));
 	host_error_clear(&error);
-	return err;
+}
+
+/* A new monitor knows of nobody. On a connection of its own, so that no action is taken for an answer. */
+static int watch_register_all(struct host_error *error)
+{
+	BASE_AUTO_FREE char(*names)[POLICY_NAME_MAX] = calloc(HOST_SLOTS_MAX, POLICY_NAME_MAX);
+	BASE_AUTO_FD int connection = watch_query();
+	struct tap_watch *taps = NULL;
+	int count, err = names ? BASE_MIN(connection, 0) : -ENOMEM;
+
+	if (!err)
+		err = tap_watch_open(&taps, NULL);
+	if (err)
+		return host_fail(error, err, 126, "the new monitor cannot be told of the guests: %s",
+				 strerror(-err));
+	count = registry_list(names, HOST_SLOTS_MAX);
+	for (int i = 0; i < BASE_MIN(count, HOST_SLOTS_MAX); i++)
+		watch_register_vm(connection, taps, names[i]);
+	tap_watch_close(taps);
+	return 0;
+}
+
+int watch_connect(bool subscribe, struct host_error *error)
+{
+	BASE_AUTO_FD int fd = watch_query();
+	bool started = fd == -ENOENT || fd == -ECONNREFUSED;
+	int err = 0;
+
+	if (started) {
+		err = watch_start(error);
+		fd = err ? fd : watch_query();
+	}
+	err = err ? err : BASE_MIN(fd, 0);
+	/* before the VMs are registered, so that what they ask for at once is heard */
+	if (!err && subscribe)
+		err = watch_simple(fd, MONITOR_SUBSCRIBE, "");
+	if (!err && started)
+		err = watch_register_all(error);
+	if (err)
+		return host_fail(error, err, 126, "the monitor does not answer: %s", strerror(-err));
+	return base_take_fd(&fd);
+}
+
+bool watch_needed(void)
+{
+	BASE_AUTO_FREE char(*names)[POLICY_NAME_MAX] = calloc(HOST_SLOTS_MAX, POLICY_NAME_MAX);
+	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
+	int count = names && vm ? registry_list(names, HOST_SLOTS_MAX) : 0;
+
+	for (int i = 0; i < BASE_MIN(count, HOST_SLOTS_MAX); i++)
+		if (registry_load(names[i], vm) == 0 && vm->nic_count > 0 && registry_alive(vm))
+			return true;
+	return false;
 }
 
 int watch_recover(struct host_error *error)
 {
-	BASE_AUTO_FREE char(*names)[POLICY_NAME_MAX] = calloc(WATCH_VMS_MAX, POLICY_NAME_MAX);
 	BASE_AUTO_FD int host = registry_lock_host();
-	BASE_AUTO_FD int existing = watch_query();
-	struct tap_watch *taps = NULL;
-	int connection, count, err;
 
-	if (!names)
-		return -ENOMEM;
-	/* Somebody else may have been quicker; then it has registered them too. */
-	connection = watch_connect(true, error);
-	if (connection < 0 || existing >= 0)
-		return connection;
-	err = tap_watch_open(&taps, NULL);
-	count = err ? 0 : registry_list(names, WATCH_VMS_MAX);
-	for (int i = 0; i < BASE_MIN(count, WATCH_VMS_MAX); i++)
-		watch_recover_vm(connection, taps, names[i]);
-	tap_watch_close(taps);
-	return connection;
+	return watch_connect(true, error);
 }
 
 /* Asks for one method of the VM, and says what came of it. */
@@ -342,9 +370,22 @@ static void watch_method(const char *method, const char *vm, const char *rule)
 	host_error_clear(&error);
 }
 
+/* What the VM's own policy lets its alerts ask for. Whether it can be read or not, a cut is never denied. */
+static uint32_t watch_allowed(const char *vm)
+{
+	BASE_AUTO_FREE struct policy *policy = calloc(1, sizeof(*policy));
+	const struct policy_monitor *monitor = policy ? &policy->monitor : NULL;
+
+	if (!policy || registry_policy(vm, policy) < 0)
+		return POLICY_RESPOND_QUARANTINE;
+	return monitor->scan.respond | monitor->dns_tunnel.respond | monitor->exfiltration.respond |
+	       monitor->beacon.respond;
+}
+
 int watch_act(const struct monitor_answer *act)
 {
 	char vm[POLICY_NAME_MAX], rule[sizeof(act->rule)];
+	uint32_t respond;
 
 	base_copy_string(vm, sizeof(vm), act->vm);
 	base_copy_string(rule, sizeof(rule), act->rule);
@@ -353,9 +394,10 @@ int watch_act(const struct monitor_answer *act)
 			*c = '?';
 	if (!registry_name_valid(vm))
 		return -EINVAL;
-	if (act->respond & POLICY_RESPOND_QUARANTINE)
+	respond = act->respond & watch_allowed(vm);
+	if (respond & POLICY_RESPOND_QUARANTINE)
 		watch_method("vm.quarantine", vm, rule);
-	if (act->respond & POLICY_RESPOND_PAUSE)
+	if (respond & POLICY_RESPOND_PAUSE)
 		watch_method("vm.pause", vm, rule);
 	return 0;
 }
