@@ -36,14 +36,17 @@ void cli_print_json(const json_t *json);
 /* Prints text from a guest: control characters, but for line feeds and tabs, become \xNN. */
 void cli_print_escaped(FILE *out, const char *text, size_t size);
 
+/* The same of what a process with less privilege wrote, on standard output. */
+void cli_print_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* "10", "10s", "5m", "2h", from 1 second to `max`. False when it is anything else. */
+bool cli_duration(const char *text, long max, long *seconds);
+
 /* "512M", "1.5G"; "3m 20s" since a Unix time in ms. */
 void cli_bytes(char out[16], uint64_t bytes);
 void cli_age(char out[24], int64_t since_ms);
 
 /* verb_console.c: joins this terminal and the VM's console until either ends; 0 or a negative errno. */
 int console_relay(const char *vm, bool input);
-
-/* serve.c: watches one VM for as long as it lives where no daemon does; in a process of its own. */
-int serve_start(const struct host_vm *vm);
 
 #endif

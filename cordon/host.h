@@ -11,7 +11,9 @@
  *   reap.c       undoes all of it, from what the registry says; the only way a VM is cleaned up
  *   watch.c      the link to the monitor: starts it, hands it VMs, does what its alerts ask for
  *   methods.c    the operations by name, with JSON parameters: what the socket and the verbs call
- *   rpc.c        JSON-RPC 2.0, a line a message, on /run/cordon/cordond.sock
+ *   serve.c      listens for what alerts ask, and starts the monitor again
+ *   request.c    a line of JSON-RPC 2.0, and its answer
+ *   rpc.c        the socket, /run/cordon/cordond.sock, and the daemon behind it
  */
 #ifndef CORDON_HOST_H
 #define CORDON_HOST_H
@@ -201,6 +203,13 @@ int rpc_connect(void);
 json_t *rpc_call(int connection, const char *method, json_t *params, struct host_error *error);
 /* Serves until SIGTERM. */
 int rpc_serve(struct host_error *error);
+
+/* --- serve.c --- */
+
+/* Serves one VM for as long as it lives, where no daemon does; in a process of its own. */
+int serve_start(const struct host_vm *vm);
+/* Serves all VMs; does not return. */
+_Noreturn void serve_all(void);
 
 /* --- programs.c: where the installed programs are --- */
 

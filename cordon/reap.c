@@ -239,10 +239,12 @@ int reap_vm(const char *name, int status, struct host_error *error)
 	if (err == -ENOENT)
 		return 0;
 	if (!err && registry_alive(vm) && vm->keeper != getpid())
-		return host_fail(error, -EBUSY, 125, "'%s' still runs; `cordon kill %s` ends it", name, name);
+		err = -EBUSY;
+	if (err == -EBUSY && error)
+		return host_fail(error, err, 125, "'%s' still runs; `cordon kill %s` ends it", name, name);
 	if (!err)
 		err = reap_locked(vm, status);
-	if (err)
+	if (err && error)
 		host_fail(error, err, 125, "cannot clean up after '%s': %s", name, strerror(-err));
 	return err;
 }

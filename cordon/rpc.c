@@ -3,9 +3,9 @@
  * JSON-RPC 2.0 on a unix stream socket, one object a line.
  *
  * The daemon forks for each connection: the child does what it is asked, one request after the other,
- * and a request that takes long, or takes the process down, is that connection's alone. The parent
- * accepts, keeps the link to the monitor, and holds nothing that could be lost: state is in the
- * registry. Whoever may open the socket (root, and group cordon) may do what root can do with it, as
+ * and a request that takes long, or takes the process down, is that connection's alone. One more
+ * child keeps the link to the monitor. The parent accepts, never waits for anything else, and holds
+ * nothing that could be lost: state is in the registry. Whoever may open the socket (root, and group cordon) may do what root can do with it, as
  * a policy names files that root opens: SECURITY.md says so.
  */
 #include "cordon/host.h"
@@ -14,22 +14,26 @@
 #include <grp.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "base/base.h"
+#include "cordon/request.h"
 
 #define RPC_SOCKET HOST_RUN_DIR "/cordond.sock"
 
 enum {
-	RPC_LINE_MAX = 2 * 1024 * 1024, /* a policy of 256 KiB, each byte escaped */
-	RPC_CLIENTS_MAX = 64,
+	RPC_CLIENTS_MAX = 1024, /* each `cordon run` in the foreground is one */
+	RPC_BACKLOG = 64,
 	RPC_GROUPS_MAX = 256,
-	RPC_MONITOR_RETRY_MS = 500,
+	RPC_SEND_S = 30,
+	RPC_CONNECT_S = 5,
+	RPC_RETRY_MS = 500,
 };
 
 static void rpc_address(struct sockaddr_un *address)
@@ -41,10 +45,12 @@ static void rpc_address(struct sockaddr_un *address)
 
 int rpc_connect(void)
 {
+	const struct timeval patience = { .tv_sec = RPC_CONNECT_S };
 	struct sockaddr_un address;
 	BASE_AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (fd < 0)
+	/* a daemon that is stopped lets its queue fill */
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
 		return -errno;
 	rpc_address(&address);
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
@@ -65,7 +71,7 @@ json_t *rpc_call(int connection, const char *method, json_t *params, struct host
 {
 	json_t *request = json_pack("{s:s, s:i, s:s, s:O}", "jsonrpc", "2.0", "id", 1, "method", method,
 				    "params", params);
-	BASE_AUTO_FD int in = dup(connection);
+	BASE_AUTO_FD int in = fcntl(connection, F_DUPFD_CLOEXEC, 0);
 	BASE_AUTO_FILE FILE *lines = fdopen(in, "r");
 	json_t *answer = NULL, *failure, *result;
 	int err = rpc_send(connection, request);
@@ -93,78 +99,35 @@ json_t *rpc_call(int connection, const char *method, json_t *params, struct host
 		return NULL;
 	}
 	result = json_incref(json_object_get(answer, "result"));
+	if (!result)
+		host_fail(error, -EPROTO, 125, "cordond's answer has no result");
 	json_decref(answer);
 	return result;
 }
 
-static json_t *rpc_failure(json_t *id, int code, const struct host_error *error)
+static int rpc_reply(int fd, json_t *answer)
 {
-	json_t *data = json_pack("{s:i, s:i, s:O?}", "errno", error->code, "exit", error->exit, "errors",
-				 error->data);
+	int err = answer ? rpc_send(fd, answer) : 0;
 
-	return json_pack("{s:s, s:O?, s:{s:i, s:s, s:o}}", "jsonrpc", "2.0", "id", id, "error", "code", code,
-			 "message", error->text, "data", data);
-}
-
-/* Section numbers are JSON-RPC 2.0's: 4 the request, 5 the response, 5.1 the codes. */
-static json_t *rpc_answer(const char *line, size_t size)
-{
-	struct host_error error = { 0 };
-	json_t *request = json_loadb(line, size, JSON_REJECT_DUPLICATES, NULL), *answer;
-	json_t *id = json_object_get(request, "id"), *params = json_object_get(request, "params");
-	const char *method = json_string_value(json_object_get(request, "method"));
-	const char *version = json_string_value(json_object_get(request, "jsonrpc"));
-	json_t *result = NULL;
-	int code = -32000;
-
-	if (!request) {
-		code = -32700;
-		host_fail(&error, -EINVAL, 125, "not JSON");
-	} else if (!method || !version || strcmp(version, "2.0") != 0 || (params && !json_is_object(params))) {
-		code = -32600;
-		host_fail(&error, -EINVAL, 125, "not a JSON-RPC 2.0 request with named parameters");
-	} else {
-		result = method_call(method, params, &error);
-		if (error.code == -ENOSYS)
-			code = -32601;
-	}
-	if (!result)
-		host_fail(&error, -EIO, 125, "'%s' failed", method ? method : "");
-	answer = result ? json_pack("{s:s, s:O?, s:o}", "jsonrpc", "2.0", "id", id, "result", result) :
-			  rpc_failure(id, code, &error);
-	host_error_clear(&error);
-	json_decref(request);
-	return answer;
+	json_decref(answer);
+	return err;
 }
 
 static void rpc_serve_client(int fd)
 {
-	BASE_AUTO_FREE char *buffer = malloc(RPC_LINE_MAX);
-	size_t size = 0;
+	BASE_CLEANUP(request_lines_clear) struct request_lines lines = { 0 };
 	ssize_t n;
 
-	while (buffer && (n = read(fd, buffer + size, RPC_LINE_MAX - size)) != 0) {
-		char *end;
+	while ((n = request_lines_read(&lines, fd)) > 0) {
+		const char *line;
+		size_t size;
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return;
-		size += (size_t)n;
-		while ((end = memchr(buffer, '\n', size))) {
-			size_t line = (size_t)(end - buffer);
-			json_t *answer = rpc_answer(buffer, line);
-			int err = answer ? rpc_send(fd, answer) : -ENOMEM;
-
-			json_decref(answer);
-			if (err)
+		while ((line = request_lines_next(&lines, &size)))
+			if (rpc_reply(fd, request_answer(line, size)) < 0)
 				return;
-			size -= line + 1;
-			memmove(buffer, end + 1, size);
-		}
-		if (size == RPC_LINE_MAX)
-			return; /* no request is that long */
 	}
+	if (n == -EMSGSIZE)
+		rpc_reply(fd, request_refuse(-32600, "a request has at most 2 MiB"));
 }
 
 /* The socket's mode says the same; this holds where somebody has changed it. */
@@ -199,31 +162,49 @@ static int rpc_listen(void)
 	rpc_address(&address);
 	unlink(RPC_SOCKET);
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(RPC_SOCKET, 0660) < 0 ||
-	    chown(RPC_SOCKET, 0, entry ? entry->gr_gid : 0) < 0 || listen(fd, RPC_CLIENTS_MAX) < 0)
+	    chown(RPC_SOCKET, 0, entry ? entry->gr_gid : 0) < 0 || listen(fd, RPC_BACKLOG) < 0)
 		return -errno;
 	return base_take_fd(&fd);
 }
 
 struct rpc_daemon {
-	int listener, signals, monitor;
+	int listener, signals;
 	int clients;
+	pid_t server; /* serve.c's: what alerts ask for, the monitor's and the keepers' deaths */
 };
+
+/* In a child of the daemon: gives back what only the daemon uses. */
+static void rpc_child(struct rpc_daemon *daemon)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	base_close(&daemon->listener);
+	base_close(&daemon->signals);
+}
 
 static void rpc_accept(struct rpc_daemon *daemon)
 {
-	sigset_t none;
+	const struct timeval patience = { .tv_sec = RPC_SEND_S };
 	BASE_AUTO_FD int client = accept4(daemon->listener, NULL, NULL, SOCK_CLOEXEC);
 	pid_t child;
 
-	if (client < 0 || daemon->clients >= RPC_CLIENTS_MAX || !rpc_may(client))
+	if (client < 0)
 		return;
+	/* one that sends and does not read its answers ends here, and not never */
+	setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	if (!rpc_may(client)) {
+		rpc_reply(client, request_refuse(-32000, "cordond is for root and the group '" HOST_GROUP "'"));
+		return;
+	}
+	if (daemon->clients >= RPC_CLIENTS_MAX) {
+		rpc_reply(client, request_refuse(-32000, "cordond has too many clients"));
+		return;
+	}
 	child = fork();
 	if (child == 0) {
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
-		base_close(&daemon->listener);
-		base_close(&daemon->signals);
-		base_close(&daemon->monitor);
+		rpc_child(daemon);
 		rpc_serve_client(client);
 		_exit(0);
 	}
@@ -231,87 +212,97 @@ static void rpc_accept(struct rpc_daemon *daemon)
 		daemon->clients++;
 }
 
-/* Reads one action, or finds that the monitor is gone. */
-static void rpc_monitor(struct rpc_daemon *daemon)
+/* In a process of its own, as any of it may take long; it dies with the daemon. */
+static void rpc_start_server(struct rpc_daemon *daemon)
 {
-	struct monitor_answer answer;
-	ssize_t n = recv(daemon->monitor, &answer, sizeof(answer), MSG_TRUNC | MSG_DONTWAIT);
+	pid_t parent = getpid();
 
-	if (n == (ssize_t)sizeof(answer) && answer.type == MONITOR_ACT)
-		watch_act(&answer);
-	else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		base_close(&daemon->monitor);
-}
-
-/* Where VMs run there must be a monitor; -1 when there is nothing to watch or it cannot be had now. */
-static int rpc_monitor_again(void)
-{
-	struct host_error error = { 0 };
-	char names[1][POLICY_NAME_MAX];
-	int fd;
-
-	if (registry_list(names, 1) <= 0)
-		return -1;
-	fd = watch_recover(&error);
-	if (fd < 0)
-		fprintf(stderr, "cordond: %s\n", error.text);
-	host_error_clear(&error);
-	return fd < 0 ? -1 : fd;
+	daemon->server = fork();
+	if (daemon->server != 0)
+		return;
+	rpc_child(daemon);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		_exit(1);
+	serve_all();
+	_exit(1);
 }
 
 /* Returns true when it is time to end. */
 static bool rpc_signal(struct rpc_daemon *daemon)
 {
 	struct signalfd_siginfo info;
+	pid_t child;
 
 	if (read(daemon->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return false;
 	if (info.ssi_signo != SIGCHLD)
 		return true;
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		daemon->clients = BASE_MAX(daemon->clients - 1, 0);
+	while ((child = waitpid(-1, NULL, WNOHANG)) > 0) {
+		if (child == daemon->server)
+			daemon->server = -1;
+		else
+			daemon->clients = BASE_MAX(daemon->clients - 1, 0);
+	}
 	return false;
+}
+
+/* One daemon a host: the lock is held for as long as it lives. */
+static int rpc_lock(void)
+{
+	BASE_AUTO_FD int fd = open(HOST_RUN_DIR "/cordond.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return -errno;
+	return base_take_fd(&fd);
+}
+
+static void rpc_loop(struct rpc_daemon *daemon)
+{
+	for (bool end = false; !end;) {
+		struct pollfd fds[] = {
+			{ .fd = daemon->listener, .events = POLLIN },
+			{ .fd = daemon->signals, .events = POLLIN },
+		};
+
+		if (daemon->server <= 0)
+			rpc_start_server(daemon);
+		if (poll(fds, BASE_COUNT(fds), daemon->server < 0 ? RPC_RETRY_MS : -1) < 0)
+			continue;
+		if (fds[0].revents)
+			rpc_accept(daemon);
+		if (fds[1].revents)
+			end = rpc_signal(daemon);
+		if (daemon->server < 0)
+			poll(NULL, 0, RPC_RETRY_MS); /* whatever killed it may not go on at full speed */
+	}
+	if (daemon->server > 0)
+		kill(daemon->server, SIGKILL);
 }
 
 int rpc_serve(struct host_error *error)
 {
-	struct rpc_daemon daemon = { .monitor = -1 };
+	struct rpc_daemon daemon = { .server = -1 };
 	sigset_t set;
 	int err = registry_prepare(error);
 
 	if (err)
 		return err;
+	BASE_AUTO_FD int lock = rpc_lock();
+	if (lock == -EWOULDBLOCK)
+		return host_fail(error, -EADDRINUSE, 125, "a cordond is running already");
+	if (chdir("/") < 0 || lock < 0)
+		return host_fail(error, lock, 125, "cannot lock %s", HOST_RUN_DIR "/cordond.lock");
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	BASE_AUTO_FD int other = rpc_connect();
-	if (other >= 0)
-		return host_fail(error, -EADDRINUSE, 125, "a cordond is running already");
 	daemon.signals = signalfd(-1, &set, SFD_CLOEXEC);
 	daemon.listener = rpc_listen();
 	if (daemon.listener < 0 || daemon.signals < 0)
 		return host_fail(error, -EIO, 125, "cannot listen on %s", RPC_SOCKET);
-	reap_stale();
 	fprintf(stderr, "cordond %s: serving %s\n", CORDON_VERSION, RPC_SOCKET);
-	for (bool end = false; !end;) {
-		if (daemon.monitor < 0)
-			daemon.monitor = rpc_monitor_again();
-		struct pollfd fds[] = {
-			{ .fd = daemon.listener, .events = POLLIN },
-			{ .fd = daemon.signals, .events = POLLIN },
-			{ .fd = daemon.monitor, .events = POLLIN },
-		};
-		if (poll(fds, BASE_COUNT(fds), daemon.monitor < 0 ? RPC_MONITOR_RETRY_MS : -1) < 0)
-			continue;
-		if (fds[0].revents)
-			rpc_accept(&daemon);
-		if (fds[2].revents)
-			rpc_monitor(&daemon);
-		if (fds[1].revents)
-			end = rpc_signal(&daemon);
-	}
+	rpc_loop(&daemon);
 	unlink(RPC_SOCKET);
 	return 0;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where no daemon runs, each VM has one process like this: it listens for what the VM's alerts ask,
- * starts the monitor again when it has died, and ends with the VM. The VM does not need it to live,
- * nor to be cleaned up; that is the keeper's.
+ * Listens for what alerts ask, and starts the monitor again when it has died. The daemon has one such
+ * process for all VMs. Where no daemon runs, each VM has one, which ends with it; the VM does not need
+ * it to live, nor to be cleaned up: that is the keeper's, and here only what a keeper that was killed
+ * has left.
  */
-#include "cordon/cli.h"
+#include "cordon/host.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -12,59 +13,94 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #include "base/base.h"
 
-enum { SERVE_RETRY_MS = 500, SERVE_RETRY_MAX_MS = 30000 };
+enum { SERVE_RETRY_MS = 500, SERVE_RETRY_MAX_MS = 30000, SERVE_STALE_MS = 5000 };
 
-static int serve_monitor(void)
+struct serve {
+	const struct host_vm *vm; /* NULL: all */
+	int keeper, monitor;
+	int retry_ms;
+	int64_t reaped; /* when the stale ones were looked for */
+};
+
+/* A monitor that cannot be had is asked for less and less often: each time says so in a log. */
+static void serve_monitor(struct serve *serve)
 {
 	struct host_error error = { 0 };
-	int fd = watch_recover(&error);
 
-	if (fd < 0)
+	if (serve->monitor >= 0 || !(serve->vm ? serve->vm->nic_count > 0 : watch_needed())) {
+		serve->retry_ms = SERVE_RETRY_MS;
+		return;
+	}
+	serve->monitor = watch_recover(&error);
+	if (serve->monitor < 0)
 		fprintf(stderr, "cordon: %s\n", error.text);
+	serve->retry_ms = serve->monitor < 0 ? BASE_MIN(serve->retry_ms * 2, SERVE_RETRY_MAX_MS) : SERVE_RETRY_MS;
 	host_error_clear(&error);
-	return BASE_MAX(fd, -1);
 }
 
-static void serve_loop(const struct host_vm *vm)
+/* Reads one action, or finds that the monitor is gone. */
+static void serve_answer(struct serve *serve)
 {
-	BASE_AUTO_FD int keeper = (int)syscall(SYS_pidfd_open, vm->keeper, 0);
-	BASE_AUTO_FD int monitor = -1;
-	int retry = SERVE_RETRY_MS;
+	struct monitor_answer answer;
+	ssize_t n = recv(serve->monitor, &answer, sizeof(answer), MSG_TRUNC | MSG_DONTWAIT);
 
-	while (keeper >= 0 && registry_alive(vm)) {
-		struct monitor_answer answer;
+	if (n == (ssize_t)sizeof(answer) && answer.type == MONITOR_ACT) {
+		/* Every server hears of every VM; each acts for its own. */
+		if (!serve->vm || strncmp(answer.vm, serve->vm->name, sizeof(answer.vm)) == 0)
+			watch_act(&answer);
+	} else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		base_close(&serve->monitor);
+	}
+}
 
-		if (monitor < 0 && vm->nic_count > 0) {
-			monitor = serve_monitor();
-			retry = monitor < 0 ? BASE_MIN(retry * 2, SERVE_RETRY_MAX_MS) : SERVE_RETRY_MS;
+static int serve_timeout(const struct serve *serve)
+{
+	int monitor = serve->monitor < 0 ? serve->retry_ms : -1;
+
+	if (serve->vm)
+		return serve->vm->nic_count > 0 ? monitor : -1;
+	return monitor < 0 ? SERVE_STALE_MS : BASE_MIN(monitor, SERVE_STALE_MS);
+}
+
+static void serve_loop(struct serve *serve)
+{
+	while (!serve->vm || registry_alive(serve->vm)) {
+		if (!serve->vm && control_now_ms() - serve->reaped >= SERVE_STALE_MS) {
+			reap_stale();
+			serve->reaped = control_now_ms();
 		}
+		serve_monitor(serve);
 		struct pollfd fds[] = {
-			{ .fd = keeper, .events = POLLIN },
-			{ .fd = monitor, .events = POLLIN },
+			{ .fd = serve->keeper, .events = POLLIN },
+			{ .fd = serve->monitor, .events = POLLIN },
 		};
-		if (poll(fds, BASE_COUNT(fds), monitor < 0 && vm->nic_count > 0 ? retry : -1) < 0)
+		if (poll(fds, BASE_COUNT(fds), serve_timeout(serve)) < 0)
 			continue;
 		if (fds[0].revents)
 			break;
-		if (!fds[1].revents)
-			continue;
-		ssize_t n = recv(monitor, &answer, sizeof(answer), MSG_TRUNC | MSG_DONTWAIT);
-		/* Every server hears of every VM; each acts for its own. */
-		if (n == (ssize_t)sizeof(answer) && answer.type == MONITOR_ACT &&
-		    strncmp(answer.vm, vm->name, sizeof(answer.vm)) == 0)
-			watch_act(&answer);
-		else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-			base_close(&monitor);
+		if (fds[1].revents)
+			serve_answer(serve);
 	}
+	base_close(&serve->monitor);
 	reap_stale(); /* a keeper that was killed has left everything */
+}
+
+_Noreturn void serve_all(void)
+{
+	struct serve serve = { .keeper = -1, .monitor = -1, .retry_ms = SERVE_RETRY_MS,
+			       .reaped = -SERVE_STALE_MS };
+
+	prctl(PR_SET_NAME, "cordond-serve");
+	for (;;)
+		serve_loop(&serve);
 }
 
 int serve_start(const struct host_vm *vm)
 {
+	struct serve serve = { .vm = vm, .keeper = -1, .monitor = -1, .retry_ms = SERVE_RETRY_MS };
 	char path[POLICY_PATH_MAX];
 	int log, null;
 	pid_t child;
@@ -84,6 +120,8 @@ int serve_start(const struct host_vm *vm)
 	dup2(null, STDOUT_FILENO);
 	dup2(log >= 0 ? log : null, STDERR_FILENO);
 	close_range(3, ~0U, 0);
-	serve_loop(vm);
+	serve.keeper = (int)syscall(SYS_pidfd_open, vm->keeper, 0);
+	if (serve.keeper >= 0)
+		serve_loop(&serve);
 	_exit(0);
 }
