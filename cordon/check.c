@@ -44,7 +44,7 @@ static void explain_firewall(FILE *out, const struct policy *policy)
 	struct firewall_nic nics[POLICY_NICS_MAX];
 
 	for (size_t i = 0; i < policy->vm.nic_count; i++)
-		network_plan((uint32_t)i, &policy->vm.nics[i], &nics[i]);
+		network_plan((uint32_t)i + 1, &policy->vm.nics[i], &nics[i]);
 	fputs("\nRules (nftables; interfaces and addresses as for the first VM of a host)\n", out);
 	firewall_explain(out, policy, nics, policy->vm.nic_count);
 }

@@ -2,6 +2,7 @@
 /* What the verbs share. A table goes to people; JSON, one value a line, to programs. */
 #include "cordon/cli.h"
 
+#include <stdarg.h>
 #include <time.h>
 
 #include "base/base.h"
@@ -56,9 +57,42 @@ int cli_failed(struct host_error *error, bool json)
 
 void cli_print_json(const json_t *json)
 {
-	json_dumpf(json, stdout, JSON_COMPACT);
+	/* ASCII: a terminal takes some characters beyond it for commands */
+	json_dumpf(json, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
 	putchar('\n');
 	fflush(stdout);
+}
+
+void cli_print_text(const char *format, ...)
+{
+	BASE_AUTO_FREE char *text = NULL;
+	va_list list;
+	int size;
+
+	va_start(list, format);
+	size = vasprintf(&text, format, list);
+	va_end(list);
+	if (size >= 0)
+		cli_print_escaped(stdout, text, (size_t)size);
+	else
+		text = NULL;
+}
+
+bool cli_duration(const char *text, long max, long *seconds)
+{
+	long unit = 1;
+	char *end;
+
+	errno = 0;
+	*seconds = strtol(text, &end, 10);
+	if (strcmp(end, "m") == 0 || strcmp(end, "h") == 0)
+		unit = *end == 'm' ? 60 : 3600;
+	else if (*end && strcmp(end, "s") != 0)
+		return false;
+	if (errno || *text < '0' || *text > '9' || *seconds < 1 || *seconds > max / unit)
+		return false;
+	*seconds *= unit;
+	return true;
 }
 
 int cli_vm_call(const char *method, const char *name, bool json, const char *done)

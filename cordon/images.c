@@ -16,7 +16,9 @@ int images_open_path(const char *path, const char *dir, int flags, struct host_e
 	char full[2 * POLICY_PATH_MAX];
 	struct stat facts;
 
-	snprintf(full, sizeof(full), "%s%s%s", path[0] == '/' ? "" : dir, path[0] == '/' ? "" : "/", path);
+	if (snprintf(full, sizeof(full), "%s%s%s", path[0] == '/' ? "" : dir, path[0] == '/' ? "" : "/", path) >=
+	    (int)sizeof(full))
+		return host_fail(error, -ENAMETOOLONG, 126, "the path of '%s' is too long", path);
 	/* O_NONBLOCK: a path that turns out to be a FIFO must not hold the daemon up */
 	BASE_AUTO_FD int fd = open(full, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)

@@ -3,6 +3,7 @@
  * The cordon command: a table of verbs. Started as `cordond` it is the host daemon, which is the same
  * code with `daemon` for its verb.
  */
+#include <fcntl.h>
 #include <signal.h>
 
 #include "base/base.h"
@@ -57,11 +58,27 @@ static const struct verb *verb_find(const char *name)
 	return NULL;
 }
 
+/* Started with one of them closed, what is opened first would take its place, and be written to. */
+static bool main_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		return false;
+	close(fd);
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	const char *self = argc > 0 && strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : "cordon";
 	const struct verb *verb;
 
+	if (!main_standard_fds())
+		return VERB_FAILED;
 	/* A reader that goes away (cordon alerts | head) is seen as EPIPE where it is written to. */
 	signal(SIGPIPE, SIG_IGN);
 	if (strcmp(self, "cordond") == 0)

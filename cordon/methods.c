@@ -6,7 +6,7 @@
  */
 #include "cordon/host.h"
 
-#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -14,7 +14,7 @@
 
 #include "base/base.h"
 
-enum { METHOD_VMS_MAX = 4096, METHOD_CONTROL_MS = 5000, METHOD_COUNTERS_MAX = 2 * POLICY_RULES_MAX + 64 };
+enum { METHOD_CONTROL_MS = 5000, METHOD_COUNTERS_MAX = 2 * POLICY_RULES_MAX + 64 };
 
 static const char *method_string(const json_t *params, const char *key)
 {
@@ -27,8 +27,12 @@ static int method_vm(const json_t *params, struct host_vm *vm, struct host_error
 	const char *name = method_string(params, "name");
 	int err;
 
-	if (!name || !registry_name_valid(name))
-		return host_fail(error, -EINVAL, 125, "'%s' is no guest's name", name ? name : "");
+	if (!name)
+		return host_fail(error, -EINVAL, 125, "the parameter name is missing, or no string");
+	if (!registry_name_valid(name))
+		return host_fail(error, -EINVAL, 127,
+				 "'%.64s' is no guest's name: those are 1 to %d of a-z, 0-9 and '-'", name,
+				 POLICY_NAME_MAX - 1);
 	err = registry_load(name, vm);
 	if (err == -ENOENT || (!err && !registry_alive(vm) && vm->keeper))
 		return host_fail(error, -ENOENT, 127, "there is no guest named '%s'", name);
@@ -45,6 +49,11 @@ static json_t *method_run(const json_t *params, struct host_error *error)
 
 	if (!vm || !text || !path || !dir || dir[0] != '/') {
 		host_fail(error, -EINVAL, 125, "vm.run takes policy (text), path and dir (absolute)");
+		return NULL;
+	}
+	if (strlen(path) >= sizeof(vm->policy_path)) {
+		host_fail(error, -ENAMETOOLONG, 126, "the path '%.64s...' has more than %zu bytes", path,
+			  sizeof(vm->policy_path) - 1);
 		return NULL;
 	}
 	if (launch_vm(text, strlen(text), path, dir, vm, error) < 0)
@@ -76,16 +85,20 @@ static json_t *method_describe(const struct host_vm *vm)
 
 static json_t *method_list(const json_t *params, struct host_error *error)
 {
-	BASE_AUTO_FREE char(*names)[POLICY_NAME_MAX] = calloc(METHOD_VMS_MAX, POLICY_NAME_MAX);
+	BASE_AUTO_FREE char(*names)[POLICY_NAME_MAX] = calloc(HOST_SLOTS_MAX, POLICY_NAME_MAX);
 	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
-	int count = names && vm ? registry_list(names, METHOD_VMS_MAX) : -ENOMEM;
-	json_t *list = json_array();
+	int count = names && vm ? registry_list(names, HOST_SLOTS_MAX) : -ENOMEM;
+	json_t *list;
 
 	(void)params;
-	if (count < 0)
+	if (count < 0) {
 		host_fail(error, count, 125, "cannot list the guests: %s", strerror(-count));
-	for (int i = 0; i < BASE_MIN(count, METHOD_VMS_MAX); i++)
-		if (registry_load(names[i], vm) == 0)
+		return NULL;
+	}
+	list = json_array();
+	/* one whose keeper was killed is no guest any more, but what is to be cleaned up */
+	for (int i = 0; i < BASE_MIN(count, HOST_SLOTS_MAX); i++)
+		if (registry_load(names[i], vm) == 0 && (!vm->keeper || registry_alive(vm)))
 			json_array_append_new(list, registry_json(vm));
 	return list;
 }
@@ -151,6 +164,10 @@ static json_t *method_kill(const json_t *params, struct host_error *error)
 
 	if (!vm || method_vm(params, vm, error) < 0)
 		return NULL;
+	if (!vm->keeper) {
+		host_fail(error, -EAGAIN, 125, "'%s' is being started; try again", vm->name);
+		return NULL;
+	}
 	BASE_AUTO_FD int keeper = (int)syscall(SYS_pidfd_open, vm->keeper, 0);
 	if (keeper < 0 || !registry_alive(vm) || syscall(SYS_pidfd_send_signal, keeper, SIGTERM, NULL, 0) < 0) {
 		host_fail(error, -ESRCH, 127, "'%s' has ended already", vm->name);
@@ -168,6 +185,15 @@ static json_t *method_wait(const json_t *params, struct host_error *error)
 	int err = vm && name ? registry_load(name, vm) : -EINVAL;
 	json_t *ended;
 
+	if (timeout < 0 || timeout > INT_MAX) {
+		host_fail(error, -ERANGE, 125, "timeout_ms %lld is not from 0 (for ever) to %d",
+			  (long long)timeout, INT_MAX);
+		return NULL;
+	}
+	if (!err && !vm->keeper) {
+		host_fail(error, -EAGAIN, 125, "'%s' is being started; try again", name);
+		return NULL;
+	}
 	if (!err && registry_alive(vm)) {
 		BASE_AUTO_FD int keeper = (int)syscall(SYS_pidfd_open, vm->keeper, 0);
 		struct pollfd ended_fd = { .fd = keeper, .events = POLLIN };
@@ -176,6 +202,7 @@ static json_t *method_wait(const json_t *params, struct host_error *error)
 			host_fail(error, -ETIMEDOUT, 125, "'%s' still runs", vm->name);
 			return NULL;
 		}
+		reap_vm(name, -1, NULL); /* there is nothing to do, unless the keeper was killed */
 	}
 	ended = err == -EINVAL ? NULL : method_ended(name);
 	if (!ended)
@@ -193,9 +220,14 @@ static json_t *method_cut(const json_t *params, bool cut, struct host_error *err
 		return NULL;
 	BASE_AUTO_FD int lock = registry_lock_vm(vm->name);
 	err = lock < 0 ? lock : registry_load(vm->name, vm);
-	fw = err ? NULL : firewall_open();
+	if (err) {
+		host_fail(error, err, err == -ENOENT ? 127 : 125, "cannot change the rules of '%s': %s", vm->name,
+			  err == -ENOENT ? "it has ended" : strerror(-err));
+		return NULL;
+	}
+	fw = firewall_open();
 	if (!fw) {
-		host_fail(error, err ? err : -errno, 125, "cannot change the rules of '%s'", vm->name);
+		host_fail(error, -errno, 125, "libnftables gives no context: %s", strerror(errno));
 		return NULL;
 	}
 	err = cut ? firewall_vm_quarantine(fw, vm->name, NULL) : firewall_vm_release(fw, vm->name);
@@ -203,9 +235,15 @@ static json_t *method_cut(const json_t *params, bool cut, struct host_error *err
 		host_fail(error, err, 125, "the rules of '%s' were not changed: %s", vm->name,
 			  firewall_error(fw));
 	firewall_close(fw);
-	vm->quarantined = cut;
-	if (err || registry_save(vm) < 0)
+	if (err)
 		return NULL;
+	vm->quarantined = cut;
+	err = registry_save(vm);
+	if (err) {
+		host_fail(error, err, 125, "the rules of '%s' were changed, but its state was not saved: %s",
+			  vm->name, strerror(-err));
+		return NULL;
+	}
 	return json_pack("{s:s, s:b}", "name", vm->name, "quarantined", cut);
 }
 

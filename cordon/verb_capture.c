@@ -13,7 +13,7 @@
 #include "cordon/verbs.h"
 #include "isolate/isolate.h"
 
-enum { CAPTURE_UID = ISOLATE_UID_BASE - 3, CAPTURE_FD_OUTPUT = 3 };
+enum { CAPTURE_UID = ISOLATE_UID_BASE - 3, CAPTURE_FD_OUTPUT = 3, CAPTURE_SECONDS_MAX = 7 * 24 * 3600 };
 
 static const char usage[] =
 	"usage: cordon capture NAME -o FILE.pcapng [--duration 10s] [--count N] [--filter EXPR]\n"
@@ -28,14 +28,7 @@ struct capture_options {
 
 static bool capture_duration(const char *text, long *seconds)
 {
-	char *end;
-
-	*seconds = strtol(text, &end, 10);
-	if (*seconds > 0 && (strcmp(end, "m") == 0 || strcmp(end, "h") == 0))
-		*seconds *= *end == 'm' ? 60 : 3600;
-	else if (*end && strcmp(end, "s") != 0)
-		*seconds = 0;
-	if (*seconds > 0 && *seconds <= 7 * 24 * 3600)
+	if (cli_duration(text, CAPTURE_SECONDS_MAX, seconds))
 		return true;
 	fprintf(stderr, "cordon: --duration '%s' is not a time from 1s to 168h\n", text);
 	return false;
@@ -156,7 +149,7 @@ static int capture_run(const struct capture_options *options, const char *vm, co
 	while (child > 0 && waitpid(child, &status, WNOHANG) == 0)
 		if (sigwait(&set, &number) == 0 && number != SIGCHLD)
 			kill(child, SIGINT);
-	return child > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : VERB_FAILED;
+	return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? VERB_OK : VERB_FAILED;
 }
 
 int verb_capture(int argc, char **argv)

@@ -15,15 +15,17 @@
 #include "base/base.h"
 #include "cordon/verbs.h"
 
-enum { CONSOLE_DETACH = 0x1d, CONSOLE_CHUNK = 4096 };
+enum { CONSOLE_DETACH = 0x1d, CONSOLE_CHUNK = 4096, CONSOLE_PATIENCE_S = 2 };
 
 static int console_connect(const char *vm)
 {
+	const struct timeval patience = { .tv_sec = CONSOLE_PATIENCE_S };
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	char path[POLICY_PATH_MAX];
 	BASE_AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (fd < 0)
+	/* a vmm that neither accepts nor reads must not keep the person from detaching */
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
 		return -errno;
 	registry_path(path, vm, "console.sock");
 	if (base_copy_string(address.sun_path, sizeof(address.sun_path), path))
@@ -124,7 +126,7 @@ static int logs_print(const char *name, const struct logs_options *options)
 	char path[POLICY_PATH_MAX], data[CONSOLE_CHUNK];
 	ssize_t n;
 
-	snprintf(path, sizeof(path), "/var/log/cordon/%s.%s", name, options->vmm ? "log" : "serial");
+	snprintf(path, sizeof(path), HOST_LOG_DIR "/%s.%s", name, options->vmm ? "log" : "serial");
 	BASE_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0) {
 		int err = errno;

@@ -85,7 +85,7 @@ static int image_add(const struct image_import *image, const char *source, const
 	return err;
 }
 
-static void image_discard(const char *folder)
+static int image_discard(const char *folder)
 {
 	static const char *const files[] = { "kernel", "initrd", "disk" };
 	char path[POLICY_PATH_MAX + 16];
@@ -94,7 +94,7 @@ static void image_discard(const char *folder)
 		snprintf(path, sizeof(path), "%s/%s", folder, files[i]);
 		unlink(path);
 	}
-	rmdir(folder);
+	return rmdir(folder) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 static int image_import(struct image_import *image)
@@ -161,13 +161,18 @@ static int image_list(bool json)
 static int image_remove(const char *name)
 {
 	char folder[POLICY_PATH_MAX];
+	int err;
 
 	snprintf(folder, sizeof(folder), "%s/%s", HOST_IMAGE_DIR, name);
 	if (!registry_name_valid(name) || access(folder, F_OK) < 0) {
 		fprintf(stderr, "cordon: there is no image named '%s'\n", name);
 		return VERB_NOT_FOUND;
 	}
-	image_discard(folder);
+	err = image_discard(folder);
+	if (err) {
+		fprintf(stderr, "cordon: cannot remove the image '%s': %s\n", name, strerror(-err));
+		return VERB_FAILED;
+	}
 	return VERB_OK;
 }
 

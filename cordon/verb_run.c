@@ -63,15 +63,24 @@ static int run_refused(const char *path, const char *text, size_t size, struct h
 	return cli_failed(error, json);
 }
 
-static json_t *run_start(const char *path, const char *text, struct host_error *error)
+static json_t *run_start(const char *path, const char *text, size_t size, struct host_error *error)
 {
 	char folder[POLICY_PATH_MAX];
 	BASE_AUTO_FREE char *dir = NULL;
 	json_t *params, *vm;
 
-	base_copy_string(folder, sizeof(folder), path);
+	if (base_copy_string(folder, sizeof(folder), path)) {
+		host_fail(error, -ENAMETOOLONG, 126, "the policy's path has more than %zu bytes",
+			  sizeof(folder) - 1);
+		return NULL;
+	}
 	dir = realpath(dirname(folder), NULL);
-	params = json_pack("{s:s, s:s, s:s}", "policy", text, "path", path, "dir", dir ? dir : "");
+	/* parsed as a whole or not at all: a NUL must not end it early */
+	if (memchr(text, '\0', size)) {
+		host_fail(error, -EINVAL, 126, "%s holds a NUL byte; a policy is text", path);
+		return NULL;
+	}
+	params = json_pack("{s:s%, s:s, s:s}", "policy", text, size, "path", path, "dir", dir ? dir : "");
 	if (!params) {
 		host_fail(error, -EINVAL, 126, "%s is not UTF-8 text", path);
 		return NULL;
@@ -136,7 +145,7 @@ int verb_run(int argc, char **argv)
 			  "cannot read the policy %s: %s", argv[optind], strerror((int)-size));
 		return cli_failed(&error, options.json);
 	}
-	vm = run_start(argv[optind], text, &error);
+	vm = run_start(argv[optind], text, (size_t)size, &error);
 	if (!vm)
 		return run_refused(argv[optind], text, (size_t)size, &error, options.json);
 	base_copy_string(name, sizeof(name), json_string_value(json_object_get(vm, "name")));

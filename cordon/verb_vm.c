@@ -69,7 +69,7 @@ int verb_inspect(int argc, char **argv)
 	if (options.json) {
 		cli_print_json(vm);
 	} else {
-		json_dumpf(vm, stdout, JSON_INDENT(2));
+		json_dumpf(vm, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
 		putchar('\n');
 	}
 	json_decref(vm);
@@ -111,9 +111,10 @@ static int stop_parse(int argc, char **argv, bool *json, long *seconds)
 		if (option == 'F' && cli_format(optarg, json))
 			continue;
 		*seconds = option == 't' ? strtol(optarg, &end, 10) : -1;
-		if (option == 't' && *end == '\0' && *seconds >= 0 && *seconds <= 3600)
+		if (option == 't' && *optarg && *end == '\0' && *seconds >= 0 && *seconds <= 3600)
 			continue;
-		fprintf(stderr, "cordon: --timeout takes seconds from 0 to 3600\n");
+		if (option == 't')
+			fprintf(stderr, "cordon: --timeout '%s' is not a number of seconds from 0 to 3600\n", optarg);
 		return VERB_FAILED;
 	}
 	if (argc - optind != 1) {

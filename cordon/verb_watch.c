@@ -39,7 +39,7 @@ static void flows_row(const json_t *flow)
 		 text_of(json_object_get(flow, "destination"), "ip"),
 		 (long long)json_integer_value(at(flow, "destination", "port")));
 	cli_bytes(bytes, (uint64_t)json_integer_value(at(flow, "network", "bytes")));
-	printf("%-16s %-6s %-26s %-26s %-12s %8lld %8s %s\n", text_of(json_object_get(flow, "host"), "name"),
+	cli_print_text("%-16s %-6s %-26s %-26s %-12s %8lld %8s %s\n", text_of(json_object_get(flow, "host"), "name"),
 	       transport ? transport : "-", source, destination,
 	       text_of(json_object_get(flow, "cordon"), "outcome"),
 	       (long long)json_integer_value(at(flow, "network", "packets")), bytes,
@@ -142,38 +142,64 @@ static void alerts_print(const char *line, size_t size, const struct alerts_opti
 		if (options->json) {
 			cli_print_json(alert);
 		} else {
-			const char *message = text_of(alert, "message");
 			const json_t *technique = at(alert, "threat", "technique");
 			const json_t *id = json_object_get(technique, "id");
 
 			if (json_is_array(id))
 				id = json_array_get(id, 0);
-			printf("%s %-8s %-18s %-9s ", text_of(alert, "@timestamp"),
-			       alerts_severity(json_integer_value(at(alert, "event", "severity"))),
-			       text_of(json_object_get(alert, "rule"), "name"),
-			       json_string_value(id) ? json_string_value(id) : "-");
-			cli_print_escaped(stdout, message, strlen(message));
-			putchar('\n');
+			cli_print_text("%s %-8s %-18s %-9s %s\n", text_of(alert, "@timestamp"),
+				       alerts_severity(json_integer_value(at(alert, "event", "severity"))),
+				       text_of(json_object_get(alert, "rule"), "name"),
+				       json_string_value(id) ? json_string_value(id) : "-",
+				       text_of(alert, "message"));
 			fflush(stdout);
 		}
 	}
 	json_decref(alert);
 }
 
+/* True when the file at the path is another one by now, or was cut: whoever rotates logs does either. */
+static bool alerts_rotated(FILE *log)
+{
+	struct stat there, opened;
+
+	return stat(HOST_ALERT_LOG, &there) == 0 && fstat(fileno(log), &opened) == 0 &&
+	       (there.st_ino != opened.st_ino || there.st_dev != opened.st_dev || opened.st_size < ftello(log));
+}
+
+/* The log once it is there: the first alert makes it. NULL with errno when it cannot be opened. */
+static FILE *alerts_open(bool wait)
+{
+	FILE *log;
+
+	while (!(log = fopen(HOST_ALERT_LOG, "re")) && errno == ENOENT && wait)
+		poll(NULL, 0, ALERTS_POLL_MS);
+	return log;
+}
+
 /* Prints whole lines as they come; a file that was rotated away is opened anew. */
-static int alerts_follow(FILE *log, const struct alerts_options *options)
+static int alerts_print_all(FILE *log, const struct alerts_options *options)
 {
 	BASE_AUTO_FREE char *line = malloc(ALERTS_LINE_MAX);
 	size_t size = 0;
 
-	while (line) {
+	while (line && log) {
 		int c = getc(log);
 
 		if (c == EOF) {
-			if (!options->follow || ferror(stdout))
+			bool rotated = alerts_rotated(log);
+
+			if (!options->follow || ferror(stdout)) {
+				fclose(log);
 				return VERB_OK;
+			}
 			clearerr(log);
 			poll(NULL, 0, ALERTS_POLL_MS);
+			if (!rotated)
+				continue;
+			fclose(log);
+			log = alerts_open(true);
+			size = 0;
 			continue;
 		}
 		if (c != '\n') {
@@ -185,6 +211,7 @@ static int alerts_follow(FILE *log, const struct alerts_options *options)
 			alerts_print(line, size, options);
 		size = 0;
 	}
+	base_fclose(&log);
 	return VERB_FAILED;
 }
 
@@ -218,13 +245,12 @@ int verb_alerts(int argc, char **argv)
 		return VERB_FAILED;
 	}
 	options.vm = optind < argc ? argv[optind] : NULL;
-	BASE_AUTO_FILE FILE *log = fopen(HOST_ALERT_LOG, options.follow ? "a+e" : "re");
+	FILE *log = alerts_open(options.follow);
 	if (!log && errno == ENOENT)
 		return VERB_OK; /* there were none yet */
 	if (!log) {
 		fprintf(stderr, "cordon: cannot open %s: %s\n", HOST_ALERT_LOG, strerror(errno));
 		return VERB_FAILED;
 	}
-	rewind(log);
-	return alerts_follow(log, &options);
+	return alerts_print_all(log, &options);
 }
