@@ -370,7 +370,7 @@ static void watch_method(const char *method, const char *vm, const char *rule)
 	host_error_clear(&error);
 }
 
-/* What the VM's own policy lets its alerts ask for. Whether it can be read or not, a cut is never denied. */
+/* What the VM's own policy lets its alerts ask for; where it cannot be read, a cut is not denied. */
 static uint32_t watch_allowed(const char *vm)
 {
 	BASE_AUTO_FREE struct policy *policy = calloc(1, sizeof(*policy));
