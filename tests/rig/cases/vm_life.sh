@@ -38,7 +38,7 @@ wait_for 10 test -s "$VM_DIR/x.pcapng"
 want_equal "$(guest_say http http://$WORLD_SERVER:8080/)" "http ok hello"
 want wait $capture
 want_match "$(tcpdump -nr "$VM_DIR/x.pcapng" 2>/dev/null)" "> $WORLD_SERVER.8080: Flags \[S\]"
-want_status 2 "$CORDON" capture web0 -o "$VM_DIR/y.pcapng" --duration 1s --filter 'tcp prt 80'
+want_status 125 "$CORDON" capture web0 -o "$VM_DIR/y.pcapng" --duration 1s --filter 'tcp prt 80'
 
 # the guest switches itself off: the status says so, and nothing is left
 guest_say off >/dev/null || true
