@@ -17,9 +17,10 @@ bool cli_format(const char *value, bool *json)
 	return false;
 }
 
-int cli_simple(int argc, char **argv, const char *usage, int min, int max, struct cli_options *options)
+int cli_simple(int argc, char **argv, const char *usage, int min, int max,
+               struct cli_options *options)
 {
-	static const struct option longs[] = { CLI_FORMAT_OPTION, CLI_HELP_OPTION, { 0 } };
+	static const struct option longs[] = {CLI_FORMAT_OPTION, CLI_HELP_OPTION, {0}};
 	int option;
 
 	memset(options, 0, sizeof(*options));
@@ -45,8 +46,8 @@ int cli_failed(struct host_error *error, bool json)
 	int status = error->exit ? error->exit : VERB_FAILED;
 
 	if (json) {
-		json_t *value = json_pack("{s:{s:s, s:i, s:O?}}", "error", "message", error->text, "exit",
-					  status, "errors", error->data);
+		json_t *value = json_pack("{s:{s:s, s:i, s:O?}}", "error", "message", error->text,
+		                          "exit", status, "errors", error->data);
 		cli_print_json(value);
 		json_decref(value);
 	}
@@ -97,7 +98,7 @@ bool cli_duration(const char *text, long max, long *seconds)
 
 int cli_vm_call(const char *method, const char *name, bool json, const char *done)
 {
-	struct host_error error = { 0 };
+	struct host_error error = {0};
 	json_t *params = json_pack("{s:s}", "name", name);
 	json_t *result = params ? method_call_any(method, params, &error) : NULL;
 
@@ -136,7 +137,8 @@ void cli_bytes(char out[16], uint64_t bytes)
 		value /= 1024;
 		unit++;
 	}
-	snprintf(out, 16, value == (double)(uint64_t)value ? "%.0f%c" : "%.1f%c", value, units[unit]);
+	snprintf(out, 16, value == (double)(uint64_t)value ? "%.0f%c" : "%.1f%c", value,
+	         units[unit]);
 }
 
 void cli_age(char out[24], int64_t since_ms)
@@ -151,5 +153,6 @@ void cli_age(char out[24], int64_t since_ms)
 	else if (seconds < 3600)
 		snprintf(out, 24, "%dm %ds", (int)(seconds / 60), (int)(seconds % 60));
 	else
-		snprintf(out, 24, "%dh %dm", (int)(seconds / 3600 % 100000), (int)(seconds / 60 % 60));
+		snprintf(out, 24, "%dh %dm", (int)(seconds / 3600 % 100000),
+		         (int)(seconds / 60 % 60));
 }

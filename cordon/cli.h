@@ -12,14 +12,21 @@ struct cli_options {
 	int first; /* index of the first argument that is not an option */
 };
 
-#define CLI_FORMAT_OPTION { "format", required_argument, NULL, 'F' }
-#define CLI_HELP_OPTION	  { "help", no_argument, NULL, 'h' }
+#define CLI_FORMAT_OPTION                              \
+	{                                              \
+		"format", required_argument, NULL, 'F' \
+	}
+#define CLI_HELP_OPTION                        \
+	{                                      \
+		"help", no_argument, NULL, 'h' \
+	}
 
 /*
  * For verbs with no options but --format and --help, and between `min` and `max` arguments (max -1: any).
  * Returns -1 to go on, or the exit status to end with.
  */
-int cli_simple(int argc, char **argv, const char *usage, int min, int max, struct cli_options *options);
+int cli_simple(int argc, char **argv, const char *usage, int min, int max,
+               struct cli_options *options);
 
 /* Reads --format's value: table (or text) and json. False after having said what is wrong. */
 bool cli_format(const char *value, bool *json);

@@ -22,7 +22,7 @@ int64_t control_now_ms(void)
 
 static int control_connect(const char *vm)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	char path[POLICY_PATH_MAX];
 	BASE_AUTO_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
@@ -40,7 +40,7 @@ static int control_connect(const char *vm)
 static int control_receive(int fd, struct vmm_message *message, int64_t deadline)
 {
 	for (;;) {
-		struct pollfd ready = { .fd = fd, .events = POLLIN };
+		struct pollfd ready = {.fd = fd, .events = POLLIN};
 		int64_t left = deadline - control_now_ms();
 		ssize_t n;
 
@@ -60,7 +60,7 @@ static int control_receive(int fd, struct vmm_message *message, int64_t deadline
 
 int control_call(const char *vm, enum vmm_verb verb, struct vmm_message *answer, int timeout_ms)
 {
-	struct vmm_message request = { .verb = verb };
+	struct vmm_message request = {.verb = verb};
 	int64_t deadline = control_now_ms() + timeout_ms;
 	BASE_AUTO_FD int fd = control_connect(vm);
 	int err;

@@ -49,8 +49,8 @@ enum {
 
 /* An error with the sentence that goes with it; made where it happens, printed once. */
 struct host_error {
-	int code;  /* negative errno */
-	int exit;  /* enum verb_exit that the command should end with */
+	int code; /* negative errno */
+	int exit; /* enum verb_exit that the command should end with */
 	char text[HOST_ERROR_MAX];
 	json_t *data; /* owned; policy errors, or NULL */
 };
@@ -59,7 +59,7 @@ struct host_error {
  * it is the nearest to the cause; control characters in what it quotes become question marks.
  */
 int host_fail(struct host_error *error, int code, int exit, const char *format, ...)
-	__attribute__((format(printf, 4, 5)));
+        __attribute__((format(printf, 4, 5)));
 void host_error_clear(struct host_error *error);
 
 /* One process of a VM. */
@@ -80,7 +80,8 @@ struct host_vm {
 	struct host_process processes[HOST_PROCESSES_MAX];
 	size_t process_count;
 	pid_t keeper;
-	uint64_t keeper_start; /* clock ticks since boot: tells the keeper from a later process of its pid */
+	uint64_t
+	        keeper_start; /* clock ticks since boot: tells the keeper from a later process of its pid */
 	uint32_t vcpus;
 	uint64_t memory;
 	char state[16]; /* "starting", "running" */
@@ -135,7 +136,7 @@ bool registry_alive(const struct host_vm *vm);
 void network_plan(uint32_t link, const struct policy_nic *nic, struct firewall_nic *out);
 /* Makes the tap, down; returns its fd (for cordon-net) and its ifindex. */
 int network_tap_create(const struct firewall_nic *nic, const char *vm, unsigned int *ifindex,
-		       struct host_error *error);
+                       struct host_error *error);
 /* Addresses, the guest's neighbour entries, forwarding; then up. Only after the rules are loaded. */
 int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, struct host_error *error);
 /* Removes a tap that something still holds; 0 when there is none, or another one has its name now. */
@@ -152,7 +153,7 @@ void thp_restore(void);
 
 /* Starts the VM that the policy text describes; `dir` is what relative paths are relative to. */
 int launch_vm(const char *text, size_t size, const char *path, const char *dir, struct host_vm *vm,
-	      struct host_error *error);
+              struct host_error *error);
 
 /* --- reap.c --- */
 
@@ -170,8 +171,8 @@ int reap_stale(void);
  * actions when asked. The caller holds the host's lock, or two would be started.
  */
 int watch_connect(bool subscribe, struct host_error *error);
-int watch_register(int connection, const struct host_vm *vm, const struct policy *policy, size_t nic,
-		   int flow_map, struct host_error *error);
+int watch_register(int connection, const struct host_vm *vm, const struct policy *policy,
+                   size_t nic, int flow_map, struct host_error *error);
 int watch_forget(int connection, const char *vm);
 /* Whether any VM that runs has a tap to watch. */
 bool watch_needed(void);

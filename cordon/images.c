@@ -16,25 +16,26 @@ int images_open_path(const char *path, const char *dir, int flags, struct host_e
 	char full[2 * POLICY_PATH_MAX];
 	struct stat facts;
 
-	if (snprintf(full, sizeof(full), "%s%s%s", path[0] == '/' ? "" : dir, path[0] == '/' ? "" : "/", path) >=
-	    (int)sizeof(full))
+	if (snprintf(full, sizeof(full), "%s%s%s", path[0] == '/' ? "" : dir,
+	             path[0] == '/' ? "" : "/", path) >= (int)sizeof(full))
 		return host_fail(error, -ENAMETOOLONG, 126, "the path of '%s' is too long", path);
 	/* O_NONBLOCK: a path that turns out to be a FIFO must not hold the daemon up */
 	BASE_AUTO_FD int fd = open(full, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
-		return host_fail(error, -errno, errno == ENOENT ? 127 : 126, "cannot open %s: %s", full,
-				 strerror(errno));
+		return host_fail(error, -errno, errno == ENOENT ? 127 : 126, "cannot open %s: %s",
+		                 full, strerror(errno));
 	if (fstat(fd, &facts) < 0 || !(S_ISREG(facts.st_mode) || S_ISBLK(facts.st_mode)))
-		return host_fail(error, -EINVAL, 126, "%s is neither a regular file nor a block device", full);
+		return host_fail(error, -EINVAL, 126,
+		                 "%s is neither a regular file nor a block device", full);
 	fcntl(fd, F_SETFL, 0);
 	return base_take_fd(&fd);
 }
 
 int images_open(const char *kernel, const char *dir, int *kernel_fd, int *initrd_fd, int *disk_fd,
-		struct host_error *error)
+                struct host_error *error)
 {
-	static const char *const files[] = { "kernel", "initrd", "disk" };
-	int *fds[] = { kernel_fd, initrd_fd, disk_fd };
+	static const char *const files[] = {"kernel", "initrd", "disk"};
+	int *fds[] = {kernel_fd, initrd_fd, disk_fd};
 	char path[POLICY_PATH_MAX];
 
 	if (strchr(kernel, '/')) {
@@ -48,8 +49,9 @@ int images_open(const char *kernel, const char *dir, int *kernel_fd, int *initrd
 		*fds[i] = open(path, O_RDONLY | O_CLOEXEC);
 		if (*fds[i] < 0 && (errno != ENOENT || i == 0))
 			return host_fail(error, -errno, errno == ENOENT ? 127 : 126,
-					 "there is no image named '%s' (`cordon image import` makes one): %s: %s",
-					 kernel, path, strerror(errno));
+			                 "there is no image named '%s' (`cordon image import` "
+			                 "makes one): %s: %s",
+			                 kernel, path, strerror(errno));
 	}
 	return 0;
 }

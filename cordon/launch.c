@@ -43,9 +43,9 @@ void launch_init(struct launch *launch, const struct policy *policy)
 
 void launch_close(struct launch *launch)
 {
-	int *fds[] = { &launch->kvm,	    &launch->memory, &launch->kernel, &launch->initrd,
-		       &launch->control,    &launch->console, &launch->serial_log, &launch->log,
-		       &launch->cgroup,	    &launch->status, &launch->record };
+	int *fds[] = {&launch->kvm,     &launch->memory,  &launch->kernel,     &launch->initrd,
+	              &launch->control, &launch->console, &launch->serial_log, &launch->log,
+	              &launch->cgroup,  &launch->status,  &launch->record};
 
 	for (size_t i = 0; i < BASE_COUNT(fds); i++)
 		base_close(fds[i]);
@@ -56,7 +56,7 @@ void launch_close(struct launch *launch)
 }
 
 static int launch_parse(const char *text, size_t size, const char *path, struct policy *policy,
-			struct host_error *error)
+                        struct host_error *error)
 {
 	BASE_AUTO_FREE struct policy_errors *errors = calloc(1, sizeof(*errors));
 	int err = errors ? policy_parse(text, size, policy, errors) : -ENOMEM;
@@ -68,9 +68,9 @@ static int launch_parse(const char *text, size_t size, const char *path, struct 
 
 		error->data = json ? json_loads(json, 0, NULL) : NULL;
 		return host_fail(error, err, 126, "%s:%u:%u: found %s, expected %s%s", path,
-				 errors->list[0].line, errors->list[0].column, errors->list[0].found,
-				 errors->list[0].expected,
-				 errors->count > 1 ? " (and more: `cordon check` lists all)" : "");
+		                 errors->list[0].line, errors->list[0].column,
+		                 errors->list[0].found, errors->list[0].expected,
+		                 errors->count > 1 ? " (and more: `cordon check` lists all)" : "");
 	}
 	return host_fail(error, err, 125, "the policy's parser did not answer: %s", strerror(-err));
 }
@@ -85,26 +85,32 @@ static int launch_not_yet(const struct policy *policy, struct host_error *error)
 		uint32_t line;
 		const char *what;
 	} missing[] = {
-		{ policy->confidential != POLICY_CC_NONE, policy->confidential_line, "confidential guests" },
-		{ monitor->dns_tunnel.enabled && monitor->dns_tunnel.line, monitor->dns_tunnel.line,
-		  "the detector dns_tunnel" },
-		{ monitor->exfiltration.enabled && monitor->exfiltration.line, monitor->exfiltration.line,
-		  "the detector exfiltration" },
-		{ monitor->beacon.enabled && monitor->beacon.line, monitor->beacon.line, "the detector beacon" },
-		{ monitor->scan.respond & answers, monitor->scan.line, "the responses capture and throttle" },
-		{ policy->capture.ring > 0, policy->capture.line, "the flight recorder" },
+	        {policy->confidential != POLICY_CC_NONE, policy->confidential_line,
+	         "confidential guests"},
+	        {monitor->dns_tunnel.enabled && monitor->dns_tunnel.line, monitor->dns_tunnel.line,
+	         "the detector dns_tunnel"},
+	        {monitor->exfiltration.enabled && monitor->exfiltration.line,
+	         monitor->exfiltration.line, "the detector exfiltration"},
+	        {monitor->beacon.enabled && monitor->beacon.line, monitor->beacon.line,
+	         "the detector beacon"},
+	        {monitor->scan.respond & answers, monitor->scan.line,
+	         "the responses capture and throttle"},
+	        {policy->capture.ring > 0, policy->capture.line, "the flight recorder"},
 	};
 
 	for (size_t i = 0; i < BASE_COUNT(missing); i++)
 		if (missing[i].asked)
-			return host_fail(error, -ENOTSUP, 126, "policy line %u: %s: not in this version",
-					 missing[i].line, missing[i].what);
+			return host_fail(error, -ENOTSUP, 126,
+			                 "policy line %u: %s: not in this version", missing[i].line,
+			                 missing[i].what);
 	for (size_t i = 0; i < policy->vm.nic_count; i++) {
 		const struct policy_nic *nic = &policy->vm.nics[i];
 
 		if (nic->mode == POLICY_NIC_BRIDGE || nic->limit.bandwidth || nic->limit.iops)
-			return host_fail(error, -ENOTSUP, 126, "policy line %u: %s: not in this version", nic->line,
-					 nic->mode == POLICY_NIC_BRIDGE ? "mode bridge" : "a nic's limit");
+			return host_fail(error, -ENOTSUP, 126,
+			                 "policy line %u: %s: not in this version", nic->line,
+			                 nic->mode == POLICY_NIC_BRIDGE ? "mode bridge"
+			                                                : "a nic's limit");
 	}
 	return 0;
 }
@@ -140,7 +146,7 @@ static int launch_memory(const struct policy *policy)
 
 static int launch_listen(const char *vm, const char *file, int type, mode_t mode, bool group)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	char path[POLICY_PATH_MAX];
 	const struct group *entry = group ? getgrnam(HOST_GROUP) : NULL;
 	BASE_AUTO_FD int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -152,7 +158,8 @@ static int launch_listen(const char *vm, const char *file, int type, mode_t mode
 		return -ENAMETOOLONG;
 	/* The folder is not open to others, so the mode can follow the bind. */
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(path, mode) < 0 ||
-	    chown(path, 0, entry ? entry->gr_gid : 0) < 0 || listen(fd, VMM_CONTROL_CLIENTS_MAX) < 0)
+	    chown(path, 0, entry ? entry->gr_gid : 0) < 0 ||
+	    listen(fd, VMM_CONTROL_CLIENTS_MAX) < 0)
 		return -errno;
 	return base_take_fd(&fd);
 }
@@ -167,19 +174,21 @@ static int launch_log(const char *vm, const char *suffix)
 
 /* A disk belongs to one VM at a time, unless all of them only read it. */
 static int launch_disk(struct launch *launch, int fd, bool read_only, const char *what,
-		       struct host_error *error)
+                       struct host_error *error)
 {
-	struct flock lock = { .l_type = read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET };
+	struct flock lock = {.l_type = read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
 	struct stat facts;
 	off_t size;
 
 	if (fstat(fd, &facts) < 0 || !(S_ISREG(facts.st_mode) || S_ISBLK(facts.st_mode)))
-		return host_fail(error, -EINVAL, 126, "%s is neither a regular file nor a block device", what);
+		return host_fail(error, -EINVAL, 126,
+		                 "%s is neither a regular file nor a block device", what);
 	size = lseek(fd, 0, SEEK_END);
 	if (size <= 0 || size % 512)
-		return host_fail(error, -EINVAL, 126,
-				 "%s has %lld bytes; a disk is a multiple of 512 bytes, and not empty", what,
-				 (long long)size);
+		return host_fail(
+		        error, -EINVAL, 126,
+		        "%s has %lld bytes; a disk is a multiple of 512 bytes, and not empty", what,
+		        (long long)size);
 	if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
 		return host_fail(error, -EBUSY, 126, "%s is in use by another guest", what);
 	launch->disk_read_only[launch->disk_count] = read_only;
@@ -188,14 +197,15 @@ static int launch_disk(struct launch *launch, int fd, bool read_only, const char
 	return 0;
 }
 
-static int launch_disks(struct launch *launch, int image_disk, const char *dir, struct host_error *error)
+static int launch_disks(struct launch *launch, int image_disk, const char *dir,
+                        struct host_error *error)
 {
 	const struct policy_vm *vm = &launch->policy->vm;
 
 	for (size_t i = 0; i < vm->disk_count; i++) {
 		const struct policy_disk *disk = &vm->disks[i];
 		BASE_AUTO_FD int fd = images_open_path(disk->path, dir,
-						       disk->read_only ? O_RDONLY : O_RDWR, error);
+		                                       disk->read_only ? O_RDONLY : O_RDWR, error);
 
 		if (fd < 0)
 			return fd;
@@ -221,13 +231,13 @@ static void launch_cmdline(struct launch *launch)
 	if (launch->disk_count > 0)
 		root = launch->disk_read_only[0] ? " root=/dev/vda ro" : " root=/dev/vda rw";
 	snprintf(launch->cmdline, sizeof(launch->cmdline), "console=ttyS0 panic=-1%s%s%s", root,
-		 launch->policy->vm.cmdline[0] ? " " : "", launch->policy->vm.cmdline);
+	         launch->policy->vm.cmdline[0] ? " " : "", launch->policy->vm.cmdline);
 }
 
 static int launch_cgroup(struct launch *launch, struct host_error *error)
 {
 	const struct policy_isolation *isolation = &launch->policy->isolation;
-	struct isolate_limits limits = { .pids_max = HOST_TASKS_MAX };
+	struct isolate_limits limits = {.pids_max = HOST_TASKS_MAX};
 	BASE_AUTO_FREE char *cpus = NULL;
 	size_t size = 0;
 
@@ -254,8 +264,8 @@ static int launch_cgroup(struct launch *launch, struct host_error *error)
 	}
 	if (launch->cgroup < 0)
 		return host_fail(error, launch->cgroup, 126,
-				 "policy line %u: the limits under isolation cannot be set: %s",
-				 isolation->line, strerror(-launch->cgroup));
+		                 "policy line %u: the limits under isolation cannot be set: %s",
+		                 isolation->line, strerror(-launch->cgroup));
 	return 0;
 }
 
@@ -269,9 +279,11 @@ static int launch_open(struct launch *launch, const char *dir, struct host_error
 
 	launch->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (launch->kvm < 0)
-		return host_fail(error, -errno, 126, "cannot open /dev/kvm: %s (is kvm-intel or kvm-amd loaded?)",
-				 strerror(errno));
-	err = images_open(policy->vm.kernel, dir, &launch->kernel, &launch->initrd, &image_disk, error);
+		return host_fail(error, -errno, 126,
+		                 "cannot open /dev/kvm: %s (is kvm-intel or kvm-amd loaded?)",
+		                 strerror(errno));
+	err = images_open(policy->vm.kernel, dir, &launch->kernel, &launch->initrd, &image_disk,
+	                  error);
 	if (!err && policy->vm.initrd[0]) {
 		base_close(&launch->initrd);
 		launch->initrd = images_open_path(policy->vm.initrd, dir, O_RDONLY, error);
@@ -285,17 +297,19 @@ static int launch_open(struct launch *launch, const char *dir, struct host_error
 	thp_on(); /* before the memory is mapped, which then gets an address that they fit */
 	launch->memory = launch_memory(policy);
 	if (launch->memory < 0)
-		return host_fail(error, launch->memory, 126, "cannot get %llu MiB of guest memory: %s",
-				 (unsigned long long)policy->vm.memory >> 20, strerror(-launch->memory));
+		return host_fail(
+		        error, launch->memory, 126, "cannot get %llu MiB of guest memory: %s",
+		        (unsigned long long)policy->vm.memory >> 20, strerror(-launch->memory));
 	launch->control = launch_listen(name, "vmm.sock", SOCK_SEQPACKET, 0600, false);
 	launch->console = launch_listen(name, "console.sock", SOCK_STREAM, 0660, true);
 	launch->serial_log = launch_log(name, "serial");
 	launch->log = launch_log(name, "log");
 	registry_path(path, name, "record");
 	launch->record = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (launch->control < 0 || launch->console < 0 || launch->serial_log < 0 || launch->log < 0 ||
-	    launch->record < 0)
-		return host_fail(error, -EIO, 125, "cannot make the sockets and logs of '%s'", name);
+	if (launch->control < 0 || launch->console < 0 || launch->serial_log < 0 ||
+	    launch->log < 0 || launch->record < 0)
+		return host_fail(error, -EIO, 125, "cannot make the sockets and logs of '%s'",
+		                 name);
 	return launch_cgroup(launch, error);
 }
 
@@ -307,7 +321,8 @@ static int launch_wire(struct launch *launch, struct host_vm *vm, struct host_er
 	int err = 0;
 
 	for (size_t i = 0; i < vm->nic_count; i++) {
-		launch->taps[i] = network_tap_create(&vm->nics[i], vm->name, &vm->ifindex[i], error);
+		launch->taps[i] =
+		        network_tap_create(&vm->nics[i], vm->name, &vm->ifindex[i], error);
 		if (launch->taps[i] < 0)
 			return launch->taps[i];
 	}
@@ -316,7 +331,8 @@ static int launch_wire(struct launch *launch, struct host_vm *vm, struct host_er
 		return host_fail(error, err, 125, "cannot save the state of '%s'", vm->name);
 	fw = firewall_open();
 	if (!fw)
-		return host_fail(error, -errno, 126, "libnftables gives no context: %s", strerror(errno));
+		return host_fail(error, -errno, 126, "libnftables gives no context: %s",
+		                 strerror(errno));
 	err = firewall_vm_apply(fw, policy, vm->nics, vm->nic_count);
 	if (err)
 		host_fail(error, err, 126, "the firewall was not loaded: %s", firewall_error(fw));
@@ -326,18 +342,18 @@ static int launch_wire(struct launch *launch, struct host_vm *vm, struct host_er
 
 /* Attaches the programs to one tap and tells the monitor of it. */
 static int launch_watch_nic(struct tap_watch *watch, int connection, const struct policy *policy,
-			    const struct host_vm *vm, size_t i, struct host_error *error)
+                            const struct host_vm *vm, size_t i, struct host_error *error)
 {
 	BASE_AUTO_FD int flows = tap_watch_attach(watch, vm->ifindex[i], vm->nics[i].mac);
 
 	if (flows < 0)
-		return host_fail(error, flows, 126, "cannot attach to the tap %s: %s", vm->nics[i].tap,
-				 strerror(-flows));
+		return host_fail(error, flows, 126, "cannot attach to the tap %s: %s",
+		                 vm->nics[i].tap, strerror(-flows));
 	return watch_register(connection, vm, policy, i, flows, error);
 }
 
-static int launch_watch_nics(struct tap_watch *watch, const struct policy *policy, const struct host_vm *vm,
-			     struct host_error *error)
+static int launch_watch_nics(struct tap_watch *watch, const struct policy *policy,
+                             const struct host_vm *vm, struct host_error *error)
 {
 	BASE_AUTO_FD int connection = watch_connect(false, error);
 	int err = BASE_MIN(connection, 0);
@@ -355,10 +371,12 @@ static int launch_watch(const struct policy *policy, struct host_vm *vm, struct 
 
 	if (vm->nic_count == 0)
 		return 0;
-	BASE_AUTO_FD int host = registry_lock_host(); /* two first VMs must not both load or start */
+	BASE_AUTO_FD int host =
+	        registry_lock_host(); /* two first VMs must not both load or start */
 	err = tap_watch_open(&watch, &why);
 	if (err)
-		return host_fail(error, err, 126, "cannot load the BPF programs: %s: %s", why, strerror(-err));
+		return host_fail(error, err, 126, "cannot load the BPF programs: %s: %s", why,
+		                 strerror(-err));
 	err = launch_watch_nics(watch, policy, vm, error);
 	/* a monitor that was about to end, having no VM, took the connection with it */
 	if (err == -ECONNRESET || err == -EPIPE) {
@@ -391,8 +409,9 @@ static int launch_start(struct host_vm *vm, struct host_error *error)
 
 	if (err || answer.state != VMM_READY)
 		return host_fail(error, err ? err : -EPROTO, 126,
-				 "the vmm of '%s' did not get ready; " HOST_LOG_DIR "/%s.log says why", vm->name,
-				 vm->name);
+		                 "the vmm of '%s' did not get ready; " HOST_LOG_DIR
+		                 "/%s.log says why",
+		                 vm->name, vm->name);
 	clock_gettime(CLOCK_REALTIME, &now);
 	vm->started = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	base_copy_string(vm->state, sizeof(vm->state), "running");
@@ -401,11 +420,12 @@ static int launch_start(struct host_vm *vm, struct host_error *error)
 		err = control_call(vm->name, VMM_START, &answer, LAUNCH_READY_MS);
 	if (err)
 		return host_fail(error, err, 126, "the vmm of '%s' did not start: %s", vm->name,
-				 strerror(-err));
+		                 strerror(-err));
 	return 0;
 }
 
-static int launch_all(struct launch *launch, struct host_vm *vm, const char *dir, struct host_error *error)
+static int launch_all(struct launch *launch, struct host_vm *vm, const char *dir,
+                      struct host_error *error)
 {
 	int err = launch_open(launch, dir, error);
 
@@ -417,7 +437,8 @@ static int launch_all(struct launch *launch, struct host_vm *vm, const char *dir
 		err = launch_up(vm, error);
 	if (!err)
 		err = spawn_vm(launch, vm, error);
-	launch_close(launch); /* the processes have theirs; a dead vmm's sockets must be seen as dead */
+	launch_close(
+	        launch); /* the processes have theirs; a dead vmm's sockets must be seen as dead */
 	if (!err)
 		err = registry_save(vm);
 	if (!err)
@@ -426,8 +447,8 @@ static int launch_all(struct launch *launch, struct host_vm *vm, const char *dir
 }
 
 /* Names what the VM will be, and takes its folder. */
-static int launch_claim(const struct policy *policy, const char *text, size_t size, const char *path,
-			struct host_vm *vm, int *lock, struct host_error *error)
+static int launch_claim(const struct policy *policy, const char *text, size_t size,
+                        const char *path, struct host_vm *vm, int *lock, struct host_error *error)
 {
 	char file[POLICY_PATH_MAX];
 	int err;
@@ -455,7 +476,7 @@ static int launch_claim(const struct policy *policy, const char *text, size_t si
 }
 
 int launch_vm(const char *text, size_t size, const char *path, const char *dir, struct host_vm *vm,
-	      struct host_error *error)
+              struct host_error *error)
 {
 	BASE_AUTO_FREE struct policy *policy = calloc(1, sizeof(*policy));
 	BASE_AUTO_FREE struct launch *launch = calloc(1, sizeof(*launch));
@@ -481,8 +502,10 @@ int launch_vm(const char *text, size_t size, const char *path, const char *dir, 
 	if (err) {
 		launch_close(launch);
 		if (reap_failed(vm) < 0)
-			fprintf(stderr, "cordon: something of '%s' is left; it is tried again at the next start\n",
-				vm->name);
+			fprintf(stderr,
+			        "cordon: something of '%s' is left; it is tried again at the next "
+			        "start\n",
+			        vm->name);
 	}
 	return err;
 }

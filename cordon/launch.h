@@ -8,12 +8,16 @@
 #include "cordon/host.h"
 #include "isolate/isolate.h"
 
-enum { LAUNCH_ARGS_MAX = 80, LAUNCH_FDS_MAX = 32, LAUNCH_DEVICES_MAX = POLICY_DISKS_MAX + POLICY_NICS_MAX + 1 };
+enum {
+	LAUNCH_ARGS_MAX = 80,
+	LAUNCH_FDS_MAX = 32,
+	LAUNCH_DEVICES_MAX = POLICY_DISKS_MAX + POLICY_NICS_MAX + 1
+};
 
 struct launch {
 	const struct policy *policy;
 	int kvm, memory, kernel, initrd; /* fds; initrd may be -1 */
-	int control, console;		 /* listening sockets */
+	int control, console;            /* listening sockets */
 	int serial_log, log;
 	int disks[POLICY_DISKS_MAX];
 	bool disk_read_only[POLICY_DISKS_MAX];
@@ -36,7 +40,7 @@ int spawn_vm(const struct launch *launch, struct host_vm *vm, struct host_error 
 
 /* images.c: opens a kernel by path or by an image's name; *initrd and *disk are -1 where it has none. */
 int images_open(const char *kernel, const char *dir, int *kernel_fd, int *initrd_fd, int *disk_fd,
-		struct host_error *error);
+                struct host_error *error);
 /* Opens a path that is absolute or relative to `dir`. */
 int images_open_path(const char *path, const char *dir, int flags, struct host_error *error);
 

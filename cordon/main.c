@@ -16,34 +16,36 @@ struct verb {
 };
 
 static const struct verb verbs[] = {
-	{ "run", verb_run, "start a guest under a policy" },
-	{ "ps", verb_ps, "list the guests" },
-	{ "inspect", verb_inspect, "all that is known of one guest" },
-	{ "stop", verb_stop, "ask a guest to shut down, then end it" },
-	{ "kill", verb_kill, "end a guest at once" },
-	{ "pause", verb_pause, "stop a guest's vCPUs" },
-	{ "resume", verb_resume, "let a paused guest go on" },
-	{ "console", verb_console, "attach to a guest's serial console" },
-	{ "logs", verb_logs, "print what a guest wrote to its serial console" },
-	{ "check", verb_check, "check policies, and explain what they stand for" },
-	{ "firewall", verb_firewall, "show a guest's rules with their counters" },
-	{ "quarantine", verb_quarantine, "cut a guest off its network" },
-	{ "release", verb_release, "end a quarantine" },
-	{ "flows", verb_flows, "list the connections of the guests" },
-	{ "alerts", verb_alerts, "print alerts, and follow new ones" },
-	{ "capture", verb_capture, "write a running guest's packets to a pcapng file" },
-	{ "analyze", verb_analyze, "find scans in capture files" },
-	{ "image", verb_image, "import and list kernel images" },
-	{ "doctor", verb_doctor, "say what this host can and cannot do" },
-	{ "daemon", verb_daemon, "serve the host's guests (cordond)" },
-	{ "version", verb_version, "print the version" },
-	{ "reap", verb_reap, NULL },
+        {"run", verb_run, "start a guest under a policy"},
+        {"ps", verb_ps, "list the guests"},
+        {"inspect", verb_inspect, "all that is known of one guest"},
+        {"stop", verb_stop, "ask a guest to shut down, then end it"},
+        {"kill", verb_kill, "end a guest at once"},
+        {"pause", verb_pause, "stop a guest's vCPUs"},
+        {"resume", verb_resume, "let a paused guest go on"},
+        {"console", verb_console, "attach to a guest's serial console"},
+        {"logs", verb_logs, "print what a guest wrote to its serial console"},
+        {"check", verb_check, "check policies, and explain what they stand for"},
+        {"firewall", verb_firewall, "show a guest's rules with their counters"},
+        {"quarantine", verb_quarantine, "cut a guest off its network"},
+        {"release", verb_release, "end a quarantine"},
+        {"flows", verb_flows, "list the connections of the guests"},
+        {"alerts", verb_alerts, "print alerts, and follow new ones"},
+        {"capture", verb_capture, "write a running guest's packets to a pcapng file"},
+        {"analyze", verb_analyze, "find scans in capture files"},
+        {"image", verb_image, "import and list kernel images"},
+        {"doctor", verb_doctor, "say what this host can and cannot do"},
+        {"daemon", verb_daemon, "serve the host's guests (cordond)"},
+        {"version", verb_version, "print the version"},
+        {"reap", verb_reap, NULL},
 };
 
 static void usage(FILE *out)
 {
-	fprintf(out, "cordon runs each KVM guest inside a cordon: a small hardened VMM, a firewall of its "
-		     "own,\nand a watcher on its wire.\n\nusage: cordon VERB [OPTION]... [ARGUMENT]...\n\n");
+	fprintf(out, "cordon runs each KVM guest inside a cordon: a small hardened VMM, a firewall "
+	             "of its "
+	             "own,\nand a watcher on its wire.\n\nusage: cordon VERB [OPTION]... "
+	             "[ARGUMENT]...\n\n");
 	for (size_t i = 0; i < BASE_COUNT(verbs); i++)
 		if (verbs[i].summary)
 			fprintf(out, "  %-11s %s\n", verbs[i].name, verbs[i].summary);
@@ -87,7 +89,8 @@ int main(int argc, char **argv)
 		usage(stderr);
 		return VERB_FAILED;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
 		usage(stdout);
 		return VERB_OK;
 	}
@@ -95,7 +98,8 @@ int main(int argc, char **argv)
 		return verb_version(1, argv + 1);
 	verb = verb_find(argv[1]);
 	if (!verb) {
-		fprintf(stderr, "cordon: '%s' is not a verb; `cordon --help` lists them\n", argv[1]);
+		fprintf(stderr, "cordon: '%s' is not a verb; `cordon --help` lists them\n",
+		        argv[1]);
 		return VERB_FAILED;
 	}
 	return verb->run(argc - 1, argv + 1);

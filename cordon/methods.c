@@ -28,16 +28,19 @@ static int method_vm(const json_t *params, struct host_vm *vm, struct host_error
 	int err;
 
 	if (!name)
-		return host_fail(error, -EINVAL, 125, "the parameter name is missing, or no string");
+		return host_fail(error, -EINVAL, 125,
+		                 "the parameter name is missing, or no string");
 	if (!registry_name_valid(name))
-		return host_fail(error, -EINVAL, 127,
-				 "'%.64s' is no guest's name: those are 1 to %d of a-z, 0-9 and '-'", name,
-				 POLICY_NAME_MAX - 1);
+		return host_fail(
+		        error, -EINVAL, 127,
+		        "'%.64s' is no guest's name: those are 1 to %d of a-z, 0-9 and '-'", name,
+		        POLICY_NAME_MAX - 1);
 	err = registry_load(name, vm);
 	if (err == -ENOENT || (!err && !registry_alive(vm) && vm->keeper))
 		return host_fail(error, -ENOENT, 127, "there is no guest named '%s'", name);
 	if (err)
-		return host_fail(error, err, 125, "cannot read the state of '%s': %s", name, strerror(-err));
+		return host_fail(error, err, 125, "cannot read the state of '%s': %s", name,
+		                 strerror(-err));
 	return 0;
 }
 
@@ -48,12 +51,13 @@ static json_t *method_run(const json_t *params, struct host_error *error)
 	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
 
 	if (!vm || !text || !path || !dir || dir[0] != '/') {
-		host_fail(error, -EINVAL, 125, "vm.run takes policy (text), path and dir (absolute)");
+		host_fail(error, -EINVAL, 125,
+		          "vm.run takes policy (text), path and dir (absolute)");
 		return NULL;
 	}
 	if (strlen(path) >= sizeof(vm->policy_path)) {
-		host_fail(error, -ENAMETOOLONG, 126, "the path '%.64s...' has more than %zu bytes", path,
-			  sizeof(vm->policy_path) - 1);
+		host_fail(error, -ENAMETOOLONG, 126, "the path '%.64s...' has more than %zu bytes",
+		          path, sizeof(vm->policy_path) - 1);
 		return NULL;
 	}
 	if (launch_vm(text, strlen(text), path, dir, vm, error) < 0)
@@ -64,7 +68,7 @@ static json_t *method_run(const json_t *params, struct host_error *error)
 /* What the vmm says of itself, added to what the registry holds; a vmm that does not answer is said so. */
 static json_t *method_describe(const struct host_vm *vm)
 {
-	static const char *const states[] = { "unknown", "ready", "running", "paused", "ended" };
+	static const char *const states[] = {"unknown", "ready", "running", "paused", "ended"};
 	struct vmm_message answer;
 	json_t *json = registry_json(vm);
 	int err = control_call(vm->name, VMM_QUERY, &answer, METHOD_CONTROL_MS);
@@ -74,10 +78,10 @@ static json_t *method_describe(const struct host_vm *vm)
 		return json;
 	}
 	json_object_set_new(json, "vmm",
-			    json_pack("{s:s, s:I, s:I}", "state",
-				      states[answer.state < BASE_COUNT(states) ? answer.state : 0], "exits",
-				      (json_int_t)answer.exits, "unknown_io",
-				      (json_int_t)answer.unknown_io));
+	                    json_pack("{s:s, s:I, s:I}", "state",
+	                              states[answer.state < BASE_COUNT(states) ? answer.state : 0],
+	                              "exits", (json_int_t)answer.exits, "unknown_io",
+	                              (json_int_t)answer.unknown_io));
 	if (answer.state == VMM_PAUSED)
 		json_object_set_new(json, "state", json_string("paused"));
 	return json;
@@ -136,7 +140,8 @@ static json_t *method_control(const json_t *params, enum vmm_verb verb, struct h
 	err = control_call(vm->name, verb, &answer, METHOD_CONTROL_MS);
 	/* a vmm that was told to quit may be gone before it has answered */
 	if (err && !(verb == VMM_QUIT && err == -ECONNRESET)) {
-		host_fail(error, err, 125, "the vmm of '%s' did not do it: %s", vm->name, strerror(-err));
+		host_fail(error, err, 125, "the vmm of '%s' did not do it: %s", vm->name,
+		          strerror(-err));
 		return NULL;
 	}
 	return json_pack("{s:s}", "name", vm->name);
@@ -169,7 +174,8 @@ static json_t *method_kill(const json_t *params, struct host_error *error)
 		return NULL;
 	}
 	BASE_AUTO_FD int keeper = (int)syscall(SYS_pidfd_open, vm->keeper, 0);
-	if (keeper < 0 || !registry_alive(vm) || syscall(SYS_pidfd_send_signal, keeper, SIGTERM, NULL, 0) < 0) {
+	if (keeper < 0 || !registry_alive(vm) ||
+	    syscall(SYS_pidfd_send_signal, keeper, SIGTERM, NULL, 0) < 0) {
 		host_fail(error, -ESRCH, 127, "'%s' has ended already", vm->name);
 		return NULL;
 	}
@@ -187,7 +193,7 @@ static json_t *method_wait(const json_t *params, struct host_error *error)
 
 	if (timeout < 0 || timeout > INT_MAX) {
 		host_fail(error, -ERANGE, 125, "timeout_ms %lld is not from 0 (for ever) to %d",
-			  (long long)timeout, INT_MAX);
+		          (long long)timeout, INT_MAX);
 		return NULL;
 	}
 	if (!err && !vm->keeper) {
@@ -196,7 +202,7 @@ static json_t *method_wait(const json_t *params, struct host_error *error)
 	}
 	if (!err && registry_alive(vm)) {
 		BASE_AUTO_FD int keeper = (int)syscall(SYS_pidfd_open, vm->keeper, 0);
-		struct pollfd ended_fd = { .fd = keeper, .events = POLLIN };
+		struct pollfd ended_fd = {.fd = keeper, .events = POLLIN};
 
 		if (keeper >= 0 && poll(&ended_fd, 1, timeout > 0 ? (int)timeout : -1) == 0) {
 			host_fail(error, -ETIMEDOUT, 125, "'%s' still runs", vm->name);
@@ -221,8 +227,9 @@ static json_t *method_cut(const json_t *params, bool cut, struct host_error *err
 	BASE_AUTO_FD int lock = registry_lock_vm(vm->name);
 	err = lock < 0 ? lock : registry_load(vm->name, vm);
 	if (err) {
-		host_fail(error, err, err == -ENOENT ? 127 : 125, "cannot change the rules of '%s': %s", vm->name,
-			  err == -ENOENT ? "it has ended" : strerror(-err));
+		host_fail(error, err, err == -ENOENT ? 127 : 125,
+		          "cannot change the rules of '%s': %s", vm->name,
+		          err == -ENOENT ? "it has ended" : strerror(-err));
 		return NULL;
 	}
 	fw = firewall_open();
@@ -233,15 +240,16 @@ static json_t *method_cut(const json_t *params, bool cut, struct host_error *err
 	err = cut ? firewall_vm_quarantine(fw, vm->name, NULL) : firewall_vm_release(fw, vm->name);
 	if (err)
 		host_fail(error, err, 125, "the rules of '%s' were not changed: %s", vm->name,
-			  firewall_error(fw));
+		          firewall_error(fw));
 	firewall_close(fw);
 	if (err)
 		return NULL;
 	vm->quarantined = cut;
 	err = registry_save(vm);
 	if (err) {
-		host_fail(error, err, 125, "the rules of '%s' were changed, but its state was not saved: %s",
-			  vm->name, strerror(-err));
+		host_fail(error, err, 125,
+		          "the rules of '%s' were changed, but its state was not saved: %s",
+		          vm->name, strerror(-err));
 		return NULL;
 	}
 	return json_pack("{s:s, s:b}", "name", vm->name, "quarantined", cut);
@@ -260,7 +268,8 @@ static json_t *method_release(const json_t *params, struct host_error *error)
 static json_t *method_counters(const json_t *params, struct host_error *error)
 {
 	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
-	BASE_AUTO_FREE struct firewall_counter *counters = calloc(METHOD_COUNTERS_MAX, sizeof(*counters));
+	BASE_AUTO_FREE struct firewall_counter *counters =
+	        calloc(METHOD_COUNTERS_MAX, sizeof(*counters));
 	struct firewall *fw;
 	json_t *list;
 	int count;
@@ -271,19 +280,20 @@ static json_t *method_counters(const json_t *params, struct host_error *error)
 	count = fw ? firewall_vm_counters(fw, vm->name, counters, METHOD_COUNTERS_MAX) : -errno;
 	if (count < 0)
 		host_fail(error, count, 125, "cannot read the rules of '%s': %s", vm->name,
-			  fw ? firewall_error(fw) : strerror(-count));
+		          fw ? firewall_error(fw) : strerror(-count));
 	if (fw)
 		firewall_close(fw);
 	if (count < 0)
 		return NULL;
 	list = json_array();
 	for (int i = 0; i < BASE_MIN(count, METHOD_COUNTERS_MAX); i++)
-		json_array_append_new(list, json_pack("{s:s, s:i, s:I, s:I}", "rule", counters[i].what, "line",
-						      (int)counters[i].line, "packets",
-						      (json_int_t)counters[i].packets, "bytes",
-						      (json_int_t)counters[i].bytes));
-	return json_pack("{s:s, s:s, s:b, s:o}", "name", vm->name, "policy", vm->policy_path, "quarantined",
-			 vm->quarantined, "rules", list);
+		json_array_append_new(list,
+		                      json_pack("{s:s, s:i, s:I, s:I}", "rule", counters[i].what,
+		                                "line", (int)counters[i].line, "packets",
+		                                (json_int_t)counters[i].packets, "bytes",
+		                                (json_int_t)counters[i].bytes));
+	return json_pack("{s:s, s:s, s:b, s:o}", "name", vm->name, "policy", vm->policy_path,
+	                 "quarantined", vm->quarantined, "rules", list);
 }
 
 static json_t *method_version(const json_t *params, struct host_error *error)
@@ -299,12 +309,18 @@ json_t *method_call(const char *method, const json_t *params, struct host_error 
 		const char *name;
 		json_t *(*call)(const json_t *params, struct host_error *error);
 	} methods[] = {
-		{ "vm.run", method_run },	    { "vm.list", method_list },
-		{ "vm.inspect", method_inspect },   { "vm.stop", method_stop },
-		{ "vm.kill", method_kill },	    { "vm.pause", method_pause },
-		{ "vm.resume", method_resume },	    { "vm.wait", method_wait },
-		{ "vm.quarantine", method_quarantine }, { "vm.release", method_release },
-		{ "vm.counters", method_counters }, { "version", method_version },
+	        {"vm.run", method_run},
+	        {"vm.list", method_list},
+	        {"vm.inspect", method_inspect},
+	        {"vm.stop", method_stop},
+	        {"vm.kill", method_kill},
+	        {"vm.pause", method_pause},
+	        {"vm.resume", method_resume},
+	        {"vm.wait", method_wait},
+	        {"vm.quarantine", method_quarantine},
+	        {"vm.release", method_release},
+	        {"vm.counters", method_counters},
+	        {"version", method_version},
 	};
 
 	for (size_t i = 0; i < BASE_COUNT(methods); i++)
@@ -322,11 +338,13 @@ json_t *method_call_any(const char *method, json_t *params, struct host_error *e
 	if (daemon >= 0)
 		return rpc_call(daemon, method, params, error);
 	if (daemon == -EACCES) {
-		host_fail(error, daemon, 125, "cordond's socket is for root and the group '%s'", HOST_GROUP);
+		host_fail(error, daemon, 125, "cordond's socket is for root and the group '%s'",
+		          HOST_GROUP);
 		return NULL;
 	}
 	if (geteuid() != 0) {
-		host_fail(error, -EPERM, 125, "no cordond is running, and without it this needs root");
+		host_fail(error, -EPERM, 125,
+		          "no cordond is running, and without it this needs root");
 		return NULL;
 	}
 	result = method_call(method, params, error);

@@ -20,7 +20,7 @@
 
 #include "base/base.h"
 
-#define NETWORK_FORWARD	     "/proc/sys/net/ipv4/ip_forward"
+#define NETWORK_FORWARD      "/proc/sys/net/ipv4/ip_forward"
 #define NETWORK_FORWARD_NOTE HOST_RUN_DIR "/forwarding-was-off"
 
 /* dnsmasq has no capability to bind 53 and 67; the firewall rewrites the ports. */
@@ -39,12 +39,12 @@ void network_plan(uint32_t link, const struct policy_nic *nic, struct firewall_n
 	if (memcmp(nic->mac, no_mac, sizeof(no_mac)) != 0)
 		memcpy(out->mac, nic->mac, sizeof(out->mac));
 	else
-		memcpy(out->mac, (uint8_t[]){ 0x02, 0xcd, 0, 0, high, low }, 6);
-	memcpy(out->gateway4, (uint8_t[]){ 10, 77, (uint8_t)(host >> 8), (uint8_t)(host + 1) }, 4);
-	memcpy(out->ip4, (uint8_t[]){ 10, 77, (uint8_t)(host >> 8), (uint8_t)(host + 2) }, 4);
+		memcpy(out->mac, (uint8_t[]){0x02, 0xcd, 0, 0, high, low}, 6);
+	memcpy(out->gateway4, (uint8_t[]){10, 77, (uint8_t)(host >> 8), (uint8_t)(host + 1)}, 4);
+	memcpy(out->ip4, (uint8_t[]){10, 77, (uint8_t)(host >> 8), (uint8_t)(host + 2)}, 4);
 	/* fd77:cd:0:LINK::1 and ::2, from the unique local range (RFC 4193) */
-	memcpy(out->gateway6, (uint8_t[16]){ 0xfd, 0x77, 0, 0xcd, 0, 0, high, low, [15] = 1 }, 16);
-	memcpy(out->ip6, (uint8_t[16]){ 0xfd, 0x77, 0, 0xcd, 0, 0, high, low, [15] = 2 }, 16);
+	memcpy(out->gateway6, (uint8_t[16]){0xfd, 0x77, 0, 0xcd, 0, 0, high, low, [15] = 1}, 16);
+	memcpy(out->ip6, (uint8_t[16]){0xfd, 0x77, 0, 0xcd, 0, 0, high, low, [15] = 2}, 16);
 	out->dhcp_port = NETWORK_DHCP_PORT;
 	out->dns_port = NETWORK_DNS_PORT;
 }
@@ -58,7 +58,8 @@ static int network_write(const char *path, const char *text)
 	return base_write_all(fd, text, strlen(text));
 }
 
-static int network_sysctl(const char *family, const char *interface, const char *key, const char *value)
+static int network_sysctl(const char *family, const char *interface, const char *key,
+                          const char *value)
 {
 	char path[128];
 
@@ -82,13 +83,15 @@ static int network_request(struct nlmsghdr *message)
 	    mnl_socket_sendto(socket, message, message->nlmsg_len) < 0)
 		err = -errno;
 	n = err ? 0 : mnl_socket_recvfrom(socket, buffer, sizeof(buffer));
-	if (!err && (n < 0 || mnl_cb_run(buffer, (size_t)n, 1, mnl_socket_get_portid(socket), NULL, NULL) < 0))
+	if (!err && (n < 0 || mnl_cb_run(buffer, (size_t)n, 1, mnl_socket_get_portid(socket), NULL,
+	                                 NULL) < 0))
 		err = -errno;
 	mnl_socket_close(socket);
 	return err;
 }
 
-static int network_address(unsigned int ifindex, int family, const uint8_t *local, const uint8_t *peer)
+static int network_address(unsigned int ifindex, int family, const uint8_t *local,
+                           const uint8_t *peer)
 {
 	char buffer[NETWORK_MESSAGE_MAX];
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
@@ -107,7 +110,8 @@ static int network_address(unsigned int ifindex, int family, const uint8_t *loca
 	return network_request(message);
 }
 
-static int network_neighbour(unsigned int ifindex, int family, const uint8_t *address, const uint8_t mac[6])
+static int network_neighbour(unsigned int ifindex, int family, const uint8_t *address,
+                             const uint8_t mac[6])
 {
 	char buffer[NETWORK_MESSAGE_MAX];
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
@@ -125,7 +129,7 @@ static int network_neighbour(unsigned int ifindex, int family, const uint8_t *ad
 }
 
 static struct nlmsghdr *network_link_message(char *buffer, unsigned int ifindex, uint16_t type,
-					     unsigned int flags)
+                                             unsigned int flags)
 {
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 	struct ifinfomsg *link;
@@ -140,19 +144,21 @@ static struct nlmsghdr *network_link_message(char *buffer, unsigned int ifindex,
 }
 
 int network_tap_create(const struct firewall_nic *nic, const char *vm, unsigned int *ifindex,
-		       struct host_error *error)
+                       struct host_error *error)
 {
-	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL };
+	struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL};
 	int header = sizeof(struct virtio_net_hdr_v1);
 	char buffer[NETWORK_MESSAGE_MAX];
 	struct nlmsghdr *message;
 	BASE_AUTO_FD int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
-		return host_fail(error, -errno, 126, "cannot open /dev/net/tun: %s", strerror(errno));
+		return host_fail(error, -errno, 126, "cannot open /dev/net/tun: %s",
+		                 strerror(errno));
 	base_copy_string(request.ifr_name, sizeof(request.ifr_name), nic->tap);
 	if (ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(fd, TUNSETVNETHDRSZ, &header) < 0)
-		return host_fail(error, -errno, 126, "cannot make the tap %s: %s", nic->tap, strerror(errno));
+		return host_fail(error, -errno, 126, "cannot make the tap %s: %s", nic->tap,
+		                 strerror(errno));
 	*ifindex = if_nametoindex(nic->tap);
 	if (*ifindex == 0)
 		return host_fail(error, -errno, 126, "the tap %s is not there", nic->tap);
@@ -170,15 +176,19 @@ static int network_tap_quiet(const char *tap)
 		const char *family, *key, *value;
 		bool may_lack;
 	} settings[] = {
-		{ "ipv4", "proxy_arp", "0", false },
-		{ "ipv4", "send_redirects", "0", false }, { "ipv4", "accept_redirects", "0", false },
-		{ "ipv4", "rp_filter", "0", false }, /* anti-spoofing is exact, at netdev ingress */
-		{ "ipv6", "accept_ra", "0", true },	{ "ipv6", "autoconf", "0", true },
-		{ "ipv6", "accept_redirects", "0", true }, { "ipv6", "addr_gen_mode", "1", true },
+	        {"ipv4", "proxy_arp", "0", false},
+	        {"ipv4", "send_redirects", "0", false},
+	        {"ipv4", "accept_redirects", "0", false},
+	        {"ipv4", "rp_filter", "0", false}, /* anti-spoofing is exact, at netdev ingress */
+	        {"ipv6", "accept_ra", "0", true},
+	        {"ipv6", "autoconf", "0", true},
+	        {"ipv6", "accept_redirects", "0", true},
+	        {"ipv6", "addr_gen_mode", "1", true},
 	};
 
 	for (size_t i = 0; i < BASE_COUNT(settings); i++) {
-		int err = network_sysctl(settings[i].family, tap, settings[i].key, settings[i].value);
+		int err =
+		        network_sysctl(settings[i].family, tap, settings[i].key, settings[i].value);
 
 		/* no IPv6 in this kernel: nothing to quieten */
 		if (err && !(settings[i].may_lack && err == -ENOENT))
@@ -215,7 +225,8 @@ int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, struct 
 	if (!err && ipv6)
 		err = network_neighbour(ifindex, AF_INET6, nic->ip6, nic->mac);
 	if (err)
-		return host_fail(error, err, 126, "cannot set up the tap %s: %s", nic->tap, strerror(-err));
+		return host_fail(error, err, 126, "cannot set up the tap %s: %s", nic->tap,
+		                 strerror(-err));
 	return 0;
 }
 
@@ -247,7 +258,8 @@ int network_forwarding_on(struct host_error *error)
 	if (!err)
 		err = network_write(NETWORK_FORWARD, "1\n");
 	if (err)
-		return host_fail(error, err, 126, "cannot turn IPv4 forwarding on: %s", strerror(-err));
+		return host_fail(error, err, 126, "cannot turn IPv4 forwarding on: %s",
+		                 strerror(-err));
 	fprintf(stderr, "cordon: IPv4 forwarding was off; it is on while guests run\n");
 	return 0;
 }

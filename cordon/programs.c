@@ -12,7 +12,8 @@
 
 #include "base/base.h"
 
-static const char *const programs_folders[] = { "", "../vmm/", "../vmm/devices/", "../monitor/", "../firewall/" };
+static const char *const programs_folders[] = {"", "../vmm/", "../vmm/devices/", "../monitor/",
+                                               "../firewall/"};
 
 int programs_path(char out[POLICY_PATH_MAX], const char *name)
 {
@@ -41,10 +42,11 @@ int programs_open(const char *name, struct host_error *error)
 
 	if (fd < 0 || fstat(fd, &facts) < 0)
 		return host_fail(error, err ? err : -errno, 125,
-				 "cannot find the program %s beside this command or in %s", name,
-				 CORDON_LIBEXECDIR);
+		                 "cannot find the program %s beside this command or in %s", name,
+		                 CORDON_LIBEXECDIR);
 	/* It will be run by root: nobody else may have written it. */
 	if (!S_ISREG(facts.st_mode) || (facts.st_mode & S_IWOTH))
-		return host_fail(error, -EPERM, 125, "%s is writable by anybody, and is not run", path);
+		return host_fail(error, -EPERM, 125, "%s is writable by anybody, and is not run",
+		                 path);
 	return base_take_fd(&fd);
 }

@@ -81,7 +81,7 @@ static int reap_kill(const struct host_vm *vm)
 	for (int i = 0; i < REAP_KILL_TRIES && left > 0; i++) {
 		left = reap_kill_once(vm->slot);
 		if (left > 0)
-			nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+			nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
 	}
 	return left > 0 ? -EBUSY : left;
 }
@@ -110,7 +110,7 @@ static int reap_rules(const struct host_vm *vm)
 
 	if (err)
 		fprintf(stderr, "cordon: the rules of '%s' were not removed: %s\n", vm->name,
-			fw ? firewall_error(fw) : strerror(-err));
+		        fw ? firewall_error(fw) : strerror(-err));
 	firewall_close(fw);
 	return err;
 }
@@ -134,14 +134,14 @@ static void reap_record(const struct host_vm *vm, int status)
 		int end;
 		const char *text;
 	} ends[] = {
-		{ VMM_END_POWEROFF, "powered off" },
-		{ VMM_END_FAILED, "the vmm could not start it" },
-		{ VMM_END_USAGE, "the vmm refused its arguments" },
-		{ VMM_END_RESET, "reset by the guest" },
-		{ VMM_END_TRIPLE_FAULT, "triple fault" },
-		{ VMM_END_KVM_ERROR, "KVM error" },
-		{ VMM_END_PANIC, "guest panic" },
-		{ VMM_END_DEVICE, "a device process died" },
+	        {VMM_END_POWEROFF, "powered off"},
+	        {VMM_END_FAILED, "the vmm could not start it"},
+	        {VMM_END_USAGE, "the vmm refused its arguments"},
+	        {VMM_END_RESET, "reset by the guest"},
+	        {VMM_END_TRIPLE_FAULT, "triple fault"},
+	        {VMM_END_KVM_ERROR, "KVM error"},
+	        {VMM_END_PANIC, "guest panic"},
+	        {VMM_END_DEVICE, "a device process died"},
 	};
 	const char *reason = "unknown";
 	char path[POLICY_PATH_MAX];
@@ -156,14 +156,15 @@ static void reap_record(const struct host_vm *vm, int status)
 				reason = ends[i].text;
 	} else if (status >= 0 && WIFSIGNALED(status)) {
 		code = 128 + WTERMSIG(status);
-		reason = WTERMSIG(status) == SIGSYS ? "the vmm made a forbidden system call (SIGSYS)" :
-		         WTERMSIG(status) == SIGKILL ? "killed" :
-						       "the vmm died by a signal";
+		reason = WTERMSIG(status) == SIGSYS
+		                 ? "the vmm made a forbidden system call (SIGSYS)"
+		         : WTERMSIG(status) == SIGKILL ? "killed"
+		                                       : "the vmm died by a signal";
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
-	json = json_pack("{s:s, s:s, s:s, s:i, s:I, s:I}", "name", vm->name, "state", "ended", "reason",
-			 reason, "exit", code, "started", (json_int_t)vm->started, "ended",
-			 (json_int_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+	json = json_pack("{s:s, s:s, s:s, s:i, s:I, s:I}", "name", vm->name, "state", "ended",
+	                 "reason", reason, "exit", code, "started", (json_int_t)vm->started,
+	                 "ended", (json_int_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
 	BASE_AUTO_FREE char *text = json ? json_dumps(json, 0) : NULL;
 	json_decref(json);
 	snprintf(path, sizeof(path), HOST_RUN_DIR "/ended/%s.json", vm->name);
@@ -241,7 +242,8 @@ int reap_vm(const char *name, int status, struct host_error *error)
 	if (!err && registry_alive(vm) && vm->keeper != getpid())
 		err = -EBUSY;
 	if (err == -EBUSY && error)
-		return host_fail(error, err, 125, "'%s' still runs; `cordon kill %s` ends it", name, name);
+		return host_fail(error, err, 125, "'%s' still runs; `cordon kill %s` ends it", name,
+		                 name);
 	if (!err)
 		err = reap_locked(vm, status);
 	if (err && error)
@@ -260,7 +262,9 @@ int reap_stale(void)
 
 		if (lock < 0 || registry_load(names[i], vm) < 0 || registry_alive(vm))
 			continue;
-		fprintf(stderr, "cordon: '%s' has no keeper any more; removing what is left of it\n", names[i]);
+		fprintf(stderr,
+		        "cordon: '%s' has no keeper any more; removing what is left of it\n",
+		        names[i]);
 		if (reap_locked(vm, -1) == 0)
 			reaped++;
 	}
@@ -269,7 +273,7 @@ int reap_stale(void)
 
 int verb_reap(int argc, char **argv)
 {
-	struct host_error error = { 0 };
+	struct host_error error = {0};
 	int status = -1;
 
 	/* half a clean-up helps nobody: a signal that was meant for the VM comes too late */

@@ -63,21 +63,22 @@ int registry_prepare(struct host_error *error)
 		const char *path;
 		mode_t mode;
 	} folders[] = {
-		{ HOST_RUN_DIR, 0750 },		{ HOST_RUN_DIR "/vms", 0750 },
-		{ HOST_RUN_DIR "/slots", 0700 }, { HOST_RUN_DIR "/links", 0700 },
-		{ HOST_RUN_DIR "/ended", 0750 }, { HOST_LOG_DIR, 0750 },
+	        {HOST_RUN_DIR, 0750},          {HOST_RUN_DIR "/vms", 0750},
+	        {HOST_RUN_DIR "/slots", 0700}, {HOST_RUN_DIR "/links", 0700},
+	        {HOST_RUN_DIR "/ended", 0750}, {HOST_LOG_DIR, 0750},
 	};
 	gid_t group = registry_group();
 
 	if (geteuid() != 0)
-		return host_fail(error, -EPERM, 125,
-				 "no cordond is running, and starting guests without it needs root");
+		return host_fail(
+		        error, -EPERM, 125,
+		        "no cordond is running, and starting guests without it needs root");
 	for (size_t i = 0; i < BASE_COUNT(folders); i++) {
 		int err = registry_folder(folders[i].path, folders[i].mode, group);
 
 		if (err)
 			return host_fail(error, err, 125, "cannot make %s: %s", folders[i].path,
-					 strerror(-err));
+			                 strerror(-err));
 	}
 	return 0;
 }
@@ -87,8 +88,8 @@ static bool registry_still(int fd, const char *path)
 {
 	struct stat opened, there;
 
-	return fstat(fd, &opened) == 0 && stat(path, &there) == 0 && opened.st_dev == there.st_dev &&
-	       opened.st_ino == there.st_ino;
+	return fstat(fd, &opened) == 0 && stat(path, &there) == 0 &&
+	       opened.st_dev == there.st_dev && opened.st_ino == there.st_ino;
 }
 
 /* While this waited, the folder may have been removed, and made again by somebody who has locked it. */
@@ -227,9 +228,10 @@ int registry_claim(struct host_vm *vm, size_t nics, int *lock, struct host_error
 	err = host < 0 ? host : registry_make(path, lock);
 	if (err) {
 		base_close(lock);
-		return err == -EEXIST ?
-			       host_fail(error, err, 126, "a guest named '%s' exists already", vm->name) :
-			       host_fail(error, err, 125, "cannot make %s: %s", path, strerror(-err));
+		return err == -EEXIST ? host_fail(error, err, 126,
+		                                  "a guest named '%s' exists already", vm->name)
+		                      : host_fail(error, err, 125, "cannot make %s: %s", path,
+		                                  strerror(-err));
 	}
 	registry_forget_end(vm->name);
 	err = registry_fill(vm, nics);
@@ -282,8 +284,8 @@ int registry_write_file(const char *path, const char *text, size_t size, mode_t 
 
 	snprintf(temporary, sizeof(temporary), "%s.new", path);
 	{
-		BASE_AUTO_FD int fd =
-			open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+		BASE_AUTO_FD int fd = open(
+		        temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
 
 		if (fd < 0)
 			return -errno;
@@ -315,17 +317,18 @@ static json_t *registry_nic_json(const struct host_vm *vm, size_t i)
 	char mac[18], ip4[16], gateway[16], ip6[40];
 	int n = 0;
 
-	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", nic->mac[0], nic->mac[1], nic->mac[2],
-		 nic->mac[3], nic->mac[4], nic->mac[5]);
-	snprintf(ip4, sizeof(ip4), "%u.%u.%u.%u", nic->ip4[0], nic->ip4[1], nic->ip4[2], nic->ip4[3]);
+	snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", nic->mac[0], nic->mac[1],
+	         nic->mac[2], nic->mac[3], nic->mac[4], nic->mac[5]);
+	snprintf(ip4, sizeof(ip4), "%u.%u.%u.%u", nic->ip4[0], nic->ip4[1], nic->ip4[2],
+	         nic->ip4[3]);
 	snprintf(gateway, sizeof(gateway), "%u.%u.%u.%u", nic->gateway4[0], nic->gateway4[1],
-		 nic->gateway4[2], nic->gateway4[3]);
+	         nic->gateway4[2], nic->gateway4[3]);
 	for (size_t k = 0; k < 16; k += 2)
 		n += snprintf(ip6 + n, sizeof(ip6) - (size_t)n, "%s%x", k ? ":" : "",
-			      base_be16(nic->ip6 + k));
+		              base_be16(nic->ip6 + k));
 	return json_pack("{s:s, s:i, s:i, s:i, s:s, s:s, s:s, s:s}", "tap", nic->tap, "link",
-			 (int)vm->links[i], "ifindex", (int)vm->ifindex[i], "mode", (int)nic->mode, "mac",
-			 mac, "ip4", ip4, "gateway4", gateway, "ip6", ip6);
+	                 (int)vm->links[i], "ifindex", (int)vm->ifindex[i], "mode", (int)nic->mode,
+	                 "mac", mac, "ip4", ip4, "gateway4", gateway, "ip6", ip6);
 }
 
 json_t *registry_json(const struct host_vm *vm)
@@ -336,14 +339,15 @@ json_t *registry_json(const struct host_vm *vm)
 		json_array_append_new(nics, registry_nic_json(vm, i));
 	for (size_t i = 0; i < vm->process_count; i++)
 		json_array_append_new(processes,
-				      json_pack("{s:s, s:i, s:I}", "role", vm->processes[i].role, "pid",
-						(int)vm->processes[i].pid, "uid",
-						(json_int_t)vm->processes[i].uid));
-	return json_pack("{s:s, s:s, s:b, s:i, s:I, s:i, s:I, s:I, s:i, s:s, s:o, s:o}", "name", vm->name,
-			 "state", vm->state, "quarantined", vm->quarantined, "vcpus", (int)vm->vcpus,
-			 "memory", (json_int_t)vm->memory, "slot", (int)vm->slot, "started",
-			 (json_int_t)vm->started, "keeper_start", (json_int_t)vm->keeper_start, "keeper",
-			 (int)vm->keeper, "policy", vm->policy_path, "nics", nics, "processes", processes);
+		                      json_pack("{s:s, s:i, s:I}", "role", vm->processes[i].role,
+		                                "pid", (int)vm->processes[i].pid, "uid",
+		                                (json_int_t)vm->processes[i].uid));
+	return json_pack("{s:s, s:s, s:b, s:i, s:I, s:i, s:I, s:I, s:i, s:s, s:o, s:o}", "name",
+	                 vm->name, "state", vm->state, "quarantined", vm->quarantined, "vcpus",
+	                 (int)vm->vcpus, "memory", (json_int_t)vm->memory, "slot", (int)vm->slot,
+	                 "started", (json_int_t)vm->started, "keeper_start",
+	                 (json_int_t)vm->keeper_start, "keeper", (int)vm->keeper, "policy",
+	                 vm->policy_path, "nics", nics, "processes", processes);
 }
 
 int registry_save(const struct host_vm *vm)
@@ -381,7 +385,7 @@ static void registry_load_nics(const json_t *nics, struct host_vm *vm)
 
 	json_array_foreach(nics, i, nic)
 	{
-		struct policy_nic plan = { 0 };
+		struct policy_nic plan = {0};
 		unsigned int mac[6];
 		const char *text = json_string_value(json_object_get(nic, "mac"));
 
@@ -389,8 +393,8 @@ static void registry_load_nics(const json_t *nics, struct host_vm *vm)
 			break;
 		/* Addresses follow from the link; only the MAC may be the policy's own. */
 		plan.mode = (enum policy_nic_mode)registry_number(nic, "mode", POLICY_NIC_BRIDGE);
-		if (text && sscanf(text, "%x:%x:%x:%x:%x:%x", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4],
-				   &mac[5]) == 6)
+		if (text && sscanf(text, "%x:%x:%x:%x:%x:%x", &mac[0], &mac[1], &mac[2], &mac[3],
+		                   &mac[4], &mac[5]) == 6)
 			for (size_t k = 0; k < 6; k++)
 				plan.mac[k] = (uint8_t)mac[k];
 		vm->links[i] = (uint32_t)registry_number(nic, "link", HOST_LINKS_MAX - 1);
@@ -513,5 +517,6 @@ uint64_t registry_start_time(pid_t pid)
 
 bool registry_alive(const struct host_vm *vm)
 {
-	return vm->keeper > 0 && vm->keeper_start != 0 && registry_start_time(vm->keeper) == vm->keeper_start;
+	return vm->keeper > 0 && vm->keeper_start != 0 &&
+	       registry_start_time(vm->keeper) == vm->keeper_start;
 }

@@ -61,9 +61,9 @@ ssize_t request_lines_read(struct request_lines *lines, int fd)
 const char *request_lines_next(struct request_lines *lines, size_t *size)
 {
 	const char *line = lines->text + lines->taken;
-	const char *end = lines->scanned < lines->size ?
-				  memchr(lines->text + lines->scanned, '\n', lines->size - lines->scanned) :
-				  NULL;
+	const char *end = lines->scanned < lines->size ? memchr(lines->text + lines->scanned, '\n',
+	                                                        lines->size - lines->scanned)
+	                                               : NULL;
 
 	if (!end) {
 		lines->scanned = lines->size;
@@ -78,22 +78,22 @@ const char *request_lines_next(struct request_lines *lines, size_t *size)
 void request_lines_clear(struct request_lines *lines)
 {
 	free(lines->text);
-	*lines = (struct request_lines){ 0 };
+	*lines = (struct request_lines){0};
 }
 
 /* Takes over nothing. An id that is not there is null in an answer (section 5). */
 static json_t *request_failure(json_t *id, int code, const struct host_error *error)
 {
-	json_t *data = json_pack("{s:i, s:i, s:O?}", "errno", error->code, "exit", error->exit, "errors",
-				 error->data);
+	json_t *data = json_pack("{s:i, s:i, s:O?}", "errno", error->code, "exit", error->exit,
+	                         "errors", error->data);
 
-	return json_pack("{s:s, s:O?, s:{s:i, s:s, s:o}}", "jsonrpc", "2.0", "id", id, "error", "code", code,
-			 "message", error->text, "data", data);
+	return json_pack("{s:s, s:O?, s:{s:i, s:s, s:o}}", "jsonrpc", "2.0", "id", id, "error",
+	                 "code", code, "message", error->text, "data", data);
 }
 
 json_t *request_refuse(int code, const char *why)
 {
-	struct host_error error = { 0 };
+	struct host_error error = {0};
 
 	host_fail(&error, -EINVAL, 125, "%s", why);
 	return request_failure(NULL, code, &error);
@@ -103,7 +103,8 @@ json_t *request_refuse(int code, const char *why)
 static const char *request_wrong(const json_t *request)
 {
 	const char *version = json_string_value(json_object_get(request, "jsonrpc"));
-	const json_t *id = json_object_get(request, "id"), *params = json_object_get(request, "params");
+	const json_t *id = json_object_get(request, "id"),
+	             *params = json_object_get(request, "params");
 
 	if (json_is_array(request))
 		return "a batch is not taken: one request a line";
@@ -122,7 +123,7 @@ static const char *request_wrong(const json_t *request)
 
 static json_t *request_call(json_t *request)
 {
-	struct host_error error = { 0 };
+	struct host_error error = {0};
 	const char *method = json_string_value(json_object_get(request, "method"));
 	json_t *id = json_object_get(request, "id"), *answer;
 	json_t *result = method_call(method, json_object_get(request, "params"), &error);
@@ -135,8 +136,8 @@ static json_t *request_call(json_t *request)
 	} else if (result) {
 		answer = json_pack("{s:s, s:O, s:o}", "jsonrpc", "2.0", "id", id, "result", result);
 	} else {
-		answer = request_failure(id, error.code == -ENOSYS ? REQUEST_NO_METHOD : REQUEST_FAILED,
-					 &error);
+		answer = request_failure(
+		        id, error.code == -ENOSYS ? REQUEST_NO_METHOD : REQUEST_FAILED, &error);
 	}
 	host_error_clear(&error);
 	return answer;
@@ -144,7 +145,8 @@ static json_t *request_call(json_t *request)
 
 json_t *request_answer(const char *line, size_t size)
 {
-	json_t *request = json_loadb(line, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL), *answer;
+	json_t *request = json_loadb(line, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL),
+	       *answer;
 	const char *wrong = request ? request_wrong(request) : "not JSON";
 
 	if (!request)

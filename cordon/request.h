@@ -13,7 +13,7 @@ enum { REQUEST_LINE_MAX = 2 * 1024 * 1024 }; /* a policy of 256 KiB, each byte e
 struct request_lines {
 	char *text; /* owned */
 	size_t room, size;
-	size_t taken;	/* bytes of lines that were handed out */
+	size_t taken;   /* bytes of lines that were handed out */
 	size_t scanned; /* bytes that hold no line feed that was not handed out */
 };
 

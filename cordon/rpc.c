@@ -45,7 +45,7 @@ static void rpc_address(struct sockaddr_un *address)
 
 int rpc_connect(void)
 {
-	const struct timeval patience = { .tv_sec = RPC_CONNECT_S };
+	const struct timeval patience = {.tv_sec = RPC_CONNECT_S};
 	struct sockaddr_un address;
 	BASE_AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -69,8 +69,8 @@ static int rpc_send(int fd, const json_t *json)
 /* Client side: one request, one answer. */
 json_t *rpc_call(int connection, const char *method, json_t *params, struct host_error *error)
 {
-	json_t *request = json_pack("{s:s, s:i, s:s, s:O}", "jsonrpc", "2.0", "id", 1, "method", method,
-				    "params", params);
+	json_t *request = json_pack("{s:s, s:i, s:s, s:O}", "jsonrpc", "2.0", "id", 1, "method",
+	                            method, "params", params);
 	BASE_AUTO_FD int in = fcntl(connection, F_DUPFD_CLOEXEC, 0);
 	BASE_AUTO_FILE FILE *lines = fdopen(in, "r");
 	json_t *answer = NULL, *failure, *result;
@@ -92,8 +92,8 @@ json_t *rpc_call(int connection, const char *method, json_t *params, struct host
 		const char *text = json_string_value(json_object_get(failure, "message"));
 
 		host_fail(error, (int)json_integer_value(json_object_get(data, "errno")),
-			  (int)json_integer_value(json_object_get(data, "exit")), "%s",
-			  text ? text : "cordond refused");
+		          (int)json_integer_value(json_object_get(data, "exit")), "%s",
+		          text ? text : "cordond refused");
 		error->data = json_incref(json_object_get(data, "errors"));
 		json_decref(answer);
 		return NULL;
@@ -115,7 +115,7 @@ static int rpc_reply(int fd, json_t *answer)
 
 static void rpc_serve_client(int fd)
 {
-	BASE_CLEANUP(request_lines_clear) struct request_lines lines = { 0 };
+	BASE_CLEANUP(request_lines_clear) struct request_lines lines = {0};
 	ssize_t n;
 
 	while ((n = request_lines_read(&lines, fd)) > 0) {
@@ -161,8 +161,9 @@ static int rpc_listen(void)
 		return -errno;
 	rpc_address(&address);
 	unlink(RPC_SOCKET);
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(RPC_SOCKET, 0660) < 0 ||
-	    chown(RPC_SOCKET, 0, entry ? entry->gr_gid : 0) < 0 || listen(fd, RPC_BACKLOG) < 0)
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    chmod(RPC_SOCKET, 0660) < 0 || chown(RPC_SOCKET, 0, entry ? entry->gr_gid : 0) < 0 ||
+	    listen(fd, RPC_BACKLOG) < 0)
 		return -errno;
 	return base_take_fd(&fd);
 }
@@ -186,7 +187,7 @@ static void rpc_child(struct rpc_daemon *daemon)
 
 static void rpc_accept(struct rpc_daemon *daemon)
 {
-	const struct timeval patience = { .tv_sec = RPC_SEND_S };
+	const struct timeval patience = {.tv_sec = RPC_SEND_S};
 	BASE_AUTO_FD int client = accept4(daemon->listener, NULL, NULL, SOCK_CLOEXEC);
 	pid_t child;
 
@@ -195,7 +196,9 @@ static void rpc_accept(struct rpc_daemon *daemon)
 	/* one that sends and does not read its answers ends here, and not never */
 	setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	if (!rpc_may(client)) {
-		rpc_reply(client, request_refuse(-32000, "cordond is for root and the group '" HOST_GROUP "'"));
+		rpc_reply(client,
+		          request_refuse(-32000,
+		                         "cordond is for root and the group '" HOST_GROUP "'"));
 		return;
 	}
 	if (daemon->clients >= RPC_CLIENTS_MAX) {
@@ -249,7 +252,8 @@ static bool rpc_signal(struct rpc_daemon *daemon)
 /* One daemon a host: the lock is held for as long as it lives. */
 static int rpc_lock(void)
 {
-	BASE_AUTO_FD int fd = open(HOST_RUN_DIR "/cordond.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	BASE_AUTO_FD int fd =
+	        open(HOST_RUN_DIR "/cordond.lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return -errno;
@@ -260,8 +264,8 @@ static void rpc_loop(struct rpc_daemon *daemon)
 {
 	for (bool end = false; !end;) {
 		struct pollfd fds[] = {
-			{ .fd = daemon->listener, .events = POLLIN },
-			{ .fd = daemon->signals, .events = POLLIN },
+		        {.fd = daemon->listener, .events = POLLIN},
+		        {.fd = daemon->signals, .events = POLLIN},
 		};
 
 		if (daemon->server <= 0)
@@ -273,7 +277,8 @@ static void rpc_loop(struct rpc_daemon *daemon)
 		if (fds[1].revents)
 			end = rpc_signal(daemon);
 		if (daemon->server < 0)
-			poll(NULL, 0, RPC_RETRY_MS); /* whatever killed it may not go on at full speed */
+			poll(NULL, 0,
+			     RPC_RETRY_MS); /* whatever killed it may not go on at full speed */
 	}
 	if (daemon->server > 0)
 		kill(daemon->server, SIGKILL);
@@ -281,7 +286,7 @@ static void rpc_loop(struct rpc_daemon *daemon)
 
 int rpc_serve(struct host_error *error)
 {
-	struct rpc_daemon daemon = { .server = -1 };
+	struct rpc_daemon daemon = {.server = -1};
 	sigset_t set;
 	int err = registry_prepare(error);
 

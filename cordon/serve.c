@@ -28,7 +28,7 @@ struct serve {
 /* A monitor that cannot be had is asked for less and less often: each time says so in a log. */
 static void serve_monitor(struct serve *serve)
 {
-	struct host_error error = { 0 };
+	struct host_error error = {0};
 
 	if (serve->monitor >= 0 || !(serve->vm ? serve->vm->nic_count > 0 : watch_needed())) {
 		serve->retry_ms = SERVE_RETRY_MS;
@@ -37,7 +37,8 @@ static void serve_monitor(struct serve *serve)
 	serve->monitor = watch_recover(&error);
 	if (serve->monitor < 0)
 		fprintf(stderr, "cordon: %s\n", error.text);
-	serve->retry_ms = serve->monitor < 0 ? BASE_MIN(serve->retry_ms * 2, SERVE_RETRY_MAX_MS) : SERVE_RETRY_MS;
+	serve->retry_ms = serve->monitor < 0 ? BASE_MIN(serve->retry_ms * 2, SERVE_RETRY_MAX_MS)
+	                                     : SERVE_RETRY_MS;
 	host_error_clear(&error);
 }
 
@@ -74,8 +75,8 @@ static void serve_loop(struct serve *serve)
 		}
 		serve_monitor(serve);
 		struct pollfd fds[] = {
-			{ .fd = serve->keeper, .events = POLLIN },
-			{ .fd = serve->monitor, .events = POLLIN },
+		        {.fd = serve->keeper, .events = POLLIN},
+		        {.fd = serve->monitor, .events = POLLIN},
 		};
 		if (poll(fds, BASE_COUNT(fds), serve_timeout(serve)) < 0)
 			continue;
@@ -90,8 +91,8 @@ static void serve_loop(struct serve *serve)
 
 _Noreturn void serve_all(void)
 {
-	struct serve serve = { .keeper = -1, .monitor = -1, .retry_ms = SERVE_RETRY_MS,
-			       .reaped = -SERVE_STALE_MS };
+	struct serve serve = {
+	        .keeper = -1, .monitor = -1, .retry_ms = SERVE_RETRY_MS, .reaped = -SERVE_STALE_MS};
 
 	prctl(PR_SET_NAME, "cordond-serve");
 	for (;;)
@@ -100,7 +101,7 @@ _Noreturn void serve_all(void)
 
 int serve_start(const struct host_vm *vm)
 {
-	struct serve serve = { .vm = vm, .keeper = -1, .monitor = -1, .retry_ms = SERVE_RETRY_MS };
+	struct serve serve = {.vm = vm, .keeper = -1, .monitor = -1, .retry_ms = SERVE_RETRY_MS};
 	char path[POLICY_PATH_MAX];
 	int log, null;
 	pid_t child;

@@ -21,8 +21,16 @@
 #include "base/base.h"
 
 /* Numbers of the vmm's fds; its device sockets follow. */
-enum { VMM_FD_KVM = 3, VMM_FD_MEMORY, VMM_FD_KERNEL, VMM_FD_INITRD, VMM_FD_CONTROL, VMM_FD_CONSOLE,
-       VMM_FD_SERIAL_LOG, VMM_FD_DEVICES };
+enum {
+	VMM_FD_KVM = 3,
+	VMM_FD_MEMORY,
+	VMM_FD_KERNEL,
+	VMM_FD_INITRD,
+	VMM_FD_CONTROL,
+	VMM_FD_CONSOLE,
+	VMM_FD_SERIAL_LOG,
+	VMM_FD_DEVICES
+};
 enum { DEVICE_FD_VHOST = 3, DEVICE_FD_BACKEND = 4 };
 
 enum { SPAWN_LOG_SLACK = 4 * 1024 * 1024, SPAWN_OPEN_FILES = 256, SPAWN_DNSMASQ_FILES = 64 };
@@ -90,12 +98,12 @@ static void spawn_arg(struct spawn_plan *plan, const char *format, ...)
 static void spawn_fd(struct spawn_plan *plan, int from, int to)
 {
 	if (plan->fd_count < LAUNCH_FDS_MAX)
-		plan->fds[plan->fd_count++] = (struct isolate_fd){ .from = from, .to = to };
+		plan->fds[plan->fd_count++] = (struct isolate_fd){.from = from, .to = to};
 }
 
 /* Takes over the binary's fd. */
 static struct spawn_plan *spawn_plan_add(struct spawn *spawn, const struct launch *launch,
-					 const struct host_vm *vm, int binary, const char *role)
+                                         const struct host_vm *vm, int binary, const char *role)
 {
 	struct spawn_plan *plan = &spawn->plans[spawn->count];
 
@@ -109,15 +117,15 @@ static struct spawn_plan *spawn_plan_add(struct spawn *spawn, const struct launc
 	plan->binary = binary;
 	base_copy_string(plan->role, sizeof(plan->role), role);
 	plan->process = (struct isolate_process){
-		.name = plan->role,
-		.binary = plan->binary,
-		.argv = plan->argv,
-		.uid = isolate_uid(vm->slot, (uint32_t)spawn->count),
-		.gid = isolate_uid(vm->slot, (uint32_t)spawn->count),
-		.fds = plan->fds,
-		.cgroup = launch->cgroup,
-		.flags = ISOLATE_PDEATHSIG,
-		.file_size_max = VMM_SERIAL_LOG_MAX + SPAWN_LOG_SLACK,
+	        .name = plan->role,
+	        .binary = plan->binary,
+	        .argv = plan->argv,
+	        .uid = isolate_uid(vm->slot, (uint32_t)spawn->count),
+	        .gid = isolate_uid(vm->slot, (uint32_t)spawn->count),
+	        .fds = plan->fds,
+	        .cgroup = launch->cgroup,
+	        .flags = ISOLATE_PDEATHSIG,
+	        .file_size_max = VMM_SERIAL_LOG_MAX + SPAWN_LOG_SLACK,
 	};
 	spawn_fd(plan, launch->log, STDERR_FILENO);
 	spawn->count++;
@@ -126,7 +134,8 @@ static struct spawn_plan *spawn_plan_add(struct spawn *spawn, const struct launc
 
 /* A device's process: one end of a vhost-user socket pair, and its one back-end fd (or -1). */
 static struct spawn_plan *spawn_device(struct spawn *spawn, const struct launch *launch,
-				       const struct host_vm *vm, const char *type, size_t number, int backend)
+                                       const struct host_vm *vm, const char *type, size_t number,
+                                       int backend)
 {
 	char program[32], role[16];
 	struct spawn_plan *plan;
@@ -139,7 +148,8 @@ static struct spawn_plan *spawn_device(struct spawn *spawn, const struct launch 
 		return NULL;
 	spawn_arg(plan, "%s", program);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-		host_fail(spawn->error, -errno, 125, "no socket pair for %s: %s", role, strerror(errno));
+		host_fail(spawn->error, -errno, 125, "no socket pair for %s: %s", role,
+		          strerror(errno));
 		return NULL;
 	}
 	spawn->sockets[spawn->socket_count++] = pair[0];
@@ -151,7 +161,8 @@ static struct spawn_plan *spawn_device(struct spawn *spawn, const struct launch 
 	return plan;
 }
 
-static int spawn_disk(struct spawn *spawn, const struct launch *launch, const struct host_vm *vm, size_t i)
+static int spawn_disk(struct spawn *spawn, const struct launch *launch, const struct host_vm *vm,
+                      size_t i)
 {
 	const struct policy_disk *disk = &launch->policy->vm.disks[i];
 	struct spawn_plan *plan = spawn_device(spawn, launch, vm, "blk", i, launch->disks[i]);
@@ -179,7 +190,8 @@ static int spawn_disk(struct spawn *spawn, const struct launch *launch, const st
 	return 0;
 }
 
-static int spawn_nic(struct spawn *spawn, const struct launch *launch, const struct host_vm *vm, size_t i)
+static int spawn_nic(struct spawn *spawn, const struct launch *launch, const struct host_vm *vm,
+                     size_t i)
 {
 	const uint8_t *mac = vm->nics[i].mac;
 	struct spawn_plan *plan = spawn_device(spawn, launch, vm, "net", i, launch->taps[i]);
@@ -189,7 +201,8 @@ static int spawn_nic(struct spawn *spawn, const struct launch *launch, const str
 	spawn_arg(plan, "--tap");
 	spawn_arg(plan, "%d", DEVICE_FD_BACKEND);
 	spawn_arg(plan, "--mac");
-	spawn_arg(plan, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	spawn_arg(plan, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+	          mac[5]);
 	if (launch->policy->vm.nics[i].mtu) {
 		spawn_arg(plan, "--mtu");
 		spawn_arg(plan, "%u", launch->policy->vm.nics[i].mtu);
@@ -198,7 +211,8 @@ static int spawn_nic(struct spawn *spawn, const struct launch *launch, const str
 }
 
 /* dnsmasq for one NIC: Debian's program, in the host's network and nothing else of the host's. */
-static int spawn_dnsmasq(struct spawn *spawn, const struct launch *launch, const struct host_vm *vm, size_t i)
+static int spawn_dnsmasq(struct spawn *spawn, const struct launch *launch, const struct host_vm *vm,
+                         size_t i)
 {
 	struct firewall_dnsmasq *dnsmasq = NULL;
 	char role[16], preload[POLICY_PATH_MAX];
@@ -206,13 +220,16 @@ static int spawn_dnsmasq(struct spawn *spawn, const struct launch *launch, const
 	int err = programs_path(preload, "dnsmasq-preload.so");
 
 	if (!err)
-		err = firewall_dnsmasq_make(launch->policy, &vm->nics[i], preload, "/etc/resolv.conf", &dnsmasq);
+		err = firewall_dnsmasq_make(launch->policy, &vm->nics[i], preload,
+		                            "/etc/resolv.conf", &dnsmasq);
 	if (err)
-		return host_fail(spawn->error, err, 126, "cannot prepare dnsmasq: %s", strerror(-err));
+		return host_fail(spawn->error, err, 126, "cannot prepare dnsmasq: %s",
+		                 strerror(-err));
 	snprintf(role, sizeof(role), "dnsmasq%zu", i);
 	plan = spawn_plan_add(spawn, launch, vm, open(dnsmasq->binary, O_PATH | O_CLOEXEC), role);
 	if (!plan) {
-		host_fail(spawn->error, -errno, 126, "cannot open %s: %s", dnsmasq->binary, strerror(errno));
+		host_fail(spawn->error, -errno, 126, "cannot open %s: %s", dnsmasq->binary,
+		          strerror(errno));
 		free(dnsmasq);
 		return spawn->error->code;
 	}
@@ -237,13 +254,14 @@ static int spawn_vmm(struct spawn *spawn, const struct launch *launch, const str
 {
 	const struct policy_vm *policy = &launch->policy->vm;
 	struct spawn_plan *plan =
-		spawn_plan_add(spawn, launch, vm, programs_open("cordon-vmm", spawn->error), "vmm");
+	        spawn_plan_add(spawn, launch, vm, programs_open("cordon-vmm", spawn->error), "vmm");
 	size_t device = 0;
 
 	if (!plan)
 		return spawn->error->code;
 	spawn_arg(plan, "cordon-vmm");
-	plan->process.open_files_max = SPAWN_OPEN_FILES; /* eventfds: one a queue and one a vector */
+	plan->process.open_files_max =
+	        SPAWN_OPEN_FILES; /* eventfds: one a queue and one a vector */
 	spawn_arg(plan, "--name");
 	spawn_arg(plan, "%s", vm->name);
 	spawn_arg(plan, "--vcpus");
@@ -261,7 +279,7 @@ static int spawn_vmm(struct spawn *spawn, const struct launch *launch, const str
 	spawn_arg(plan, "%s", launch->cmdline);
 	for (size_t i = 0; i + 1 < spawn->count; i++) {
 		struct spawn_plan *other = &spawn->plans[i];
-		char type[4] = { other->role[0], other->role[1], other->role[2], '\0' };
+		char type[4] = {other->role[0], other->role[1], other->role[2], '\0'};
 
 		if (strcmp(type, "dns") == 0)
 			continue;
@@ -274,7 +292,8 @@ static int spawn_vmm(struct spawn *spawn, const struct launch *launch, const str
 }
 
 /* Disks come first, so that the first disk is the first device on the bus; the vmm is last. */
-static int spawn_plan_all(struct spawn *spawn, const struct launch *launch, const struct host_vm *vm)
+static int spawn_plan_all(struct spawn *spawn, const struct launch *launch,
+                          const struct host_vm *vm)
 {
 	int err = 0;
 
@@ -296,7 +315,8 @@ static int spawn_plan_all(struct spawn *spawn, const struct launch *launch, cons
 /* --- in the child that becomes the keeper: from here on only what is safe after fork --- */
 
 static void spawn_keeper_exec(const struct spawn *spawn, const struct launch *launch,
-			      const struct host_vm *vm, const pid_t *pids, int keeper, const char *cordon)
+                              const struct host_vm *vm, const pid_t *pids, int keeper,
+                              const char *cordon)
 {
 	char names[HOST_PROCESSES_MAX][40], numbers[3][16];
 	char *argv[HOST_PROCESSES_MAX + 20];
@@ -325,7 +345,7 @@ static void spawn_keeper_exec(const struct spawn *spawn, const struct launch *la
 		argv[argc++] = names[i];
 	}
 	argv[argc] = NULL;
-	fexecve(keeper, argv, (char *[]){ NULL });
+	fexecve(keeper, argv, (char *[]){NULL});
 }
 
 /* A keeper belongs to no terminal and to no caller: what it says goes to the VM's log. */
@@ -349,16 +369,18 @@ static void spawn_detach(const struct launch *launch)
 }
 
 static _Noreturn void spawn_child(const struct spawn *spawn, const struct launch *launch,
-				  const struct host_vm *vm, int report, int keeper, const char *cordon)
+                                  const struct host_vm *vm, int report, int keeper,
+                                  const char *cordon)
 {
-	struct spawn_report message = { 0 };
+	struct spawn_report message = {0};
 	pid_t pids[HOST_PROCESSES_MAX];
 	size_t started = 0;
 
 	spawn_detach(launch);
 	/* One cookie for the VM: no hyperthread sibling runs anything else while one of these runs. */
 	if (launch->policy->isolation.core_scheduling)
-		message = (struct spawn_report){ .pid = isolate_core_new(), .stage = "core scheduling" };
+		message = (struct spawn_report){.pid = isolate_core_new(),
+		                                .stage = "core scheduling"};
 	while (message.pid >= 0 && started < spawn->count) {
 		const char *stage = "";
 
@@ -372,7 +394,7 @@ static _Noreturn void spawn_child(const struct spawn *spawn, const struct launch
 	}
 	if (message.pid > 0) {
 		spawn_keeper_exec(spawn, launch, vm, pids, keeper, cordon);
-		message = (struct spawn_report){ .pid = -errno, .stage = "cordon-keeper" };
+		message = (struct spawn_report){.pid = -errno, .stage = "cordon-keeper"};
 	}
 	for (size_t i = 0; i < started; i++)
 		kill(pids[i], SIGKILL);
@@ -392,16 +414,19 @@ static int spawn_collect(const struct spawn *spawn, struct host_vm *vm, int pipe
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n != (ssize_t)sizeof(message))
-			return host_fail(spawn->error, -EIO, 125, "the keeper's child was cut short");
+			return host_fail(spawn->error, -EIO, 125,
+			                 "the keeper's child was cut short");
 		if (message.pid < 0)
-			return host_fail(spawn->error, message.pid, 126, "cannot start %s: %s: %s",
-					 message.plan < spawn->count ? spawn->plans[message.plan].role : "",
-					 message.stage, strerror(-message.pid));
+			return host_fail(
+			        spawn->error, message.pid, 126, "cannot start %s: %s: %s",
+			        message.plan < spawn->count ? spawn->plans[message.plan].role : "",
+			        message.stage, strerror(-message.pid));
 		struct host_process *process = &vm->processes[vm->process_count++];
 
 		process->pid = message.pid;
 		process->uid = spawn->plans[message.plan].process.uid;
-		base_copy_string(process->role, sizeof(process->role), spawn->plans[message.plan].role);
+		base_copy_string(process->role, sizeof(process->role),
+		                 spawn->plans[message.plan].role);
 	}
 	if (vm->process_count != spawn->count)
 		return host_fail(spawn->error, -EIO, 125, "the keeper's child died");
@@ -418,13 +443,14 @@ static int spawn_run(const struct spawn *spawn, const struct launch *launch, str
 	if (keeper < 0)
 		return keeper;
 	if (programs_path(cordon, "cordon") < 0 || pipe2(pipe, O_CLOEXEC) < 0)
-		return host_fail(spawn->error, -errno, 125, "cannot start a keeper: %s", strerror(errno));
+		return host_fail(spawn->error, -errno, 125, "cannot start a keeper: %s",
+		                 strerror(errno));
 	child = fork();
 	if (child == 0)
 		spawn_child(spawn, launch, vm, pipe[1], keeper, cordon);
 	close(pipe[1]);
-	err = child < 0 ? host_fail(spawn->error, -errno, 125, "fork: %s", strerror(errno)) :
-			  spawn_collect(spawn, vm, pipe[0]);
+	err = child < 0 ? host_fail(spawn->error, -errno, 125, "fork: %s", strerror(errno))
+	                : spawn_collect(spawn, vm, pipe[0]);
 	close(pipe[0]);
 	if (child > 0 && err) {
 		waitpid(child, NULL, 0);

@@ -13,13 +13,18 @@
 #include "cordon/verbs.h"
 #include "isolate/isolate.h"
 
-enum { CAPTURE_UID = ISOLATE_UID_BASE - 3, CAPTURE_FD_OUTPUT = 3, CAPTURE_SECONDS_MAX = 7 * 24 * 3600 };
+enum {
+	CAPTURE_UID = ISOLATE_UID_BASE - 3,
+	CAPTURE_FD_OUTPUT = 3,
+	CAPTURE_SECONDS_MAX = 7 * 24 * 3600
+};
 
 static const char usage[] =
-	"usage: cordon capture NAME -o FILE.pcapng [--duration 10s] [--count N] [--filter EXPR]\n"
-	"                      [--snaplen BYTES]\n\n"
-	"Writes a running guest's packets, both ways, to a pcapng file, until the time or the count is\n"
-	"over or it is interrupted. EXPR is a pcap-filter(7) expression.\n";
+        "usage: cordon capture NAME -o FILE.pcapng [--duration 10s] [--count N] [--filter EXPR]\n"
+        "                      [--snaplen BYTES]\n\n"
+        "Writes a running guest's packets, both ways, to a pcapng file, until the time or the "
+        "count is\n"
+        "over or it is interrupted. EXPR is a pcap-filter(7) expression.\n";
 
 struct capture_options {
 	const char *output, *filter, *count, *snaplen;
@@ -47,13 +52,13 @@ static bool capture_number(const char *option, const char *text)
 
 static int capture_parse(int argc, char **argv, struct capture_options *options)
 {
-	static const struct option longs[] = { { "output", required_argument, NULL, 'o' },
-					       { "duration", required_argument, NULL, 'd' },
-					       { "count", required_argument, NULL, 'c' },
-					       { "filter", required_argument, NULL, 'f' },
-					       { "snaplen", required_argument, NULL, 's' },
-					       CLI_HELP_OPTION,
-					       { 0 } };
+	static const struct option longs[] = {{"output", required_argument, NULL, 'o'},
+	                                      {"duration", required_argument, NULL, 'd'},
+	                                      {"count", required_argument, NULL, 'c'},
+	                                      {"filter", required_argument, NULL, 'f'},
+	                                      {"snaplen", required_argument, NULL, 's'},
+	                                      CLI_HELP_OPTION,
+	                                      {0}};
 	bool good = true;
 	int option;
 
@@ -94,8 +99,8 @@ static sigset_t capture_signals(int how, void (*handler)(int))
 }
 
 /* In the child: becomes cordon-capture, which is root only until it has opened the tap. */
-static _Noreturn void capture_exec(const struct capture_options *options, const char *vm, const char *tap,
-				   int output)
+static _Noreturn void capture_exec(const struct capture_options *options, const char *vm,
+                                   const char *tap, int output)
 {
 	char path[POLICY_PATH_MAX], uid[16], seconds[16], fd[16];
 	const char *argv[24];
@@ -110,11 +115,14 @@ static _Noreturn void capture_exec(const struct capture_options *options, const 
 		fprintf(stderr, "cordon: cannot start cordon-capture: %s\n", strerror(errno));
 		_exit(VERB_FAILED);
 	}
-	const char *pairs[][2] = { { "--interface", tap },	 { "--output-fd", fd },
-				   { "--uid", uid },		 { "--vm", vm },
-				   { "--filter", options->filter }, { "--count", options->count },
-				   { "--snaplen", options->snaplen },
-				   { "--duration", options->seconds ? seconds : NULL } };
+	const char *pairs[][2] = {{"--interface", tap},
+	                          {"--output-fd", fd},
+	                          {"--uid", uid},
+	                          {"--vm", vm},
+	                          {"--filter", options->filter},
+	                          {"--count", options->count},
+	                          {"--snaplen", options->snaplen},
+	                          {"--duration", options->seconds ? seconds : NULL}};
 	argv[n++] = "cordon-capture";
 	for (size_t i = 0; i < BASE_COUNT(pairs); i++)
 		if (pairs[i][1]) {
@@ -124,14 +132,15 @@ static _Noreturn void capture_exec(const struct capture_options *options, const 
 	argv[n] = NULL;
 	/* a shell may have had SIGINT ignored for what it runs in the background */
 	capture_signals(SIG_UNBLOCK, SIG_DFL);
-	execve(path, (char *const *)argv, (char *[]){ NULL });
+	execve(path, (char *const *)argv, (char *[]){NULL});
 	fprintf(stderr, "cordon: cannot run %s: %s\n", path, strerror(errno));
 	_exit(VERB_FAILED);
 }
 
 static int capture_run(const struct capture_options *options, const char *vm, const char *tap)
 {
-	BASE_AUTO_FD int output = open(options->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
+	BASE_AUTO_FD int output =
+	        open(options->output, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
 	sigset_t set;
 	int status = 0, number;
 	pid_t child;
@@ -154,7 +163,7 @@ static int capture_run(const struct capture_options *options, const char *vm, co
 
 int verb_capture(int argc, char **argv)
 {
-	struct capture_options options = { 0 };
+	struct capture_options options = {0};
 	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
 	int status = capture_parse(argc, argv, &options);
 

@@ -19,8 +19,8 @@ enum { CONSOLE_DETACH = 0x1d, CONSOLE_CHUNK = 4096, CONSOLE_PATIENCE_S = 2 };
 
 static int console_connect(const char *vm)
 {
-	const struct timeval patience = { .tv_sec = CONSOLE_PATIENCE_S };
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const struct timeval patience = {.tv_sec = CONSOLE_PATIENCE_S};
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	char path[POLICY_PATH_MAX];
 	BASE_AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -58,8 +58,8 @@ static void console_loop(int fd, bool input)
 
 	for (;;) {
 		struct pollfd fds[] = {
-			{ .fd = fd, .events = POLLIN },
-			{ .fd = input ? STDIN_FILENO : -1, .events = POLLIN },
+		        {.fd = fd, .events = POLLIN},
+		        {.fd = input ? STDIN_FILENO : -1, .events = POLLIN},
 		};
 		if (poll(fds, BASE_COUNT(fds), -1) < 0 && errno != EINTR)
 			return;
@@ -96,8 +96,9 @@ int console_relay(const char *vm, bool input)
 
 int verb_console(int argc, char **argv)
 {
-	static const char usage[] = "usage: cordon console NAME\n\nJoins this terminal and the guest's serial "
-				    "port. Ctrl-] detaches.\n";
+	static const char usage[] =
+	        "usage: cordon console NAME\n\nJoins this terminal and the guest's serial "
+	        "port. Ctrl-] detaches.\n";
 	struct cli_options options;
 	const char *name;
 	int status = cli_simple(argc, argv, usage, 1, 1, &options), err;
@@ -111,7 +112,8 @@ int verb_console(int argc, char **argv)
 		return VERB_NOT_FOUND;
 	}
 	if (err) {
-		fprintf(stderr, "cordon: cannot reach the console of '%s': %s\n", name, strerror(-err));
+		fprintf(stderr, "cordon: cannot reach the console of '%s': %s\n", name,
+		        strerror(-err));
 		return VERB_FAILED;
 	}
 	return VERB_OK;
@@ -151,17 +153,19 @@ static int logs_print(const char *name, const struct logs_options *options)
 
 int verb_logs(int argc, char **argv)
 {
-	static const char usage[] =
-		"usage: cordon logs [--follow] [--raw] [--vmm] NAME\n\nPrints what the guest wrote to its serial "
-		"port, with control characters escaped.\n\n  --follow  go on as more comes\n  --raw     every "
-		"byte as it is (a guest can drive your terminal with it)\n  --vmm     what the VM's own "
-		"processes logged instead\n";
-	static const struct option longs[] = { { "follow", no_argument, NULL, 'f' },
-					       { "raw", no_argument, NULL, 'r' },
-					       { "vmm", no_argument, NULL, 'v' },
-					       CLI_HELP_OPTION,
-					       { 0 } };
-	struct logs_options options = { 0 };
+	static const char usage[] = "usage: cordon logs [--follow] [--raw] [--vmm] NAME\n\nPrints "
+	                            "what the guest wrote to its serial "
+	                            "port, with control characters escaped.\n\n  --follow  go on "
+	                            "as more comes\n  --raw     every "
+	                            "byte as it is (a guest can drive your terminal with it)\n  "
+	                            "--vmm     what the VM's own "
+	                            "processes logged instead\n";
+	static const struct option longs[] = {{"follow", no_argument, NULL, 'f'},
+	                                      {"raw", no_argument, NULL, 'r'},
+	                                      {"vmm", no_argument, NULL, 'v'},
+	                                      CLI_HELP_OPTION,
+	                                      {0}};
+	struct logs_options options = {0};
 	int option;
 
 	optind = 1;

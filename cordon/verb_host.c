@@ -13,10 +13,11 @@
 
 int verb_daemon(int argc, char **argv)
 {
-	static const char usage[] = "usage: cordond\n\nServes the guests of this host to root and to the group "
-				    "cordon, on /run/cordon/cordond.sock,\nuntil SIGTERM. Guests do not depend on "
-				    "it: they run on when it ends.\n";
-	struct host_error error = { 0 };
+	static const char usage[] =
+	        "usage: cordond\n\nServes the guests of this host to root and to the group "
+	        "cordon, on /run/cordon/cordond.sock,\nuntil SIGTERM. Guests do not depend on "
+	        "it: they run on when it ends.\n";
+	struct host_error error = {0};
 	struct cli_options options;
 	int status = cli_simple(argc, argv, usage, 0, 0, &options);
 
@@ -30,7 +31,8 @@ int verb_daemon(int argc, char **argv)
 int verb_version(int argc, char **argv)
 {
 	struct cli_options options;
-	int status = cli_simple(argc, argv, "usage: cordon version [--format table|json]\n", 0, 0, &options);
+	int status = cli_simple(argc, argv, "usage: cordon version [--format table|json]\n", 0, 0,
+	                        &options);
 
 	if (status >= 0)
 		return status;
@@ -72,8 +74,9 @@ static const char *doctor_firewall(void)
 
 int verb_doctor(int argc, char **argv)
 {
-	static const char usage[] = "usage: cordon doctor [--format table|json]\n\nSays what this host can and "
-				    "cannot do. Exit status 1 when guests cannot run here.\n";
+	static const char usage[] =
+	        "usage: cordon doctor [--format table|json]\n\nSays what this host can and "
+	        "cannot do. Exit status 1 when guests cannot run here.\n";
 	struct cli_options options;
 	const char *isolate = NULL, *bpf = NULL;
 	bool good = true;
@@ -87,28 +90,33 @@ int verb_doctor(int argc, char **argv)
 	if (tap_watch_host_check(&bpf))
 		bpf = NULL;
 	const struct doctor_check checks[] = {
-		{ "root", geteuid() == 0 ? NULL : "run it as root to see the rest", true },
-		{ "kvm", doctor_kvm(), true },
-		{ "tun", access("/dev/net/tun", R_OK | W_OK) == 0 ? NULL : "no /dev/net/tun", true },
-		{ "nftables", doctor_firewall(), true },
-		{ "bpf", bpf, true },
-		{ "sandbox", isolate, true },
-		{ "dnsmasq", access("/usr/sbin/dnsmasq", X_OK) == 0 ? NULL : "no /usr/sbin/dnsmasq", true },
-		{ "cgroup v2",
-		  access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0 ?
-			  NULL :
-			  "not mounted at /sys/fs/cgroup: policies with limits under isolation are refused",
-		  false },
-		{ "confidential guests", "not in this version: policies that ask for them are refused", false },
+	        {"root", geteuid() == 0 ? NULL : "run it as root to see the rest", true},
+	        {"kvm", doctor_kvm(), true},
+	        {"tun", access("/dev/net/tun", R_OK | W_OK) == 0 ? NULL : "no /dev/net/tun", true},
+	        {"nftables", doctor_firewall(), true},
+	        {"bpf", bpf, true},
+	        {"sandbox", isolate, true},
+	        {"dnsmasq", access("/usr/sbin/dnsmasq", X_OK) == 0 ? NULL : "no /usr/sbin/dnsmasq",
+	         true},
+	        {"cgroup v2",
+	         access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0
+	                 ? NULL
+	                 : "not mounted at /sys/fs/cgroup: policies with limits under isolation "
+	                   "are refused",
+	         false},
+	        {"confidential guests",
+	         "not in this version: policies that ask for them are refused", false},
 	};
 	list = json_array();
 	for (size_t i = 0; i < BASE_COUNT(checks); i++) {
 		good = good && (!checks[i].missing || !checks[i].needed);
-		json_array_append_new(list, json_pack("{s:s, s:b, s:b, s:s?}", "check", checks[i].what, "ok",
-						      !checks[i].missing, "needed", checks[i].needed, "missing",
-						      checks[i].missing));
+		json_array_append_new(list,
+		                      json_pack("{s:s, s:b, s:b, s:s?}", "check", checks[i].what,
+		                                "ok", !checks[i].missing, "needed",
+		                                checks[i].needed, "missing", checks[i].missing));
 		if (!options.json)
-			printf("%-20s %s%s\n", checks[i].what, checks[i].missing ? "missing: " : "ok",
+			printf("%-20s %s%s\n", checks[i].what,
+			       checks[i].missing ? "missing: " : "ok",
 			       checks[i].missing ? checks[i].missing : "");
 	}
 	if (options.json)
@@ -126,17 +134,19 @@ static void firewall_row(const json_t *rule)
 	if (line > 0)
 		snprintf(where, sizeof(where), "%lld", line);
 	if (line > 0 || packets > 0)
-		printf("%-40s %6s %10lld %12lld\n", json_string_value(json_object_get(rule, "rule")), where,
-		       packets, (long long)json_integer_value(json_object_get(rule, "bytes")));
+		printf("%-40s %6s %10lld %12lld\n",
+		       json_string_value(json_object_get(rule, "rule")), where, packets,
+		       (long long)json_integer_value(json_object_get(rule, "bytes")));
 }
 
 int verb_firewall(int argc, char **argv)
 {
-	static const char usage[] = "usage: cordon firewall show [--format table|json] NAME\n\nPrints a guest's rules "
-				    "with what they counted, each with its line in the policy. The\nrules that "
-				    "every guest has are in the table once they have counted something; JSON\nhas "
-				    "all of them.\n";
-	struct host_error error = { 0 };
+	static const char usage[] =
+	        "usage: cordon firewall show [--format table|json] NAME\n\nPrints a guest's rules "
+	        "with what they counted, each with its line in the policy. The\nrules that "
+	        "every guest has are in the table once they have counted something; JSON\nhas "
+	        "all of them.\n";
+	struct host_error error = {0};
 	struct cli_options options;
 	json_t *params, *result, *rule;
 	size_t i;

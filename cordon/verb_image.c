@@ -17,12 +17,14 @@
 #include "cordon/verbs.h"
 
 static const char usage[] =
-	"usage: cordon image import NAME --kernel FILE [--initrd FILE] [--disk FILE]\n"
-	"       cordon image list [--format table|json]\n"
-	"       cordon image remove NAME\n\n"
-	"An image is what a policy's `vm: {kernel: NAME}` names. --kernel is a distribution's vmlinuz,\n"
-	"which is unpacked, or an ELF with a PVH note; --disk is a raw disk, given read-only to every\n"
-	"guest whose policy names no disk.\n";
+        "usage: cordon image import NAME --kernel FILE [--initrd FILE] [--disk FILE]\n"
+        "       cordon image list [--format table|json]\n"
+        "       cordon image remove NAME\n\n"
+        "An image is what a policy's `vm: {kernel: NAME}` names. --kernel is a distribution's "
+        "vmlinuz,\n"
+        "which is unpacked, or an ELF with a PVH note; --disk is a raw disk, given read-only to "
+        "every\n"
+        "guest whose policy names no disk.\n";
 
 struct image_import {
 	const char *name, *kernel, *initrd, *disk;
@@ -65,7 +67,8 @@ static int image_copy(int in, int out)
 	return errno == ENXIO ? 0 : -errno; /* no data after the last hole */
 }
 
-static int image_add(const struct image_import *image, const char *source, const char *file, bool unpack)
+static int image_add(const struct image_import *image, const char *source, const char *file,
+                     bool unpack)
 {
 	char path[POLICY_PATH_MAX + 16], why[160] = "";
 	int err;
@@ -76,7 +79,8 @@ static int image_add(const struct image_import *image, const char *source, const
 	BASE_AUTO_FD int in = open(source, O_RDONLY | O_CLOEXEC);
 	BASE_AUTO_FD int out = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (in < 0 || out < 0) {
-		fprintf(stderr, "cordon: cannot open %s: %s\n", in < 0 ? source : path, strerror(errno));
+		fprintf(stderr, "cordon: cannot open %s: %s\n", in < 0 ? source : path,
+		        strerror(errno));
 		return -errno;
 	}
 	err = unpack ? vmm_image_unpack(in, out, why) : image_copy(in, out);
@@ -87,7 +91,7 @@ static int image_add(const struct image_import *image, const char *source, const
 
 static int image_discard(const char *folder)
 {
-	static const char *const files[] = { "kernel", "initrd", "disk" };
+	static const char *const files[] = {"kernel", "initrd", "disk"};
 	char path[POLICY_PATH_MAX + 16];
 
 	for (size_t i = 0; i < BASE_COUNT(files); i++) {
@@ -103,8 +107,9 @@ static int image_import(struct image_import *image)
 	int err;
 
 	if (!registry_name_valid(image->name)) {
-		fprintf(stderr, "cordon: '%s' is no image's name; [a-z0-9-], at most %d characters\n",
-			image->name, POLICY_NAME_MAX - 1);
+		fprintf(stderr,
+		        "cordon: '%s' is no image's name; [a-z0-9-], at most %d characters\n",
+		        image->name, POLICY_NAME_MAX - 1);
 		return VERB_FAILED;
 	}
 	snprintf(final, sizeof(final), "%s/%s", HOST_IMAGE_DIR, image->name);
@@ -123,8 +128,9 @@ static int image_import(struct image_import *image)
 		err = image_add(image, image->disk, "disk", false);
 	if (!err && rename(image->folder, final) < 0) {
 		err = -errno;
-		fprintf(stderr, "cordon: there is an image named '%s' already; `cordon image remove %s`\n",
-			image->name, image->name);
+		fprintf(stderr,
+		        "cordon: there is an image named '%s' already; `cordon image remove %s`\n",
+		        image->name, image->name);
 	}
 	if (err) {
 		image_discard(image->folder);
@@ -152,7 +158,7 @@ static int image_list(bool json)
 		json_t *image;
 
 		json_array_foreach(list, i, image)
-			printf("%s\n", json_string_value(json_object_get(image, "name")));
+		        printf("%s\n", json_string_value(json_object_get(image, "name")));
 	}
 	json_decref(list);
 	return VERB_OK;
@@ -178,13 +184,13 @@ static int image_remove(const char *name)
 
 int verb_image(int argc, char **argv)
 {
-	static const struct option longs[] = { { "kernel", required_argument, NULL, 'k' },
-					       { "initrd", required_argument, NULL, 'i' },
-					       { "disk", required_argument, NULL, 'd' },
-					       CLI_FORMAT_OPTION,
-					       CLI_HELP_OPTION,
-					       { 0 } };
-	struct image_import image = { 0 };
+	static const struct option longs[] = {{"kernel", required_argument, NULL, 'k'},
+	                                      {"initrd", required_argument, NULL, 'i'},
+	                                      {"disk", required_argument, NULL, 'd'},
+	                                      CLI_FORMAT_OPTION,
+	                                      CLI_HELP_OPTION,
+	                                      {0}};
+	struct image_import image = {0};
 	bool json = false;
 	int option;
 

@@ -16,21 +16,23 @@ struct run_options {
 };
 
 static const char usage[] =
-	"usage: cordon run [--detach] [--quiet] [--format table|json] POLICY.yaml\n\n"
-	"Starts a guest. Its firewall, its monitor and its sandboxes are in force before its first\n"
-	"instruction; what the policy asks and this host cannot give is an error.\n\n"
-	"  -d, --detach  return once the guest runs; print its name\n"
-	"  -q, --quiet   in the foreground: do not print the guest's console\n\n"
-	"Exit status: 0 the guest powered off; 125 cordon failed; 126 the guest could not start; 127 a\n"
-	"file or image is not there; else how the VM ended (cordon(1)).\n";
+        "usage: cordon run [--detach] [--quiet] [--format table|json] POLICY.yaml\n\n"
+        "Starts a guest. Its firewall, its monitor and its sandboxes are in force before its "
+        "first\n"
+        "instruction; what the policy asks and this host cannot give is an error.\n\n"
+        "  -d, --detach  return once the guest runs; print its name\n"
+        "  -q, --quiet   in the foreground: do not print the guest's console\n\n"
+        "Exit status: 0 the guest powered off; 125 cordon failed; 126 the guest could not start; "
+        "127 a\n"
+        "file or image is not there; else how the VM ended (cordon(1)).\n";
 
 static int run_parse(int argc, char **argv, struct run_options *options)
 {
-	static const struct option longs[] = { { "detach", no_argument, NULL, 'd' },
-					       { "quiet", no_argument, NULL, 'q' },
-					       CLI_FORMAT_OPTION,
-					       CLI_HELP_OPTION,
-					       { 0 } };
+	static const struct option longs[] = {{"detach", no_argument, NULL, 'd'},
+	                                      {"quiet", no_argument, NULL, 'q'},
+	                                      CLI_FORMAT_OPTION,
+	                                      CLI_HELP_OPTION,
+	                                      {0}};
 	int option;
 
 	optind = 1;
@@ -53,12 +55,14 @@ static int run_parse(int argc, char **argv, struct run_options *options)
 }
 
 /* Says every error of a refused policy as `cordon check` does. */
-static int run_refused(const char *path, const char *text, size_t size, struct host_error *error, bool json)
+static int run_refused(const char *path, const char *text, size_t size, struct host_error *error,
+                       bool json)
 {
 	BASE_AUTO_FREE struct policy *policy = calloc(1, sizeof(*policy));
 	BASE_AUTO_FREE struct policy_errors *errors = calloc(1, sizeof(*errors));
 
-	if (policy && errors && !json && error->data && policy_parse(text, size, policy, errors) == -EINVAL)
+	if (policy && errors && !json && error->data &&
+	    policy_parse(text, size, policy, errors) == -EINVAL)
 		policy_errors_print(stderr, path, errors);
 	return cli_failed(error, json);
 }
@@ -71,7 +75,7 @@ static json_t *run_start(const char *path, const char *text, size_t size, struct
 
 	if (base_copy_string(folder, sizeof(folder), path)) {
 		host_fail(error, -ENAMETOOLONG, 126, "the policy's path has more than %zu bytes",
-			  sizeof(folder) - 1);
+		          sizeof(folder) - 1);
 		return NULL;
 	}
 	dir = realpath(dirname(folder), NULL);
@@ -80,7 +84,8 @@ static json_t *run_start(const char *path, const char *text, size_t size, struct
 		host_fail(error, -EINVAL, 126, "%s holds a NUL byte; a policy is text", path);
 		return NULL;
 	}
-	params = json_pack("{s:s%, s:s, s:s}", "policy", text, size, "path", path, "dir", dir ? dir : "");
+	params = json_pack("{s:s%, s:s, s:s}", "policy", text, size, "path", path, "dir",
+	                   dir ? dir : "");
 	if (!params) {
 		host_fail(error, -EINVAL, 126, "%s is not UTF-8 text", path);
 		return NULL;
@@ -106,7 +111,7 @@ static int run_serve(const char *name)
 /* Stays until the VM is gone; returns how it ended. */
 static int run_follow(const char *name, const struct run_options *options)
 {
-	struct host_error error = { 0 };
+	struct host_error error = {0};
 	json_t *params = json_pack("{s:s}", "name", name), *ended;
 	const char *reason;
 	int status;
@@ -129,8 +134,8 @@ static int run_follow(const char *name, const struct run_options *options)
 
 int verb_run(int argc, char **argv)
 {
-	struct host_error error = { 0 };
-	struct run_options options = { 0 };
+	struct host_error error = {0};
+	struct run_options options = {0};
 	BASE_AUTO_FREE char *text = NULL;
 	char name[POLICY_NAME_MAX];
 	json_t *vm;
@@ -142,7 +147,7 @@ int verb_run(int argc, char **argv)
 	size = policy_read_file(argv[optind], &text);
 	if (size < 0) {
 		host_fail(&error, (int)size, size == -ENOENT ? VERB_NOT_FOUND : VERB_NOT_STARTED,
-			  "cannot read the policy %s: %s", argv[optind], strerror((int)-size));
+		          "cannot read the policy %s: %s", argv[optind], strerror((int)-size));
 		return cli_failed(&error, options.json);
 	}
 	vm = run_start(argv[optind], text, (size_t)size, &error);

@@ -17,7 +17,8 @@ static void ps_row(const json_t *vm)
 
 	cli_bytes(memory, (uint64_t)json_integer_value(json_object_get(vm, "memory")));
 	cli_age(age, json_integer_value(json_object_get(vm, "started")));
-	printf("%-20s %-12s %5lld %8s %-15s %-8s %s\n", json_string_value(json_object_get(vm, "name")),
+	printf("%-20s %-12s %5lld %8s %-15s %-8s %s\n",
+	       json_string_value(json_object_get(vm, "name")),
 	       cut ? "quarantined" : json_string_value(json_object_get(vm, "state")),
 	       (long long)json_integer_value(json_object_get(vm, "vcpus")), memory, ip ? ip : "-",
 	       tap ? tap : "-", age);
@@ -25,8 +26,9 @@ static void ps_row(const json_t *vm)
 
 int verb_ps(int argc, char **argv)
 {
-	static const char usage[] = "usage: cordon ps [--format table|json]\n\nLists the guests of this host.\n";
-	struct host_error error = { 0 };
+	static const char usage[] =
+	        "usage: cordon ps [--format table|json]\n\nLists the guests of this host.\n";
+	struct host_error error = {0};
 	struct cli_options options;
 	json_t *params, *list, *vm;
 	size_t i;
@@ -42,8 +44,8 @@ int verb_ps(int argc, char **argv)
 	if (options.json) {
 		cli_print_json(list);
 	} else {
-		printf("%-20s %-12s %5s %8s %-15s %-8s %s\n", "NAME", "STATE", "VCPUS", "MEMORY", "ADDRESS",
-		       "TAP", "UP");
+		printf("%-20s %-12s %5s %8s %-15s %-8s %s\n", "NAME", "STATE", "VCPUS", "MEMORY",
+		       "ADDRESS", "TAP", "UP");
 		json_array_foreach(list, i, vm) ps_row(vm);
 	}
 	json_decref(list);
@@ -52,9 +54,10 @@ int verb_ps(int argc, char **argv)
 
 int verb_inspect(int argc, char **argv)
 {
-	static const char usage[] = "usage: cordon inspect NAME\n\nPrints all that is known of a guest, as JSON: "
-				    "its processes, taps and state, or how it ended.\n";
-	struct host_error error = { 0 };
+	static const char usage[] =
+	        "usage: cordon inspect NAME\n\nPrints all that is known of a guest, as JSON: "
+	        "its processes, taps and state, or how it ended.\n";
+	struct host_error error = {0};
 	struct cli_options options;
 	json_t *params, *vm;
 	int status = cli_simple(argc, argv, usage, 1, 1, &options);
@@ -79,7 +82,7 @@ int verb_inspect(int argc, char **argv)
 /* Waits until the VM is gone; false when the time is over first. */
 static bool stop_wait(const char *name, int seconds)
 {
-	struct host_error error = { 0 };
+	struct host_error error = {0};
 	json_t *params = json_pack("{s:s, s:i}", "name", name, "timeout_ms", seconds * 1000);
 	json_t *ended = params ? method_call_any("vm.wait", params, &error) : NULL;
 	bool gone = ended || error.exit == VERB_NOT_FOUND;
@@ -93,12 +96,11 @@ static bool stop_wait(const char *name, int seconds)
 static int stop_parse(int argc, char **argv, bool *json, long *seconds)
 {
 	static const char usage[] =
-		"usage: cordon stop [--timeout SECONDS] [--format table|json] NAME\n\nPresses the guest's power "
-		"button, waits (20 s unless told), and ends it if it has not gone by then.\n";
-	static const struct option longs[] = { { "timeout", required_argument, NULL, 't' },
-					       CLI_FORMAT_OPTION,
-					       CLI_HELP_OPTION,
-					       { 0 } };
+	        "usage: cordon stop [--timeout SECONDS] [--format table|json] NAME\n\nPresses the "
+	        "guest's power "
+	        "button, waits (20 s unless told), and ends it if it has not gone by then.\n";
+	static const struct option longs[] = {
+	        {"timeout", required_argument, NULL, 't'}, CLI_FORMAT_OPTION, CLI_HELP_OPTION, {0}};
 	char *end;
 	int option;
 
@@ -114,7 +116,10 @@ static int stop_parse(int argc, char **argv, bool *json, long *seconds)
 		if (option == 't' && *optarg && *end == '\0' && *seconds >= 0 && *seconds <= 3600)
 			continue;
 		if (option == 't')
-			fprintf(stderr, "cordon: --timeout '%s' is not a number of seconds from 0 to 3600\n", optarg);
+			fprintf(stderr,
+			        "cordon: --timeout '%s' is not a number of seconds from 0 to "
+			        "3600\n",
+			        optarg);
 		return VERB_FAILED;
 	}
 	if (argc - optind != 1) {
@@ -126,7 +131,7 @@ static int stop_parse(int argc, char **argv, bool *json, long *seconds)
 
 int verb_stop(int argc, char **argv)
 {
-	struct host_error error = { 0 };
+	struct host_error error = {0};
 	long seconds = STOP_DEFAULT_S;
 	bool json = false;
 	json_t *params, *result;
@@ -167,10 +172,11 @@ static int vm_verb(int argc, char **argv, const char *usage, const char *method,
 int verb_kill(int argc, char **argv)
 {
 	struct cli_options options;
-	int status = cli_simple(argc, argv,
-				"usage: cordon kill [--format table|json] NAME\n\nEnds a guest at once, and "
-				"waits until nothing of it is left.\n",
-				1, 1, &options);
+	int status = cli_simple(
+	        argc, argv,
+	        "usage: cordon kill [--format table|json] NAME\n\nEnds a guest at once, and "
+	        "waits until nothing of it is left.\n",
+	        1, 1, &options);
 
 	if (status >= 0)
 		return status;
@@ -182,30 +188,34 @@ int verb_kill(int argc, char **argv)
 
 int verb_pause(int argc, char **argv)
 {
-	return vm_verb(argc, argv,
-		       "usage: cordon pause [--format table|json] NAME\n\nStops the guest's vCPUs.\n", "vm.pause",
-		       "paused");
+	return vm_verb(
+	        argc, argv,
+	        "usage: cordon pause [--format table|json] NAME\n\nStops the guest's vCPUs.\n",
+	        "vm.pause", "paused");
 }
 
 int verb_resume(int argc, char **argv)
 {
-	return vm_verb(argc, argv,
-		       "usage: cordon resume [--format table|json] NAME\n\nLets a paused guest go on.\n",
-		       "vm.resume", "resumed");
+	return vm_verb(
+	        argc, argv,
+	        "usage: cordon resume [--format table|json] NAME\n\nLets a paused guest go on.\n",
+	        "vm.resume", "resumed");
 }
 
 int verb_quarantine(int argc, char **argv)
 {
 	return vm_verb(argc, argv,
-		       "usage: cordon quarantine [--format table|json] NAME\n\nDrops every packet from and to the "
-		       "guest, those of open connections too. The guest runs on.\n",
-		       "vm.quarantine", "quarantined: nothing goes in or out");
+	               "usage: cordon quarantine [--format table|json] NAME\n\nDrops every packet "
+	               "from and to the "
+	               "guest, those of open connections too. The guest runs on.\n",
+	               "vm.quarantine", "quarantined: nothing goes in or out");
 }
 
 int verb_release(int argc, char **argv)
 {
 	return vm_verb(argc, argv,
-		       "usage: cordon release [--format table|json] NAME\n\nEnds a quarantine: the policy's rules "
-		       "apply again.\n",
-		       "vm.release", "released: its policy applies again");
+	               "usage: cordon release [--format table|json] NAME\n\nEnds a quarantine: the "
+	               "policy's rules "
+	               "apply again.\n",
+	               "vm.release", "released: its policy applies again");
 }

@@ -34,16 +34,16 @@ static void flows_row(const json_t *flow)
 	const char *transport = json_string_value(at(flow, "network", "transport"));
 
 	snprintf(source, sizeof(source), "%s:%lld", text_of(json_object_get(flow, "source"), "ip"),
-		 (long long)json_integer_value(at(flow, "source", "port")));
+	         (long long)json_integer_value(at(flow, "source", "port")));
 	snprintf(destination, sizeof(destination), "%s:%lld",
-		 text_of(json_object_get(flow, "destination"), "ip"),
-		 (long long)json_integer_value(at(flow, "destination", "port")));
+	         text_of(json_object_get(flow, "destination"), "ip"),
+	         (long long)json_integer_value(at(flow, "destination", "port")));
 	cli_bytes(bytes, (uint64_t)json_integer_value(at(flow, "network", "bytes")));
-	cli_print_text("%-16s %-6s %-26s %-26s %-12s %8lld %8s %s\n", text_of(json_object_get(flow, "host"), "name"),
-	       transport ? transport : "-", source, destination,
-	       text_of(json_object_get(flow, "cordon"), "outcome"),
-	       (long long)json_integer_value(at(flow, "network", "packets")), bytes,
-	       text_of(json_object_get(flow, "network"), "community_id"));
+	cli_print_text("%-16s %-6s %-26s %-26s %-12s %8lld %8s %s\n",
+	               text_of(json_object_get(flow, "host"), "name"), transport ? transport : "-",
+	               source, destination, text_of(json_object_get(flow, "cordon"), "outcome"),
+	               (long long)json_integer_value(at(flow, "network", "packets")), bytes,
+	               text_of(json_object_get(flow, "network"), "community_id"));
 }
 
 /* One message of a query's answer; returns its type, or a negative errno. The caller owns *json. */
@@ -53,7 +53,7 @@ static int flows_next(int monitor, json_t **json)
 		struct monitor_answer head;
 		char text[MONITOR_TEXT_MAX];
 	} message;
-	struct pollfd ready = { .fd = monitor, .events = POLLIN };
+	struct pollfd ready = {.fd = monitor, .events = POLLIN};
 	ssize_t n;
 
 	if (poll(&ready, 1, FLOWS_TIMEOUT_MS) <= 0)
@@ -73,19 +73,20 @@ static int flows_next(int monitor, json_t **json)
 
 static int flows_print(const char *vm, bool json)
 {
-	struct monitor_request request = { .version = MONITOR_VERSION, .verb = MONITOR_FLOWS };
+	struct monitor_request request = {.version = MONITOR_VERSION, .verb = MONITOR_FLOWS};
 	BASE_AUTO_FD int monitor = watch_query();
 	json_t *flow = NULL;
 	int type;
 
 	base_copy_string(request.vm, sizeof(request.vm), vm);
 	if (monitor < 0 || send(monitor, &request, sizeof(request), MSG_NOSIGNAL) < 0) {
-		fprintf(stderr, "cordon: no monitor is running (no guest has a network), or you may not ask it\n");
+		fprintf(stderr, "cordon: no monitor is running (no guest has a network), or you "
+		                "may not ask it\n");
 		return VERB_FAILED;
 	}
 	if (!json)
-		printf("%-16s %-6s %-26s %-26s %-12s %8s %8s %s\n", "GUEST", "PROTO", "SOURCE", "DESTINATION",
-		       "OUTCOME", "PACKETS", "BYTES", "COMMUNITY ID");
+		printf("%-16s %-6s %-26s %-26s %-12s %8s %8s %s\n", "GUEST", "PROTO", "SOURCE",
+		       "DESTINATION", "OUTCOME", "PACKETS", "BYTES", "COMMUNITY ID");
 	while ((type = flows_next(monitor, &flow)) == MONITOR_TEXT) {
 		if (json)
 			cli_print_json(flow);
@@ -106,9 +107,10 @@ static int flows_print(const char *vm, bool json)
 
 int verb_flows(int argc, char **argv)
 {
-	static const char usage[] = "usage: cordon flows [--format table|json] [NAME]\n\nLists the connections of "
-				    "one guest, or of all: who opened them, what came of\nthem, and their "
-				    "Community ID. As JSON: one ECS object a line.\n";
+	static const char usage[] =
+	        "usage: cordon flows [--format table|json] [NAME]\n\nLists the connections of "
+	        "one guest, or of all: who opened them, what came of\nthem, and their "
+	        "Community ID. As JSON: one ECS object a line.\n";
 	struct cli_options options;
 	int status = cli_simple(argc, argv, usage, 0, 1, &options);
 
@@ -130,7 +132,10 @@ struct alerts_options {
 
 static const char *alerts_severity(json_int_t severity)
 {
-	return severity >= 99 ? "critical" : severity >= 73 ? "high" : severity >= 47 ? "medium" : "low";
+	return severity >= 99   ? "critical"
+	       : severity >= 73 ? "high"
+	       : severity >= 47 ? "medium"
+	                        : "low";
 }
 
 static void alerts_print(const char *line, size_t size, const struct alerts_options *options)
@@ -147,11 +152,12 @@ static void alerts_print(const char *line, size_t size, const struct alerts_opti
 
 			if (json_is_array(id))
 				id = json_array_get(id, 0);
-			cli_print_text("%s %-8s %-18s %-9s %s\n", text_of(alert, "@timestamp"),
-				       alerts_severity(json_integer_value(at(alert, "event", "severity"))),
-				       text_of(json_object_get(alert, "rule"), "name"),
-				       json_string_value(id) ? json_string_value(id) : "-",
-				       text_of(alert, "message"));
+			cli_print_text(
+			        "%s %-8s %-18s %-9s %s\n", text_of(alert, "@timestamp"),
+			        alerts_severity(json_integer_value(at(alert, "event", "severity"))),
+			        text_of(json_object_get(alert, "rule"), "name"),
+			        json_string_value(id) ? json_string_value(id) : "-",
+			        text_of(alert, "message"));
 			fflush(stdout);
 		}
 	}
@@ -164,7 +170,8 @@ static bool alerts_rotated(FILE *log)
 	struct stat there, opened;
 
 	return stat(HOST_ALERT_LOG, &there) == 0 && fstat(fileno(log), &opened) == 0 &&
-	       (there.st_ino != opened.st_ino || there.st_dev != opened.st_dev || opened.st_size < ftello(log));
+	       (there.st_ino != opened.st_ino || there.st_dev != opened.st_dev ||
+	        opened.st_size < ftello(log));
 }
 
 /* The log once it is there: the first alert makes it. NULL with errno when it cannot be opened. */
@@ -217,15 +224,14 @@ static int alerts_print_all(FILE *log, const struct alerts_options *options)
 
 int verb_alerts(int argc, char **argv)
 {
-	static const char usage[] =
-		"usage: cordon alerts [--follow] [--format table|json] [NAME]\n\nPrints the alerts of one guest, "
-		"or of all. As JSON: one Elastic Common Schema\nobject a line, as in " HOST_ALERT_LOG ".\n\n"
-		"  -f, --follow  go on as more come\n";
-	static const struct option longs[] = { { "follow", no_argument, NULL, 'f' },
-					       CLI_FORMAT_OPTION,
-					       CLI_HELP_OPTION,
-					       { 0 } };
-	struct alerts_options options = { 0 };
+	static const char usage[] = "usage: cordon alerts [--follow] [--format table|json] "
+	                            "[NAME]\n\nPrints the alerts of one guest, "
+	                            "or of all. As JSON: one Elastic Common Schema\nobject a line, "
+	                            "as in " HOST_ALERT_LOG ".\n\n"
+	                            "  -f, --follow  go on as more come\n";
+	static const struct option longs[] = {
+	        {"follow", no_argument, NULL, 'f'}, CLI_FORMAT_OPTION, CLI_HELP_OPTION, {0}};
+	struct alerts_options options = {0};
 	int option;
 
 	optind = 1;

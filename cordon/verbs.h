@@ -7,7 +7,13 @@
 #define CORDON_VERBS_H
 
 /* As container tools have them: 125 the tool failed, 126 the VM could not start, 127 there is none. */
-enum verb_exit { VERB_OK = 0, VERB_REFUSED = 1, VERB_FAILED = 125, VERB_NOT_STARTED = 126, VERB_NOT_FOUND = 127 };
+enum verb_exit {
+	VERB_OK = 0,
+	VERB_REFUSED = 1,
+	VERB_FAILED = 125,
+	VERB_NOT_STARTED = 126,
+	VERB_NOT_FOUND = 127
+};
 
 int verb_run(int argc, char **argv);
 int verb_ps(int argc, char **argv);

@@ -62,7 +62,8 @@ static int watch_listen(void)
 		return -errno;
 	watch_address(&address);
 	unlink(WATCH_SOCKET);
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(WATCH_SOCKET, 0660) < 0 ||
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    chmod(WATCH_SOCKET, 0660) < 0 ||
 	    chown(WATCH_SOCKET, 0, group ? group->gr_gid : 0) < 0 || listen(fd, 64) < 0)
 		return -errno;
 	return base_take_fd(&fd);
@@ -86,38 +87,40 @@ static int watch_spawn(const struct isolate_process *process)
 
 static int watch_start(struct host_error *error)
 {
-	char *argv[] = { (char *)"cordon-monitor", NULL };
+	char *argv[] = {(char *)"cordon-monitor", NULL};
 	struct tap_watch *taps = NULL;
 	const char *why = "";
 	int err = tap_watch_open(&taps, &why);
 	BASE_AUTO_FD int listener = watch_listen();
 	BASE_AUTO_FD int binary = programs_open("cordon-monitor", error);
 	BASE_AUTO_FD int alerts = registry_log_open("alerts.json", O_APPEND);
-	BASE_AUTO_FD int log = registry_log_open("monitor.messages", O_APPEND); /* no VM's: those are .log */
+	BASE_AUTO_FD int log =
+	        registry_log_open("monitor.messages", O_APPEND); /* no VM's: those are .log */
 
 	if (err)
-		return host_fail(error, err, 126, "cannot load the BPF programs: %s: %s", why, strerror(-err));
+		return host_fail(error, err, 126, "cannot load the BPF programs: %s: %s", why,
+		                 strerror(-err));
 	if (listener < 0 || binary < 0 || alerts < 0 || log < 0) {
 		tap_watch_close(taps);
 		return host_fail(error, -EIO, 125, "cannot open what the monitor needs");
 	}
 	struct isolate_fd fds[] = {
-		{ listener, MONITOR_FD_LISTEN },
-		{ tap_watch_events(taps), MONITOR_FD_EVENTS },
-		{ alerts, MONITOR_FD_ALERTS },
-		{ log, STDERR_FILENO },
+	        {listener, MONITOR_FD_LISTEN},
+	        {tap_watch_events(taps), MONITOR_FD_EVENTS},
+	        {alerts, MONITOR_FD_ALERTS},
+	        {log, STDERR_FILENO},
 	};
 	struct isolate_process process = {
-		.name = "monitor",
-		.binary = binary,
-		.argv = argv,
-		.uid = WATCH_UID,
-		.gid = WATCH_UID,
-		.fds = fds,
-		.fd_count = BASE_COUNT(fds),
-		.cgroup = -1,
-		.file_size_max = UINT64_MAX, /* the alert log is rotated, not capped */
-		.open_files_max = WATCH_OPEN_FILES,
+	        .name = "monitor",
+	        .binary = binary,
+	        .argv = argv,
+	        .uid = WATCH_UID,
+	        .gid = WATCH_UID,
+	        .fds = fds,
+	        .fd_count = BASE_COUNT(fds),
+	        .cgroup = -1,
+	        .file_size_max = UINT64_MAX, /* the alert log is rotated, not capped */
+	        .open_files_max = WATCH_OPEN_FILES,
 	};
 	err = watch_spawn(&process);
 	tap_watch_close(taps);
@@ -126,14 +129,15 @@ static int watch_start(struct host_error *error)
 	return 0;
 }
 
-static int watch_send(int connection, const struct monitor_request *request, const int *fds, size_t count)
+static int watch_send(int connection, const struct monitor_request *request, const int *fds,
+                      size_t count)
 {
 	union {
 		struct cmsghdr header;
 		char bytes[CMSG_SPACE(sizeof(int) * MONITOR_FDS_MAX)];
-	} control = { 0 };
-	struct iovec part = { .iov_base = (void *)request, .iov_len = sizeof(*request) };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+	} control = {0};
+	struct iovec part = {.iov_base = (void *)request, .iov_len = sizeof(*request)};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
 
 	if (count > 0) {
 		message.msg_control = control.bytes;
@@ -152,7 +156,7 @@ static int watch_send(int connection, const struct monitor_request *request, con
 static int watch_answer(int connection)
 {
 	struct monitor_answer answer;
-	struct pollfd ready = { .fd = connection, .events = POLLIN };
+	struct pollfd ready = {.fd = connection, .events = POLLIN};
 	int64_t deadline = control_now_ms() + WATCH_TIMEOUT_MS;
 	ssize_t n;
 
@@ -166,7 +170,8 @@ static int watch_answer(int connection)
 			return -errno;
 		if (n != (ssize_t)sizeof(answer))
 			return n == 0 ? -ECONNRESET : -EPROTO;
-	} while (answer.type == MONITOR_ACT); /* another VM's alert may come first; it is in the log */
+	} while (answer.type ==
+	         MONITOR_ACT); /* another VM's alert may come first; it is in the log */
 	if (answer.type == MONITOR_FAILED)
 		return answer.error < 0 ? answer.error : -EPROTO;
 	return answer.type == MONITOR_OK ? 0 : -EPROTO;
@@ -174,7 +179,7 @@ static int watch_answer(int connection)
 
 static int watch_simple(int connection, enum monitor_verb verb, const char *vm)
 {
-	struct monitor_request request = { .version = MONITOR_VERSION, .verb = verb };
+	struct monitor_request request = {.version = MONITOR_VERSION, .verb = verb};
 	int err;
 
 	base_copy_string(request.vm, sizeof(request.vm), vm);
@@ -192,11 +197,11 @@ static int watch_sink_socket(const struct policy_sink *sink)
 {
 	char host[64];
 	const char *colon = strrchr(sink->target, ':');
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
-	struct sockaddr_in v4 = { .sin_family = AF_INET };
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+	struct sockaddr_in v4 = {.sin_family = AF_INET};
 	size_t length = colon ? (size_t)(colon - sink->target) : 0;
 	bool bracket = length > 2 && sink->target[0] == '[' && sink->target[length - 1] == ']';
-	struct timeval patience = { .tv_sec = 3 };
+	struct timeval patience = {.tv_sec = 3};
 
 	if (length == 0 || length >= sizeof(host))
 		return -EINVAL;
@@ -206,12 +211,13 @@ static int watch_sink_socket(const struct policy_sink *sink)
 	bool is_v6 = inet_pton(AF_INET6, host, &v6.sin6_addr) == 1;
 	if (!is_v6 && inet_pton(AF_INET, host, &v4.sin_addr) != 1)
 		return -EINVAL;
-	BASE_AUTO_FD int fd =
-		socket(is_v6 ? AF_INET6 : AF_INET,
-		       (sink->type == POLICY_SINK_SYSLOG_UDP ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+	BASE_AUTO_FD int fd = socket(
+	        is_v6 ? AF_INET6 : AF_INET,
+	        (sink->type == POLICY_SINK_SYSLOG_UDP ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC,
+	        0);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
 	    connect(fd, is_v6 ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4,
-		    is_v6 ? sizeof(v6) : sizeof(v4)) < 0 ||
+	            is_v6 ? sizeof(v6) : sizeof(v4)) < 0 ||
 	    fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
 		return -errno;
 	return base_take_fd(&fd);
@@ -226,7 +232,8 @@ static int watch_sink_open(const struct policy_sink *sink)
 		return watch_sink_socket(sink);
 	/* O_NONBLOCK: a FIFO that nobody reads must not hold up the host */
 	fd = open(sink->target,
-		  O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0640);
+	          O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
+	          0640);
 	if (fd >= 0 && (fstat(fd, &facts) < 0 || !S_ISREG(facts.st_mode))) {
 		close(fd);
 		return -EINVAL;
@@ -234,17 +241,17 @@ static int watch_sink_open(const struct policy_sink *sink)
 	return fd < 0 ? -errno : fd;
 }
 
-int watch_register(int connection, const struct host_vm *vm, const struct policy *policy, size_t nic,
-		   int flow_map, struct host_error *error)
+int watch_register(int connection, const struct host_vm *vm, const struct policy *policy,
+                   size_t nic, int flow_map, struct host_error *error)
 {
 	struct monitor_request request = {
-		.version = MONITOR_VERSION,
-		.verb = MONITOR_REGISTER,
-		.ifindex = vm->ifindex[nic],
-		.monitor = policy->monitor,
-		.scan_line = policy->monitor.scan.line,
+	        .version = MONITOR_VERSION,
+	        .verb = MONITOR_REGISTER,
+	        .ifindex = vm->ifindex[nic],
+	        .monitor = policy->monitor,
+	        .scan_line = policy->monitor.scan.line,
 	};
-	int fds[MONITOR_FDS_MAX] = { flow_map };
+	int fds[MONITOR_FDS_MAX] = {flow_map};
 	size_t count = 1;
 	int err = 0;
 
@@ -257,8 +264,9 @@ int watch_register(int connection, const struct host_vm *vm, const struct policy
 
 		fds[count] = watch_sink_open(sink);
 		if (fds[count] < 0)
-			err = host_fail(error, fds[count], 126, "policy line %u: cannot open the sink %s: %s",
-					sink->line, sink->target, strerror(-fds[count]));
+			err = host_fail(error, fds[count], 126,
+			                "policy line %u: cannot open the sink %s: %s", sink->line,
+			                sink->target, strerror(-fds[count]));
 		else
 			count++;
 	}
@@ -270,7 +278,7 @@ int watch_register(int connection, const struct host_vm *vm, const struct policy
 		close(fds[i]);
 	if (err)
 		return host_fail(error, err, 126, "the monitor did not take '%s': %s", vm->name,
-				 strerror(-err));
+		                 strerror(-err));
 	return 0;
 }
 
@@ -279,20 +287,22 @@ static void watch_register_vm(int connection, struct tap_watch *taps, const char
 {
 	BASE_AUTO_FREE struct policy *policy = calloc(1, sizeof(*policy));
 	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
-	struct host_error error = { 0 };
+	struct host_error error = {0};
 	int err = policy && vm ? registry_load(name, vm) : -ENOMEM;
 
 	if (!err && vm->nic_count > 0)
 		err = registry_policy(name, policy);
 	for (size_t i = 0; !err && i < vm->nic_count; i++) {
-		BASE_AUTO_FD int flows = vm->ifindex[i] ? tap_watch_flows(taps, vm->ifindex[i]) : -ENOENT;
+		BASE_AUTO_FD int flows =
+		        vm->ifindex[i] ? tap_watch_flows(taps, vm->ifindex[i]) : -ENOENT;
 
 		if (flows != -ENOENT)
-			err = flows < 0 ? flows : watch_register(connection, vm, policy, i, flows, &error);
+			err = flows < 0 ? flows
+			                : watch_register(connection, vm, policy, i, flows, &error);
 	}
 	if (err)
 		fprintf(stderr, "cordon: the new monitor did not take '%s': %s\n", name,
-			error.text[0] ? error.text : strerror(-err));
+		        error.text[0] ? error.text : strerror(-err));
 	host_error_clear(&error);
 }
 
@@ -307,8 +317,9 @@ static int watch_register_all(struct host_error *error)
 	if (!err)
 		err = tap_watch_open(&taps, NULL);
 	if (err)
-		return host_fail(error, err, 126, "the new monitor cannot be told of the guests: %s",
-				 strerror(-err));
+		return host_fail(error, err, 126,
+		                 "the new monitor cannot be told of the guests: %s",
+		                 strerror(-err));
 	count = registry_list(names, HOST_SLOTS_MAX);
 	for (int i = 0; i < BASE_MIN(count, HOST_SLOTS_MAX); i++)
 		watch_register_vm(connection, taps, names[i]);
@@ -333,7 +344,8 @@ int watch_connect(bool subscribe, struct host_error *error)
 	if (!err && started)
 		err = watch_register_all(error);
 	if (err)
-		return host_fail(error, err, 126, "the monitor does not answer: %s", strerror(-err));
+		return host_fail(error, err, 126, "the monitor does not answer: %s",
+		                 strerror(-err));
 	return base_take_fd(&fd);
 }
 
@@ -359,12 +371,12 @@ int watch_recover(struct host_error *error)
 /* Asks for one method of the VM, and says what came of it. */
 static void watch_method(const char *method, const char *vm, const char *rule)
 {
-	struct host_error error = { 0 };
+	struct host_error error = {0};
 	json_t *params = json_pack("{s:s}", "name", vm);
 	json_t *answer = method_call(method, params, &error);
 
 	fprintf(stderr, "cordon: alert %s of '%s' asks for %s: %s\n", rule, vm, method,
-		answer ? "done" : error.text);
+	        answer ? "done" : error.text);
 	json_decref(answer);
 	json_decref(params);
 	host_error_clear(&error);

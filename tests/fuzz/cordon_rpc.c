@@ -18,8 +18,8 @@ json_t *method_call(const char *method, const json_t *params, struct host_error 
 
 	if (strcmp(method, "vm.inspect") == 0 && name)
 		return json_pack("{s:s, s:O}", "name", name, "params", params);
-	host_fail(error, strcmp(method, "vm.kill") == 0 ? -ENOENT : -ENOSYS, 127, "there is no '%.40s' of '%.31s'",
-		  method, name ? name : "");
+	host_fail(error, strcmp(method, "vm.kill") == 0 ? -ENOENT : -ENOSYS, 127,
+	          "there is no '%.40s' of '%.31s'", method, name ? name : "");
 	return NULL;
 }
 
@@ -36,7 +36,7 @@ static void answer(const char *line, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct request_lines lines = { 0 };
+	struct request_lines lines = {0};
 	size_t piece = size > 0 ? (size_t)data[0] + 1 : 1, length;
 	const char *line;
 	int ends[2];
@@ -46,7 +46,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t at = 1; at < size; at += piece) {
 		size_t n = BASE_MIN(piece, size - at);
 
-		if (write(ends[1], data + at, n) != (ssize_t)n || request_lines_read(&lines, ends[0]) <= 0)
+		if (write(ends[1], data + at, n) != (ssize_t)n ||
+		    request_lines_read(&lines, ends[0]) <= 0)
 			abort();
 		while ((line = request_lines_next(&lines, &length)))
 			answer(line, length);

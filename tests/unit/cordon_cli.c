@@ -52,10 +52,27 @@ START_TEST(durations)
 	static const struct {
 		const char *text;
 		long seconds;
-	} good[] = { { "1", 1 }, { "10s", 10 }, { "5m", 300 }, { "2h", 7200 }, { "168h", 604800 }, { "604800", 604800 } };
-	static const char *const bad[] = { "", "0", "0h", "-1", "+1", " 1", "s", "m", "1d", "1ms", "1 s", "10s ",
-					   "1.5s", "169h", "604801", "9223372036854775807m",
-					   "99999999999999999999", "153722867280912931h", "0x10" };
+	} good[] = {{"1", 1},     {"10s", 10},      {"5m", 300},
+	            {"2h", 7200}, {"168h", 604800}, {"604800", 604800}};
+	static const char *const bad[] = {"",
+	                                  "0",
+	                                  "0h",
+	                                  "-1",
+	                                  "+1",
+	                                  " 1",
+	                                  "s",
+	                                  "m",
+	                                  "1d",
+	                                  "1ms",
+	                                  "1 s",
+	                                  "10s ",
+	                                  "1.5s",
+	                                  "169h",
+	                                  "604801",
+	                                  "9223372036854775807m",
+	                                  "99999999999999999999",
+	                                  "153722867280912931h",
+	                                  "0x10"};
 	long seconds;
 
 	for (size_t i = 0; i < BASE_COUNT(good); i++) {
@@ -72,9 +89,13 @@ START_TEST(byte_counts)
 	static const struct {
 		uint64_t bytes;
 		const char *text;
-	} sizes[] = { { 0, "0B" },	     { 1023, "1023B" },		 { 1024, "1K" },
-		      { 1536, "1.5K" },	     { 512 << 20, "512M" },	 { 3ULL << 40, "3T" },
-		      { UINT64_MAX, "16777216T" } };
+	} sizes[] = {{0, "0B"},
+	             {1023, "1023B"},
+	             {1024, "1K"},
+	             {1536, "1.5K"},
+	             {512 << 20, "512M"},
+	             {3ULL << 40, "3T"},
+	             {UINT64_MAX, "16777216T"}};
 	char text[16];
 
 	for (size_t i = 0; i < BASE_COUNT(sizes); i++) {
@@ -113,7 +134,7 @@ END_TEST
 START_TEST(failures)
 {
 	ck_assert_int_eq(cli_vm_call("vm.kill", "web0", false, "killed"), 127);
-	struct host_error error = { 0 };
+	struct host_error error = {0};
 
 	ck_assert_int_eq(cli_failed(&error, true), 125);
 }

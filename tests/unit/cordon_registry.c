@@ -20,7 +20,7 @@ static char folder[64];
 
 static void setup(void)
 {
-	struct host_error error = { 0 };
+	struct host_error error = {0};
 
 	strcpy(folder, "/tmp/cordon-registry-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(folder));
@@ -53,7 +53,7 @@ static struct host_vm *make(const char *name)
 
 static struct host_vm *claim(const char *name, size_t nics, int *lock)
 {
-	struct host_error error = { 0 };
+	struct host_error error = {0};
 	struct host_vm *vm = make(name);
 
 	ck_assert_msg(registry_claim(vm, nics, lock, &error) == 0, "%s", error.text);
@@ -77,8 +77,9 @@ static void write_state(const char *name, const char *text)
 
 START_TEST(valid_names)
 {
-	static const char *const bad[] = { "", "-a", ".", "..", ".new", "a/b", "A", "a_b", "a b", "a\n", "é",
-					   "0123456789012345678901234567890x" };
+	static const char *const bad[] = {"",     "-a",  ".", "..",
+	                                  ".new", "a/b", "A", "a_b",
+	                                  "a b",  "a\n", "é", "0123456789012345678901234567890x"};
 
 	for (size_t i = 0; i < BASE_COUNT(bad); i++)
 		ck_assert_msg(!registry_name_valid(bad[i]), "'%s'", bad[i]);
@@ -91,7 +92,7 @@ END_TEST
 
 START_TEST(claims_and_drops)
 {
-	struct host_error error = { 0 };
+	struct host_error error = {0};
 	int lock, other;
 	struct host_vm *vm = claim("web0", 4, &lock), *twice = make("web0");
 
@@ -170,9 +171,10 @@ START_TEST(lock_of_a_folder_made_anew)
 		int got = registry_lock_vm("a");
 
 		registry_path(path, "a", "");
-		_exit(got >= 0 && fstat(got, &held) == 0 && stat(path, &there) == 0 && held.st_ino == there.st_ino ?
-			      0 :
-			      1);
+		_exit(got >= 0 && fstat(got, &held) == 0 && stat(path, &there) == 0 &&
+		                      held.st_ino == there.st_ino
+		              ? 0
+		              : 1);
 	}
 	ck_assert_int_eq(read(pipes[0], &answer, 1), 1);
 	usleep(50000); /* it is waiting now; if it is not yet, the test is only weaker */
@@ -200,7 +202,7 @@ static int claimer(int seed)
 	char name[8], path[64];
 
 	for (int round = 0; round < ROUNDS; round++) {
-		struct host_error error = { 0 };
+		struct host_error error = {0};
 		struct host_vm *vm;
 		int lock, err, mine;
 
@@ -252,7 +254,7 @@ START_TEST(state_round_trip)
 {
 	int lock;
 	struct host_vm *vm = claim("0123456789012345678901234567890", 4, &lock), *back = make("");
-	const uint8_t mac[] = { 0x02, 1, 2, 3, 4, 0xff };
+	const uint8_t mac[] = {0x02, 1, 2, 3, 4, 0xff};
 
 	vm->vcpus = 64;
 	vm->memory = 1ULL << 40;
@@ -262,7 +264,7 @@ START_TEST(state_round_trip)
 	vm->quarantined = true;
 	base_copy_string(vm->policy_path, sizeof(vm->policy_path), "/a \"b\"/ü.yaml");
 	for (size_t i = 0; i < 4; i++) {
-		struct policy_nic nic = { .mode = (enum policy_nic_mode)(i % 3) };
+		struct policy_nic nic = {.mode = (enum policy_nic_mode)(i % 3)};
 
 		if (i == 2)
 			memcpy(nic.mac, mac, 6);
@@ -298,12 +300,19 @@ END_TEST
 START_TEST(broken_states)
 {
 	static const char *const texts[] = {
-		"", "{", "[]", "null", "7", "{\"slot\": \"1\"}", "{\"nics\": {}, \"processes\": 7}",
-		"{\"slot\": -62500000, \"keeper\": -1, \"keeper_start\": -5, \"memory\": -1}",
-		"{\"slot\": 16384, \"keeper\": 9223372036854775807}",
-		"{\"slot\": 99999999999999999999}",
-		"{\"nics\": [7, null, {\"link\": -3, \"ifindex\": -1, \"mode\": 99, \"mac\": \"x\"}, {}, {}, {}, {}]}",
-		"{\"nics\": [{\"link\": 16384, \"ifindex\": 4294967296}]}",
+	        "",
+	        "{",
+	        "[]",
+	        "null",
+	        "7",
+	        "{\"slot\": \"1\"}",
+	        "{\"nics\": {}, \"processes\": 7}",
+	        "{\"slot\": -62500000, \"keeper\": -1, \"keeper_start\": -5, \"memory\": -1}",
+	        "{\"slot\": 16384, \"keeper\": 9223372036854775807}",
+	        "{\"slot\": 99999999999999999999}",
+	        "{\"nics\": [7, null, {\"link\": -3, \"ifindex\": -1, \"mode\": 99, \"mac\": "
+	        "\"x\"}, {}, {}, {}, {}]}",
+	        "{\"nics\": [{\"link\": 16384, \"ifindex\": 4294967296}]}",
 	};
 	struct host_vm *vm = make("");
 	int lock;

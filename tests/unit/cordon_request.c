@@ -48,17 +48,25 @@ static void expect_error(const char *line, int code)
 {
 	json_t *answer = ask(line), *error = json_object_get(answer, "error");
 
-	ck_assert_msg(error && json_integer_value(json_object_get(error, "code")) == code, "%s", line);
+	ck_assert_msg(error && json_integer_value(json_object_get(error, "code")) == code, "%s",
+	              line);
 	ck_assert_int_gt(strlen(json_string_value(json_object_get(error, "message"))), 0);
 	json_decref(answer);
 }
 
 START_TEST(not_json)
 {
-	static const char *const lines[] = { "", "{", "}", "nul", "\xff", "{\"a\":1,}", "{} {}",
-					     "{\"jsonrpc\":\"2.0\",\"id\":1,\"id\":2,\"method\":\"echo\"}",
-					     "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ec\\u0000ho\"}",
-					     "{\"id\":1e999}" };
+	static const char *const lines[] = {
+	        "",
+	        "{",
+	        "}",
+	        "nul",
+	        "\xff",
+	        "{\"a\":1,}",
+	        "{} {}",
+	        "{\"jsonrpc\":\"2.0\",\"id\":1,\"id\":2,\"method\":\"echo\"}",
+	        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ec\\u0000ho\"}",
+	        "{\"id\":1e999}"};
 
 	for (size_t i = 0; i < BASE_COUNT(lines); i++)
 		expect_error(lines[i], -32700);
@@ -69,17 +77,21 @@ END_TEST
 START_TEST(no_request)
 {
 	static const char *const lines[] = {
-		"7", "\"echo\"", "null", "{}", "[]",
-		"[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\"}]",
-		"{\"id\":1,\"method\":\"echo\"}",
-		"{\"jsonrpc\":2.0,\"id\":1,\"method\":\"echo\"}",
-		"{\"jsonrpc\":\"1.0\",\"id\":1,\"method\":\"echo\"}",
-		"{\"jsonrpc\":\"2.0\",\"id\":1}",
-		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":7}",
-		"{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"echo\"}",
-		"{\"jsonrpc\":\"2.0\",\"id\":true,\"method\":\"echo\"}",
-		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\",\"params\":[1]}",
-		"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\",\"params\":null}",
+	        "7",
+	        "\"echo\"",
+	        "null",
+	        "{}",
+	        "[]",
+	        "[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\"}]",
+	        "{\"id\":1,\"method\":\"echo\"}",
+	        "{\"jsonrpc\":2.0,\"id\":1,\"method\":\"echo\"}",
+	        "{\"jsonrpc\":\"1.0\",\"id\":1,\"method\":\"echo\"}",
+	        "{\"jsonrpc\":\"2.0\",\"id\":1}",
+	        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":7}",
+	        "{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"echo\"}",
+	        "{\"jsonrpc\":\"2.0\",\"id\":true,\"method\":\"echo\"}",
+	        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\",\"params\":[1]}",
+	        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"echo\",\"params\":null}",
 	};
 
 	for (size_t i = 0; i < BASE_COUNT(lines); i++)
@@ -103,10 +115,12 @@ END_TEST
 
 START_TEST(answers)
 {
-	json_t *answer = ask("{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"echo\",\"params\":{\"a\":[1,\"\\u001b\"]}}");
+	json_t *answer = ask("{\"jsonrpc\":\"2.0\",\"id\":\"x\",\"method\":\"echo\",\"params\":{"
+	                     "\"a\":[1,\"\\u001b\"]}}");
 
 	ck_assert_str_eq(json_string_value(json_object_get(answer, "id")), "x");
-	ck_assert_int_eq(json_array_size(json_object_get(json_object_get(answer, "result"), "a")), 2);
+	ck_assert_int_eq(json_array_size(json_object_get(json_object_get(answer, "result"), "a")),
+	                 2);
 	json_decref(answer);
 	answer = ask("{\"jsonrpc\":\"2.0\",\"id\":null,\"method\":\"echo\"}");
 	ck_assert(json_is_null(json_object_get(answer, "id")));
@@ -129,18 +143,21 @@ START_TEST(errors_carry_data)
 	json_t *answer = ask("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"refuse\"}");
 	json_t *error = json_object_get(answer, "error"), *data = json_object_get(error, "data");
 
-	ck_assert_str_eq(json_string_value(json_object_get(error, "message")), "found ?[31m\xc3\xbc");
+	ck_assert_str_eq(json_string_value(json_object_get(error, "message")),
+	                 "found ?[31m\xc3\xbc");
 	ck_assert_int_eq(json_integer_value(json_object_get(data, "exit")), 126);
 	ck_assert_int_eq(json_array_size(json_object_get(data, "errors")), 1);
 	json_decref(answer);
 	/* forty characters end in the middle of one */
-	expect_error("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"aüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüü\"}", -32601);
+	expect_error("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":"
+	             "\"aüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüüü\"}",
+	             -32601);
 }
 END_TEST
 
 START_TEST(sentences_are_clean)
 {
-	struct host_error error = { 0 };
+	struct host_error error = {0};
 	char text[HOST_ERROR_MAX * 2];
 
 	memset(text, 'a', sizeof(text));
@@ -155,7 +172,9 @@ START_TEST(sentences_are_clean)
 	host_fail(&error, -EIO, 126, "a later one");
 	ck_assert_int_eq(error.code, -EINVAL);
 	host_error_clear(&error);
-	host_fail(&error, -EINVAL, 125, "a\tb\nc\x7f\xc2\x9b" "d");
+	host_fail(&error, -EINVAL, 125,
+	          "a\tb\nc\x7f\xc2\x9b"
+	          "d");
 	for (const char *c = error.text; *c; c++)
 		ck_assert((unsigned char)*c >= 0x20 && (unsigned char)*c < 0x7f);
 }
@@ -164,10 +183,10 @@ END_TEST
 START_TEST(lines_in_pieces)
 {
 	static const char stream[] = "first\n\nthird, longer\nunfinished";
-	static const char *const want[] = { "first", "", "third, longer" };
+	static const char *const want[] = {"first", "", "third, longer"};
 
 	for (size_t piece = 1; piece < sizeof(stream); piece++) {
-		struct request_lines lines = { 0 };
+		struct request_lines lines = {0};
 		size_t seen = 0, size;
 		const char *line;
 		int ends[2];
@@ -197,7 +216,7 @@ END_TEST
 /* A line that never ends costs what a line may cost, and no more. */
 START_TEST(endless_line)
 {
-	struct request_lines lines = { 0 };
+	struct request_lines lines = {0};
 	BASE_AUTO_FD int zeros = open("/dev/zero", O_RDONLY);
 	size_t size, total = 0;
 	ssize_t n;
