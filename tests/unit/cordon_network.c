@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Taps and forwarding, for real, in a network namespace that each test makes: with and without IPv6 on
+ * new interfaces, a name that somebody else has, and the host's forwarding as it was before.
+ */
+#include <check.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/stat.h>
+
+#include "base/base.h"
+#include "cordon/host.h"
+
+#define FORWARD "/proc/sys/net/ipv4/ip_forward"
+#define NO_IPV6 "/proc/sys/net/ipv6/conf/default/disable_ipv6"
+
+static char folder[64];
+
+static void setup(void)
+{
+	struct host_error error = {0};
+
+	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
+	strcpy(folder, "/tmp/cordon-network-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	ck_assert_int_eq(chdir(folder), 0);
+	ck_assert_msg(registry_prepare(&error) == 0, "%s", error.text);
+}
+
+static void teardown(void)
+{
+	static const char *const folders[] = {HOST_RUN_DIR "/vms",   HOST_RUN_DIR "/slots",
+	                                      HOST_RUN_DIR "/links", HOST_RUN_DIR "/ended",
+	                                      HOST_RUN_DIR,          HOST_LOG_DIR};
+
+	for (size_t i = 0; i < BASE_COUNT(folders); i++)
+		rmdir(folders[i]);
+	ck_assert_int_eq(chdir("/"), 0);
+	ck_assert_int_eq(rmdir(folder), 0);
+}
+
+static void write_text(const char *path, const char *text)
+{
+	int fd BASE_AUTO_FD = open(path, O_WRONLY);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(base_write_all(fd, text, strlen(text)), 0);
+}
+
+static char first(const char *path)
+{
+	int fd BASE_AUTO_FD = open(path, O_RDONLY);
+	char c = '?';
+
+	ck_assert_int_eq(read(fd, &c, 1), 1);
+	return c;
+}
+
+/* How often the text stands in the file. */
+static int count(const char *path, const char *text)
+{
+	FILE *file BASE_AUTO_FILE = fopen(path, "r");
+	char line[256];
+	int found = 0;
+
+	while (file && fgets(line, sizeof(line), file))
+		found += strstr(line, text) != NULL;
+	return found;
+}
+
+static void up(bool ipv6)
+{
+	struct host_error error = {0};
+	struct policy_nic nic = {.mode = POLICY_NIC_NAT};
+	struct firewall_nic plan;
+	unsigned int ifindex = 0;
+	int tap;
+
+	network_plan(1, &nic, &plan);
+	tap = network_tap_create(&plan, "web0", &ifindex, &error);
+	ck_assert_msg(tap >= 0, "%s", error.text);
+	ck_assert_uint_eq(ifindex, if_nametoindex("cn1"));
+	ck_assert_msg(network_tap_up(&plan, ifindex, &error) == 0, "%s", error.text);
+	/* 10.77.0.5 and its peer, as the kernel's routing table has them */
+	ck_assert_int_ge(count("/proc/net/fib_trie", "10.77.0.6"), 1);
+	ck_assert_int_eq(count("/proc/net/if_inet6", "fd7700cd000000010000000000000001"), ipv6);
+	ck_assert_int_eq(network_tap_remove("cn1", ifindex), 0);
+	ck_assert_uint_eq(if_nametoindex("cn1"), 0);
+	ck_assert_int_eq(network_tap_remove("cn1", ifindex), 0);
+	close(tap);
+}
+
+START_TEST(with_ipv6)
+{
+	if (access(NO_IPV6, F_OK) == 0) {
+		write_text(NO_IPV6, "0");
+		up(true);
+	}
+}
+END_TEST
+
+START_TEST(without_ipv6)
+{
+	if (access(NO_IPV6, F_OK) == 0)
+		write_text(NO_IPV6, "1");
+	up(false);
+}
+END_TEST
+
+/* The tap's name is another's: it is not taken, and not removed with what was not made. */
+START_TEST(somebody_elses_tap)
+{
+	struct host_error error = {0};
+	struct policy_nic nic = {.mode = POLICY_NIC_NAT};
+	struct firewall_nic plan;
+	unsigned int theirs, ours = 0;
+	int tap;
+
+	network_plan(3, &nic, &plan);
+	tap = network_tap_create(&plan, "theirs", &theirs, &error);
+	ck_assert_msg(tap >= 0, "%s", error.text);
+	ck_assert_int_lt(network_tap_create(&plan, "ours", &ours, &error), 0);
+	ck_assert_ptr_nonnull(strstr(error.text, "cn3"));
+	ck_assert_uint_eq(ours, 0);
+	ck_assert_int_eq(network_tap_remove("cn3", ours), 0);
+	ck_assert_int_eq(network_tap_remove("cn3", theirs + 1), 0);
+	ck_assert_uint_eq(if_nametoindex("cn3"), theirs);
+	close(tap);
+	ck_assert_uint_eq(if_nametoindex("cn3"), 0);
+}
+END_TEST
+
+START_TEST(forwarding_is_put_back)
+{
+	struct host_error error = {0};
+
+	write_text(FORWARD, "0");
+	ck_assert_int_eq(network_forwarding_on(&error), 0);
+	ck_assert_int_eq(first(FORWARD), '1');
+	ck_assert_int_eq(network_forwarding_on(&error), 0);
+	network_forwarding_restore();
+	ck_assert_int_eq(first(FORWARD), '0');
+	/* it was on: nothing is put back */
+	write_text(FORWARD, "1");
+	ck_assert_int_eq(network_forwarding_on(&error), 0);
+	network_forwarding_restore();
+	ck_assert_int_eq(first(FORWARD), '1');
+}
+END_TEST
+
+static const char *missing(void)
+{
+	int tun BASE_AUTO_FD = open("/dev/net/tun", O_RDWR);
+
+	if (geteuid() != 0)
+		return "it needs root";
+	if (tun < 0)
+		return "no /dev/net/tun";
+	return NULL;
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("cordon_network");
+	TCase *all = tcase_create("all");
+
+	if (missing()) {
+		printf("skipped: %s\n", missing());
+		return 77;
+	}
+	tcase_add_checked_fixture(all, setup, teardown);
+	tcase_add_test(all, with_ipv6);
+	tcase_add_test(all, without_ipv6);
+	tcase_add_test(all, somebody_elses_tap);
+	tcase_add_test(all, forwarding_is_put_back);
+	suite_add_tcase(suite, all);
+	SRunner *runner = srunner_create(suite);
+
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+
+	srunner_free(runner);
+	return failed ? 1 : 0;
+}
