@@ -169,7 +169,7 @@ static int rpc_listen(void)
 }
 
 struct rpc_daemon {
-	int listener, signals;
+	int listener, signals, lock;
 	int clients;
 	pid_t server; /* serve.c's: what alerts ask for, the monitor's and the keepers' deaths */
 };
@@ -183,6 +183,8 @@ static void rpc_child(struct rpc_daemon *daemon)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	base_close(&daemon->listener);
 	base_close(&daemon->signals);
+	/* or the next daemon would find it held by a client of this one */
+	base_close(&daemon->lock);
 }
 
 static void rpc_accept(struct rpc_daemon *daemon)
@@ -292,11 +294,14 @@ int rpc_serve(struct host_error *error)
 
 	if (err)
 		return err;
-	BASE_AUTO_FD int lock = rpc_lock();
-	if (lock == -EWOULDBLOCK)
+	daemon.lock = rpc_lock();
+	if (daemon.lock == -EWOULDBLOCK)
 		return host_fail(error, -EADDRINUSE, 125, "a cordond is running already");
-	if (chdir("/") < 0 || lock < 0)
-		return host_fail(error, lock, 125, "cannot lock %s", HOST_RUN_DIR "/cordond.lock");
+	if (daemon.lock < 0)
+		return host_fail(error, daemon.lock, 125, "cannot lock %s: %s",
+		                 HOST_RUN_DIR "/cordond.lock", strerror(-daemon.lock));
+	if (chdir("/") < 0)
+		return host_fail(error, -errno, 125, "cannot go to /: %s", strerror(errno));
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
