@@ -272,8 +272,7 @@ START_TEST(test_explained)
 	        "    drop   everything else\n",
 	        "  limit        50 new connections/s\n",
 	        "  scan         alert, quarantine\n",
-	        "  beacon       off\n",
-	        "  exfiltration alert  (default)\n",
+	        "  dns_tunnel, exfiltration, beacon: not in this version\n",
 	        "  recorder     none\n",
 	};
 	char *text BASE_AUTO_FREE = NULL;
