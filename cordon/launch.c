@@ -26,7 +26,7 @@
 #include "base/base.h"
 #include "bpf/tap.h"
 
-enum { LAUNCH_READY_MS = 30000 };
+enum { LAUNCH_READY_MS = 60000 }; /* an emulated host that is busy takes half of it */
 
 void launch_init(struct launch *launch, const struct policy *policy)
 {
@@ -409,9 +409,9 @@ static int launch_start(struct host_vm *vm, struct host_error *error)
 
 	if (err || answer.state != VMM_READY)
 		return host_fail(error, err ? err : -EPROTO, 126,
-		                 "the vmm of '%s' did not get ready; " HOST_LOG_DIR
-		                 "/%s.log says why",
-		                 vm->name, vm->name);
+		                 "the vmm of '%s' did not get ready: %s; " HOST_LOG_DIR
+		                 "/%s.log may say more",
+		                 vm->name, err ? strerror(-err) : "it is in another state", vm->name);
 	clock_gettime(CLOCK_REALTIME, &now);
 	vm->started = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	base_copy_string(vm->state, sizeof(vm->state), "running");
