@@ -411,7 +411,8 @@ static int launch_start(struct host_vm *vm, struct host_error *error)
 		return host_fail(error, err ? err : -EPROTO, 126,
 		                 "the vmm of '%s' did not get ready: %s; " HOST_LOG_DIR
 		                 "/%s.log may say more",
-		                 vm->name, err ? strerror(-err) : "it is in another state", vm->name);
+		                 vm->name, err ? strerror(-err) : "it is in another state",
+		                 vm->name);
 	clock_gettime(CLOCK_REALTIME, &now);
 	vm->started = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	base_copy_string(vm->state, sizeof(vm->state), "running");
