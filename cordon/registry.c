@@ -193,9 +193,12 @@ static int registry_make(const char *path, int *lock)
 	if (err)
 		return err;
 	*lock = registry_lock(made, LOCK_EX);
-	if (*lock < 0)
-		return *lock;
-	return renameat2(AT_FDCWD, made, AT_FDCWD, path, RENAME_NOREPLACE) < 0 ? -errno : 0;
+	err = BASE_MIN(*lock, 0);
+	if (!err && renameat2(AT_FDCWD, made, AT_FDCWD, path, RENAME_NOREPLACE) < 0)
+		err = -errno;
+	if (err)
+		registry_empty(made);
+	return err;
 }
 
 static void registry_forget_end(const char *name)

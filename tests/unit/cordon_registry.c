@@ -104,6 +104,7 @@ START_TEST(claims_and_drops)
 	ck_assert_int_eq(error.exit, 126);
 	ck_assert_ptr_nonnull(strstr(error.text, "'web0'"));
 	ck_assert_int_eq(other, -1);
+	ck_assert_int_ne(access(HOST_RUN_DIR "/vms/.new", F_OK), 0);
 	ck_assert(locked("web0"));
 	ck_assert_int_eq(registry_drop(vm), 0);
 	ck_assert_int_eq(registry_drop(vm), 0);
