@@ -16,10 +16,10 @@
 #include <unistd.h>
 
 #define BASE_COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define BASE_MIN(a, b)	  ((a) < (b) ? (a) : (b))
-#define BASE_MAX(a, b)	  ((a) > (b) ? (a) : (b))
+#define BASE_MIN(a, b)    ((a) < (b) ? (a) : (b))
+#define BASE_MAX(a, b)    ((a) > (b) ? (a) : (b))
 
-#define BASE_CLEANUP(fn) __attribute__((cleanup(fn)))
+#define BASE_CLEANUP(fn)       __attribute__((cleanup(fn)))
 #define BASE_PRINTF(at, first) __attribute__((__format__(__printf__, at, first)))
 
 static inline void base_close(int *fd)
@@ -38,9 +38,9 @@ static inline void base_fclose(FILE **file)
 		fclose(*file);
 }
 /* int fd BASE_AUTO_FD = -1; closed when the scope ends, errno untouched by a negative one. */
-#define BASE_AUTO_FD	BASE_CLEANUP(base_close)
-#define BASE_AUTO_FREE	BASE_CLEANUP(base_free)
-#define BASE_AUTO_FILE	BASE_CLEANUP(base_fclose)
+#define BASE_AUTO_FD   BASE_CLEANUP(base_close)
+#define BASE_AUTO_FREE BASE_CLEANUP(base_free)
+#define BASE_AUTO_FILE BASE_CLEANUP(base_fclose)
 
 /* Gives the fd away: returns it and leaves -1, so that BASE_AUTO_FD does not close it. */
 static inline int base_take_fd(int *fd)

@@ -28,13 +28,13 @@
 
 struct isolate_fd {
 	int from; /* the caller's */
-	int to;	  /* the number that the program sees; 0, 1, 2 not named here are /dev/null */
+	int to;   /* the number that the program sees; 0, 1, 2 not named here are /dev/null */
 };
 
 enum isolate_flags {
-	ISOLATE_KEEP_NET = 1,	/* stay in the caller's network namespace (dnsmasq) */
-	ISOLATE_KEEP_ROOT = 2,	/* the root is read-only binds of `binds` and nothing else */
-	ISOLATE_PDEATHSIG = 4,	/* SIGKILL when the thread that started it dies */
+	ISOLATE_KEEP_NET = 1,  /* stay in the caller's network namespace (dnsmasq) */
+	ISOLATE_KEEP_ROOT = 2, /* the root is read-only binds of `binds` and nothing else */
+	ISOLATE_PDEATHSIG = 4, /* SIGKILL when the thread that started it dies */
 	/*
 	 * isolate_enter() only, for a caller that is not root: keeps uid, gid and namespaces; the
 	 * rest (fds, limits, capabilities, no_new_privs, Landlock, seccomp) is as for all.
@@ -43,7 +43,7 @@ enum isolate_flags {
 };
 
 enum {
-	ISOLATE_FDS_MAX = 64,	/* that can be handed to one process */
+	ISOLATE_FDS_MAX = 64, /* that can be handed to one process */
 	ISOLATE_BINDS_MAX = 32,
 	ISOLATE_REPORT_FD = 96, /* targets are below; this and the next exist until the exec */
 	ISOLATE_EXEC_FD = 97,
@@ -51,15 +51,15 @@ enum {
 };
 
 struct isolate_process {
-	const char *name;	/* for messages */
-	int binary;		/* fd of the program; executed with execveat */
-	char *const *argv;	/* NULL-terminated */
+	const char *name;  /* for messages */
+	int binary;        /* fd of the program; executed with execveat */
+	char *const *argv; /* NULL-terminated */
 	uid_t uid;
 	gid_t gid;
 	const struct isolate_fd *fds;
 	size_t fd_count;
-	int cgroup;		/* fd of a cgroup v2 directory, or -1 */
-	unsigned int flags;	/* enum isolate_flags */
+	int cgroup;         /* fd of a cgroup v2 directory, or -1 */
+	unsigned int flags; /* enum isolate_flags */
 	/*
 	 * With ISOLATE_KEEP_ROOT: absolute paths, NULL-terminated; "w:/path" is writable. What is
 	 * mounted below a path is not part of it.

@@ -39,8 +39,8 @@ struct policy_span { /* entries [first, first + count) of the pool that the fiel
 };
 
 struct policy_cidr {
-	uint8_t family;	  /* 4 or 6 */
-	uint8_t prefix;	  /* bits */
+	uint8_t family;   /* 4 or 6 */
+	uint8_t prefix;   /* bits */
 	uint8_t addr[16]; /* network order; IPv4 in the first four bytes; host bits are zero */
 	uint32_t line;
 };
@@ -55,7 +55,7 @@ enum policy_action { POLICY_ALLOW, POLICY_DROP, POLICY_REJECT };
 struct policy_rule {
 	enum policy_action action;
 	enum policy_proto proto;
-	bool any;		  /* `to: any` / `from: any`: every address */
+	bool any;                 /* `to: any` / `from: any`: every address */
 	struct policy_span cidrs; /* of policy.cidrs; the peer */
 	struct policy_span names; /* of policy.names; egress only, by way of dnsmasq's nftset */
 	struct policy_span ports; /* of policy.ports; none means every port */
@@ -63,15 +63,16 @@ struct policy_rule {
 	uint32_t line;
 };
 
-struct policy_limit { /* token bucket; 0 means no limit */
+struct policy_limit {       /* token bucket; 0 means no limit */
 	uint64_t bandwidth; /* bytes/s */
-	uint64_t iops;	    /* operations/s */
+	uint64_t iops;      /* operations/s */
 };
 
 enum policy_disk_format { POLICY_DISK_RAW };
 
 struct policy_disk {
-	char path[POLICY_PATH_MAX]; /* as written; relative ones are relative to the policy's folder */
+	char path
+	        [POLICY_PATH_MAX]; /* as written; relative ones are relative to the policy's folder */
 	enum policy_disk_format format;
 	bool read_only;
 	char serial[21];
@@ -84,16 +85,16 @@ enum policy_nic_mode { POLICY_NIC_NAT, POLICY_NIC_HOST_ONLY, POLICY_NIC_ROUTED, 
 struct policy_nic {
 	enum policy_nic_mode mode;
 	char bridge[16]; /* mode bridge: the host's bridge */
-	uint8_t mac[6];	 /* all zero: chosen by cordon */
-	uint16_t mtu;	 /* 0: 1500 */
+	uint8_t mac[6];  /* all zero: chosen by cordon */
+	uint16_t mtu;    /* 0: 1500 */
 	struct policy_limit limit;
 	uint32_t line;
 };
 
 struct policy_vm {
 	char name[POLICY_NAME_MAX];
-	uint32_t vcpus;	 /* 1..64 */
-	uint64_t memory; /* bytes, 64 MiB..1 TiB, a multiple of 2 MiB */
+	uint32_t vcpus;               /* 1..64 */
+	uint64_t memory;              /* bytes, 64 MiB..1 TiB, a multiple of 2 MiB */
 	char kernel[POLICY_PATH_MAX]; /* a path if it holds a '/', else an imported image's name */
 	char initrd[POLICY_PATH_MAX];
 	char cmdline[POLICY_CMDLINE_MAX]; /* added to cordon's own */
@@ -108,12 +109,19 @@ struct policy_isolation {
 	uint8_t cpus[POLICY_CPUS_MAX / 8]; /* bitmap; all zero: any */
 	bool core_scheduling;
 	uint64_t huge_pages; /* 0 (none, THP left alone) or 2 MiB */
-	uint64_t memory_overhead; /* bytes the VM's processes may use beyond guest RAM; 0: no limit */
-	bool any; /* something here was written: the host has to give it or refuse */
+	uint64_t
+	        memory_overhead; /* bytes the VM's processes may use beyond guest RAM; 0: no limit */
+	bool any;                /* something here was written: the host has to give it or refuse */
 	uint32_t line;
 };
 
-enum policy_confidential { POLICY_CC_NONE, POLICY_CC_SEV, POLICY_CC_SEV_ES, POLICY_CC_SEV_SNP, POLICY_CC_TDX };
+enum policy_confidential {
+	POLICY_CC_NONE,
+	POLICY_CC_SEV,
+	POLICY_CC_SEV_ES,
+	POLICY_CC_SEV_SNP,
+	POLICY_CC_TDX
+};
 
 struct policy_firewall {
 	struct policy_rule ingress[POLICY_RULES_MAX];
@@ -121,18 +129,18 @@ struct policy_firewall {
 	struct policy_rule egress[POLICY_RULES_MAX];
 	size_t egress_count;
 	uint32_t new_connections; /* per second; 0: no limit */
-	uint32_t connections;	  /* at once; 0: no limit */
-	uint64_t bandwidth;	  /* bytes/s each way; 0: no limit */
-	bool dns;		  /* the guest may ask cordon's resolver (default: true) */
+	uint32_t connections;     /* at once; 0: no limit */
+	uint64_t bandwidth;       /* bytes/s each way; 0: no limit */
+	bool dns;                 /* the guest may ask cordon's resolver (default: true) */
 	uint32_t line;
 };
 
 enum policy_response { /* bits */
-	POLICY_RESPOND_ALERT = 1,
-	POLICY_RESPOND_CAPTURE = 2,
-	POLICY_RESPOND_THROTTLE = 4,
-	POLICY_RESPOND_QUARANTINE = 8,
-	POLICY_RESPOND_PAUSE = 16,
+	               POLICY_RESPOND_ALERT = 1,
+	               POLICY_RESPOND_CAPTURE = 2,
+	               POLICY_RESPOND_THROTTLE = 4,
+	               POLICY_RESPOND_QUARANTINE = 8,
+	               POLICY_RESPOND_PAUSE = 16,
 };
 
 struct policy_detector {
@@ -158,9 +166,9 @@ struct policy_monitor {
 };
 
 struct policy_capture {
-	uint64_t ring;		/* bytes of the flight recorder; 0: none */
-	uint32_t snaplen;	/* bytes a packet */
-	uint32_t before_alert;	/* seconds */
+	uint64_t ring;         /* bytes of the flight recorder; 0: none */
+	uint32_t snaplen;      /* bytes a packet */
+	uint32_t before_alert; /* seconds */
 	uint32_t line;
 };
 
@@ -185,13 +193,14 @@ struct policy {
 enum { POLICY_ERRORS_MAX = 64, POLICY_TEXT_MAX = 160 };
 
 struct policy_error {
-	uint32_t line, column;		/* from 1 */
-	uint32_t width;			/* columns that the caret underlines, at least 1 */
-	char found[POLICY_TEXT_MAX];	/* what stands there, escaped */
+	uint32_t line, column;          /* from 1 */
+	uint32_t width;                 /* columns that the caret underlines, at least 1 */
+	char found[POLICY_TEXT_MAX];    /* what stands there, escaped */
 	char expected[POLICY_TEXT_MAX]; /* what would have been right */
-	char hint[POLICY_TEXT_MAX];	/* did-you-mean, or empty */
-	char source[POLICY_TEXT_MAX];	/* the source line, or a window of a long one; one column a character */
-	uint32_t caret;			/* columns of `source` before the caret */
+	char hint[POLICY_TEXT_MAX];     /* did-you-mean, or empty */
+	char source
+	        [POLICY_TEXT_MAX]; /* the source line, or a window of a long one; one column a character */
+	uint32_t caret;            /* columns of `source` before the caret */
 };
 
 struct policy_errors {
@@ -207,7 +216,8 @@ struct policy_errors {
  * Returns 0; -EINVAL when the text is refused (errors->count >= 1); another negative errno when the
  * child could not be run or died (errors->count == 0).
  */
-int policy_parse(const char *text, size_t size, struct policy *policy, struct policy_errors *errors);
+int policy_parse(const char *text, size_t size, struct policy *policy,
+                 struct policy_errors *errors);
 
 /* Prints each error as FILE:LINE:COLUMN: found, expected, the line and a caret under it. */
 void policy_errors_print(FILE *out, const char *file, const struct policy_errors *errors);

@@ -67,8 +67,9 @@ static int image_unpack_here(int in, int out, char *why)
 	if (error)
 		return error;
 	if (image.payload_size == 0 || image.payload_size > IMAGE_FILE_MAX)
-		return why_set(why, -EINVAL, "the kernel's payload has %llu bytes; expected 1 to %d",
-			       (unsigned long long)image.payload_size, IMAGE_FILE_MAX);
+		return why_set(why, -EINVAL,
+		               "the kernel's payload has %llu bytes; expected 1 to %d",
+		               (unsigned long long)image.payload_size, IMAGE_FILE_MAX);
 	payload = malloc(image.payload_size);
 	if (!payload)
 		return why_set(why, -ENOMEM, "no memory for the kernel's payload");
@@ -84,13 +85,13 @@ static int image_enter_role(int in, int out)
 	const struct isolate_fd fds[] = {{in, IMAGE_IN}, {out, IMAGE_OUT}};
 	const struct rlimit cpu = {IMAGE_CPU_SECONDS, IMAGE_CPU_SECONDS};
 	const struct isolate_role role = {
-		.uid = ISOLATE_UID_BASE - 1,
-		.gid = ISOLATE_UID_BASE - 1,
-		.fds = fds,
-		.fd_count = BASE_COUNT(fds),
-		.flags = geteuid() == 0 ? 0 : ISOLATE_UNPRIVILEGED,
-		.file_size_max = UNPACK_MAX,
-		.list = &list_image,
+	        .uid = ISOLATE_UID_BASE - 1,
+	        .gid = ISOLATE_UID_BASE - 1,
+	        .fds = fds,
+	        .fd_count = BASE_COUNT(fds),
+	        .flags = geteuid() == 0 ? 0 : ISOLATE_UNPRIVILEGED,
+	        .file_size_max = UNPACK_MAX,
+	        .list = &list_image,
 	};
 
 	return setrlimit(RLIMIT_CPU, &cpu) < 0 ? -errno : isolate_enter(&role);
@@ -101,7 +102,7 @@ static void image_child(int in, int out, struct image_result *result)
 	result->error = image_enter_role(in, out);
 	if (result->error)
 		why_set(result->why, 0, "the unpacker cannot be confined: %s",
-			strerror(-result->error));
+		        strerror(-result->error));
 	else
 		result->error = image_unpack_here(IMAGE_IN, IMAGE_OUT, result->why);
 	result->finished = true;
@@ -138,7 +139,7 @@ static int image_run(int in, int out, struct image_result *result, char *why)
 int vmm_image_unpack(int in, int out, char why[160])
 {
 	struct image_result *result = mmap(NULL, sizeof(*result), PROT_READ | PROT_WRITE,
-					   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	                                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int error;
 
 	if (result == MAP_FAILED)

@@ -13,15 +13,15 @@
 #include <stdint.h>
 
 /* The guest-physical map. Low RAM ends where the PCI hole begins; the rest is above 4 GiB. */
-#define MACHINE_LOW_RAM_MAX	0xc0000000ull /* 3 GiB: RAM below the hole */
-#define MACHINE_ECAM_BASE	0xe0000000ull /* one bus: 1 MiB */
-#define MACHINE_ECAM_SIZE	0x00100000ull
-#define MACHINE_MMIO32_BASE	0xe8000000ull /* BARs, 32-bit window */
-#define MACHINE_MMIO32_SIZE	0x10000000ull
-#define MACHINE_IOAPIC_BASE	0xfec00000ull
-#define MACHINE_LAPIC_BASE	0xfee00000ull
-#define MACHINE_HIGH_RAM_BASE	0x100000000ull
-#define MACHINE_GSI_PINS	24 /* IOAPIC pins: GSIs below this; MSI-X routes above */
+#define MACHINE_LOW_RAM_MAX   0xc0000000ull /* 3 GiB: RAM below the hole */
+#define MACHINE_ECAM_BASE     0xe0000000ull /* one bus: 1 MiB */
+#define MACHINE_ECAM_SIZE     0x00100000ull
+#define MACHINE_MMIO32_BASE   0xe8000000ull /* BARs, 32-bit window */
+#define MACHINE_MMIO32_SIZE   0x10000000ull
+#define MACHINE_IOAPIC_BASE   0xfec00000ull
+#define MACHINE_LAPIC_BASE    0xfee00000ull
+#define MACHINE_HIGH_RAM_BASE 0x100000000ull
+#define MACHINE_GSI_PINS      24 /* IOAPIC pins: GSIs below this; MSI-X routes above */
 
 /* A register file on a bus. `size` is 1, 2, 4 or 8; reads fill `data`, little-endian. */
 struct machine_io_ops {
@@ -35,13 +35,13 @@ struct machine;
 
 /* Ranges may not overlap: -EEXIST. Called with the lock held (BARs move while the guest runs). */
 int machine_io_add(struct machine *m, enum machine_space space, uint64_t base, uint64_t size,
-		   const struct machine_io_ops *ops, void *self);
+                   const struct machine_io_ops *ops, void *self);
 int machine_io_remove(struct machine *m, enum machine_space space, uint64_t base);
 
 /* Guest memory: [guest, guest + size) wholly inside one RAM region, or NULL. */
 void *machine_memory(const struct machine *m, uint64_t guest, uint64_t size);
 
-struct machine_region { /* what a vhost-user front end puts into SET_MEM_TABLE */
+struct machine_region {               /* what a vhost-user front end puts into SET_MEM_TABLE */
 	uint64_t guest, size, offset; /* offset in the memfd */
 	void *host;
 };
@@ -57,7 +57,8 @@ int machine_msi_set(struct machine *m, int gsi, uint64_t address, uint32_t data)
 int machine_irqfd(struct machine *m, int eventfd, int gsi, bool assign);
 
 /* Doorbell: a write of `size` bytes (0: any) at `address` signals the eventfd, without an exit. */
-int machine_ioeventfd(struct machine *m, uint64_t address, unsigned int size, int eventfd, bool assign);
+int machine_ioeventfd(struct machine *m, uint64_t address, unsigned int size, int eventfd,
+                      bool assign);
 
 /* The event loop: `ready` runs in it, lock held, with epoll's events. */
 typedef void (*machine_ready_fn)(void *self, uint32_t events);
@@ -87,6 +88,6 @@ void pci_bus_destroy(struct pci_bus *bus);
  * the fd on the command line, or "". Does the vhost-user handshake before it returns.
  */
 int virtio_device_add(struct machine *m, struct pci_bus *bus, const char *type, int vhost_fd,
-		      const char *options);
+                      const char *options);
 
 #endif

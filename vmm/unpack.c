@@ -93,10 +93,10 @@ static const struct {
 	size_t magic_size, skip;
 	int (*run)(const uint8_t *data, size_t size, struct unpack_sink *sink);
 } unpack_formats[] = {
-	{"gzip", {0x1f, 0x8b, 0x08}, 3, 0, unpack_gzip},
-	{"xz", {0xfd, '7', 'z', 'X', 'Z', 0}, 6, 0, unpack_xz},
-	{"zstd", {0x28, 0xb5, 0x2f, 0xfd}, 4, 0, unpack_zstd},
-	{"lz4", {0x02, 0x21, 0x4c, 0x18}, 4, 4, unpack_lz4},
+        {"gzip", {0x1f, 0x8b, 0x08}, 3, 0, unpack_gzip},
+        {"xz", {0xfd, '7', 'z', 'X', 'Z', 0}, 6, 0, unpack_xz},
+        {"zstd", {0x28, 0xb5, 0x2f, 0xfd}, 4, 0, unpack_zstd},
+        {"lz4", {0x02, 0x21, 0x4c, 0x18}, 4, 4, unpack_lz4},
 };
 
 int unpack(const uint8_t *data, size_t size, struct unpack_sink *sink, char *why)
@@ -111,10 +111,10 @@ int unpack(const uint8_t *data, size_t size, struct unpack_sink *sink, char *why
 		error = unpack_formats[i].run(data + skip, size - skip, sink);
 		if (error == -EFBIG)
 			return why_set(why, error, "the kernel unpacks to more than %d MiB",
-				       UNPACK_MAX >> 20);
+			               UNPACK_MAX >> 20);
 		if (error)
 			return why_set(why, error, "the kernel's %s payload cannot be unpacked: %s",
-				       unpack_formats[i].name, strerror(-error));
+			               unpack_formats[i].name, strerror(-error));
 		return 0;
 	}
 	return why_set(why, -ENOEXEC, "the kernel's payload is not gzip, xz, zstd or lz4");

@@ -43,33 +43,33 @@ enum vmm_verb {
 	VMM_PAUSE,
 	VMM_RESUME,
 	VMM_POWER_BUTTON, /* ask the guest to shut down (ACPI) */
-	VMM_QUIT,	  /* stop at once, exit 0 */
+	VMM_QUIT,         /* stop at once, exit 0 */
 	VMM_QUERY,
 	/* from the vmm, to every client */
 	VMM_STATE = 100, /* state, and counters */
-	VMM_REFUSED,	 /* error: negative errno */
+	VMM_REFUSED,     /* error: negative errno */
 };
 
 enum vmm_state { VMM_READY = 1, VMM_RUNNING, VMM_PAUSED, VMM_ENDED };
 
 /* Why a VM ended: the vmm's exit status too. */
 enum vmm_end {
-	VMM_END_POWEROFF = 0,	/* guest S5, or VMM_QUIT */
-	VMM_END_FAILED = 1,	/* could not start; one sentence on stderr */
+	VMM_END_POWEROFF = 0, /* guest S5, or VMM_QUIT */
+	VMM_END_FAILED = 1,   /* could not start; one sentence on stderr */
 	VMM_END_USAGE = 2,
-	VMM_END_RESET = 10,	/* guest reset (not restarted) */
+	VMM_END_RESET = 10, /* guest reset (not restarted) */
 	VMM_END_TRIPLE_FAULT = 11,
 	VMM_END_KVM_ERROR = 12, /* KVM_EXIT_INTERNAL_ERROR, FAIL_ENTRY: registers are in the log */
 	VMM_END_PANIC = 13,
-	VMM_END_DEVICE = 14,	/* a device process died and could not be done without */
+	VMM_END_DEVICE = 14, /* a device process died and could not be done without */
 };
 
 struct vmm_message {
 	uint32_t verb;
 	uint32_t state; /* enum vmm_state */
 	int32_t error;
-	uint32_t end;  /* enum vmm_end, when state is VMM_ENDED */
-	uint64_t exits; /* VM exits so far */
+	uint32_t end;        /* enum vmm_end, when state is VMM_ENDED */
+	uint64_t exits;      /* VM exits so far */
 	uint64_t unknown_io; /* port and MMIO accesses that nothing answers */
 };
 
