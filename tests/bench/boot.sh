@@ -41,7 +41,6 @@ prepare() {
 	mount -t debugfs debugfs /sys/kernel/debug
 	vm_image >/dev/null
 	policy boot
-	policy holder
 	ip tuntap add tap-qemu mode tap
 	ip link set tap-qemu up
 }
@@ -49,7 +48,7 @@ prepare() {
 ours() {
 	until_ "$@" --end "$CORDON kill boot" -- "$CORDON" run "$VM_DIR/boot.yaml"
 	# With the last guest goes what all of them share: the next one starts from nothing again.
-	[ -n "${HOLDER-}" ] || want_equal "$(leftovers_settled)" ""
+	want_equal "$(leftovers_settled)" ""
 }
 
 # qemu MACHINE KERNEL UNTIL-ARGUMENT…
@@ -96,18 +95,11 @@ times qemu 1 qemu $MINIMAL /cordon-guest/vmlinuz --text "$MARK"
 times qemu_elf 1 qemu $MINIMAL $IMAGE/kernel --text "$MARK"
 times ours_entry 1 ours --entry
 times qemu_entry 1 qemu $MINIMAL /cordon-guest/vmlinuz --entry
-# The first guest of a host also pays for the BPF programs' verification and the monitor's start.
-HOLDER=yes
-at_end vm_gone holder
-"$CORDON" run --detach "$VM_DIR/holder.yaml" >&2
-guest_wait holder 'guest: shell' 300
-times ours_later 1 ours --text "$MARK" --pid "$VMM_PID"
 
 {
 	figure boot_to_init ms "$(median ours exec_ms)" 'qemu microvm' "$(median qemu ms)"
 	figure boot_to_init_same_elf ms "$(median ours exec_ms)" 'qemu microvm, uncompressed kernel' "$(median qemu_elf ms)"
 	figure cordon_run_to_init ms "$(median ours ms)" 'qemu microvm' "$(median qemu ms)"
-	figure cordon_run_to_init_later ms "$(median ours_later ms)" 'qemu microvm' "$(median qemu ms)"
 	figure launch_to_first_instruction ms "$(median ours_entry ms)" 'qemu microvm' "$(median qemu_entry ms)"
 	figure vm_exits_to_init exits "$(median ours kvm.exits)" 'qemu microvm' "$(median qemu kvm.exits)"
 	figure page_faults_to_init exits "$(median ours kvm.pf_taken)" 'qemu microvm' "$(median qemu kvm.pf_taken)"
