@@ -7,7 +7,10 @@
  *   error.c      errors with the sentence that goes with them
  *   registry.c   /run/cordon: VM folders, slots (uids), links (taps and addresses), locks
  *   network.c    taps, addresses, routes
- *   launch.c     starts a VM: opens everything, loads the filters, spawns the processes
+ *   launch.c     starts a VM: loads the filters, spawns the processes, in an order that leaves no gap
+ *   open.c       opens all that its processes will hold
+ *   plan.c       says which process gets what of it
+ *   spawn.c      starts them, under a keeper
  *   reap.c       undoes all of it, from what the registry says; the only way a VM is cleaned up
  *   watch.c      the link to the monitor: starts it, hands it VMs, does what its alerts ask for
  *   methods.c    the operations by name, with JSON parameters: what the socket and the verbs call
@@ -41,9 +44,9 @@
 
 enum {
 	HOST_SLOTS_MAX = 16384,
-	HOST_LINKS_MAX = 16384, /* a /30 of 10.77.0.0/16 each */
-	HOST_PROCESSES_MAX = 24,
-	HOST_TASKS_MAX = 256, /* of one VM, in its cgroup */
+	HOST_LINKS_MAX = 16384,  /* a /30 of 10.77.0.0/16 each */
+	HOST_PROCESSES_MAX = 32, /* as many uids as a slot has */
+	HOST_TASKS_MAX = 256,    /* of one VM, in its cgroup */
 	HOST_ERROR_MAX = 512,
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * launch: what is gathered before a VM's first process starts. launch.c opens it, spawn.c hands it out.
+ * launch: what is gathered before a VM's first process starts. open.c opens it, plan.c says who gets what of
+ * it, spawn.c starts them, launch.c keeps the order.
  */
 #ifndef CORDON_LAUNCH_H
 #define CORDON_LAUNCH_H
@@ -8,11 +9,7 @@
 #include "cordon/host.h"
 #include "isolate/isolate.h"
 
-enum {
-	LAUNCH_ARGS_MAX = 80,
-	LAUNCH_FDS_MAX = 32,
-	LAUNCH_DEVICES_MAX = POLICY_DISKS_MAX + POLICY_NICS_MAX + 1
-};
+enum { LAUNCH_ARGS_MAX = 128, LAUNCH_FDS_MAX = 48, LAUNCH_DEVICES_MAX = VMM_DEVICES_MAX };
 
 struct launch {
 	const struct policy *policy;
@@ -31,6 +28,8 @@ struct launch {
 
 void launch_init(struct launch *launch, const struct policy *policy);
 void launch_close(struct launch *launch);
+/* Opens all but the taps; on failure what is open stays launch_close()'s. */
+int launch_open(struct launch *launch, const char *dir, struct host_error *error);
 
 /*
  * Starts the devices, dnsmasq and the vmm, each in its role, as children of a keeper; fills in

@@ -33,7 +33,7 @@ enum {
 	VMM_SERIAL_LOG_MAX = 4 * 1024 * 1024,
 	VMM_CONTROL_CLIENTS_MAX = 4,
 	VMM_VCPUS_MAX = 64,
-	VMM_DEVICES_MAX = 16,
+	VMM_DEVICES_MAX = 24,
 };
 
 /* Both ways on the control socket; every message is exactly this. */

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * open: everything that a VM's processes will hold, opened by whoever may open it. A process is handed its
+ * fds and can open nothing itself, so what cannot be had is an error here, before any of them exists.
+ */
+#include "cordon/launch.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/memfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/base.h"
+
+void launch_init(struct launch *launch, const struct policy *policy)
+{
+	memset(launch, 0, sizeof(*launch));
+	launch->policy = policy;
+	launch->kvm = launch->memory = launch->kernel = launch->initrd = -1;
+	launch->control = launch->console = launch->serial_log = launch->log = -1;
+	launch->cgroup = launch->status = launch->record = -1;
+	for (size_t i = 0; i < POLICY_DISKS_MAX; i++)
+		launch->disks[i] = -1;
+	for (size_t i = 0; i < POLICY_NICS_MAX; i++)
+		launch->taps[i] = -1;
+}
+
+void launch_close(struct launch *launch)
+{
+	int *fds[] = {&launch->kvm,     &launch->memory,  &launch->kernel,     &launch->initrd,
+	              &launch->control, &launch->console, &launch->serial_log, &launch->log,
+	              &launch->cgroup,  &launch->status,  &launch->record};
+
+	for (size_t i = 0; i < BASE_COUNT(fds); i++)
+		base_close(fds[i]);
+	for (size_t i = 0; i < POLICY_DISKS_MAX; i++)
+		base_close(&launch->disks[i]);
+	for (size_t i = 0; i < POLICY_NICS_MAX; i++)
+		base_close(&launch->taps[i]);
+}
+
+/* Guest RAM: a memfd that nobody can resize any more, so that no mapping of it can ever fault. */
+static int launch_memory(const struct policy *policy)
+{
+	unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+
+	if (policy->isolation.huge_pages)
+		flags |= MFD_HUGETLB | MFD_HUGE_2MB;
+	BASE_AUTO_FD int fd = memfd_create("guest-memory", flags);
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)policy->vm.memory) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return -errno;
+	return base_take_fd(&fd);
+}
+
+static int launch_listen(const char *vm, const char *file, int type, mode_t mode, bool group)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	char path[POLICY_PATH_MAX];
+	const struct group *entry = group ? getgrnam(HOST_GROUP) : NULL;
+	BASE_AUTO_FD int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0)
+		return -errno;
+	registry_path(path, vm, file);
+	if (base_copy_string(address.sun_path, sizeof(address.sun_path), path))
+		return -ENAMETOOLONG;
+	/* The folder is not open to others, so the mode can follow the bind. */
+	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(path, mode) < 0 ||
+	    chown(path, 0, entry ? entry->gr_gid : 0) < 0 ||
+	    listen(fd, VMM_CONTROL_CLIENTS_MAX) < 0)
+		return -errno;
+	return base_take_fd(&fd);
+}
+
+static int launch_log(const char *vm, const char *suffix)
+{
+	char file[POLICY_NAME_MAX + 16];
+
+	snprintf(file, sizeof(file), "%s.%s", vm, suffix);
+	return registry_log_open(file, O_TRUNC | O_APPEND);
+}
+
+/* A disk belongs to one VM at a time, unless all of them only read it. */
+static int launch_disk(struct launch *launch, int fd, bool read_only, const char *what,
+                       struct host_error *error)
+{
+	struct flock lock = {.l_type = read_only ? F_RDLCK : F_WRLCK, .l_whence = SEEK_SET};
+	struct stat facts;
+	off_t size;
+
+	if (fstat(fd, &facts) < 0 || !(S_ISREG(facts.st_mode) || S_ISBLK(facts.st_mode)))
+		return host_fail(error, -EINVAL, 126,
+		                 "%s is neither a regular file nor a block device", what);
+	size = lseek(fd, 0, SEEK_END);
+	if (size <= 0 || size % 512)
+		return host_fail(
+		        error, -EINVAL, 126,
+		        "%s has %lld bytes; a disk is a multiple of 512 bytes, and not empty", what,
+		        (long long)size);
+	if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
+		return host_fail(error, -EBUSY, 126, "%s is in use by another guest", what);
+	launch->disk_read_only[launch->disk_count] = read_only;
+	launch->disk_size_max = BASE_MAX(launch->disk_size_max, (uint64_t)size);
+	launch->disks[launch->disk_count++] = fd;
+	return 0;
+}
+
+static int launch_disks(struct launch *launch, int image_disk, const char *dir,
+                        struct host_error *error)
+{
+	const struct policy_vm *vm = &launch->policy->vm;
+
+	for (size_t i = 0; i < vm->disk_count; i++) {
+		const struct policy_disk *disk = &vm->disks[i];
+		BASE_AUTO_FD int fd = images_open_path(disk->path, dir,
+		                                       disk->read_only ? O_RDONLY : O_RDWR, error);
+
+		if (fd < 0)
+			return fd;
+		if (launch_disk(launch, fd, disk->read_only, disk->path, error) < 0)
+			return -EINVAL;
+		base_take_fd(&fd);
+	}
+	/* A policy that names no disk gets its image's, which is shared and thus read-only. */
+	if (vm->disk_count == 0 && image_disk >= 0) {
+		BASE_AUTO_FD int fd = fcntl(image_disk, F_DUPFD_CLOEXEC, 0);
+
+		if (fd < 0 || launch_disk(launch, fd, true, "the image's disk", error) < 0)
+			return -EINVAL;
+		base_take_fd(&fd);
+	}
+	return 0;
+}
+
+static void launch_cmdline(struct launch *launch)
+{
+	const char *root = "";
+
+	if (launch->disk_count > 0)
+		root = launch->disk_read_only[0] ? " root=/dev/vda ro" : " root=/dev/vda rw";
+	snprintf(launch->cmdline, sizeof(launch->cmdline), "console=ttyS0 panic=-1%s%s%s", root,
+	         launch->policy->vm.cmdline[0] ? " " : "", launch->policy->vm.cmdline);
+}
+
+static int launch_cgroup(struct launch *launch, struct host_error *error)
+{
+	const struct policy_isolation *isolation = &launch->policy->isolation;
+	struct isolate_limits limits = {.pids_max = HOST_TASKS_MAX};
+	BASE_AUTO_FREE char *cpus = NULL;
+	size_t size = 0;
+
+	if (isolation->memory_overhead)
+		limits.memory_max = launch->policy->vm.memory + isolation->memory_overhead;
+	FILE *text = open_memstream(&cpus, &size);
+	if (!text)
+		return -errno;
+	for (unsigned int cpu = 0; cpu < POLICY_CPUS_MAX; cpu++)
+		if (isolation->cpus[cpu / 8] & 1u << cpu % 8)
+			fprintf(text, "%s%u", ftell(text) ? "," : "", cpu);
+	if (fclose(text) != 0)
+		return -ENOMEM;
+	limits.cpus = size > 0 ? cpus : NULL;
+	launch->cgroup = isolate_cgroup_make(launch->policy->vm.name, &limits);
+	if (launch->cgroup == -EEXIST) {
+		/* the name is this VM's, so what is there was left behind */
+		isolate_cgroup_remove(launch->policy->vm.name);
+		launch->cgroup = isolate_cgroup_make(launch->policy->vm.name, &limits);
+	}
+	if (launch->cgroup == -ENOTSUP && !limits.memory_max && !limits.cpus) {
+		launch->cgroup = -1; /* nothing was asked that only a cgroup can give */
+		return 0;
+	}
+	if (launch->cgroup < 0)
+		return host_fail(error, launch->cgroup, 126,
+		                 "policy line %u: the limits under isolation cannot be set: %s",
+		                 isolation->line, strerror(-launch->cgroup));
+	return 0;
+}
+
+int launch_open(struct launch *launch, const char *dir, struct host_error *error)
+{
+	const struct policy *policy = launch->policy;
+	const char *name = policy->vm.name;
+	BASE_AUTO_FD int image_disk = -1;
+	char path[POLICY_PATH_MAX];
+	int err;
+
+	launch->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (launch->kvm < 0)
+		return host_fail(error, -errno, 126,
+		                 "cannot open /dev/kvm: %s (is kvm-intel or kvm-amd loaded?)",
+		                 strerror(errno));
+	err = images_open(policy->vm.kernel, dir, &launch->kernel, &launch->initrd, &image_disk,
+	                  error);
+	if (!err && policy->vm.initrd[0]) {
+		base_close(&launch->initrd);
+		launch->initrd = images_open_path(policy->vm.initrd, dir, O_RDONLY, error);
+		err = BASE_MIN(launch->initrd, 0);
+	}
+	if (!err)
+		err = launch_disks(launch, image_disk, dir, error);
+	if (err)
+		return err;
+	launch_cmdline(launch);
+	thp_on(); /* before the memory is mapped, which then gets an address that they fit */
+	launch->memory = launch_memory(policy);
+	if (launch->memory < 0)
+		return host_fail(
+		        error, launch->memory, 126, "cannot get %llu MiB of guest memory: %s",
+		        (unsigned long long)policy->vm.memory >> 20, strerror(-launch->memory));
+	launch->control = launch_listen(name, "vmm.sock", SOCK_SEQPACKET, 0600, false);
+	launch->console = launch_listen(name, "console.sock", SOCK_STREAM, 0660, true);
+	launch->serial_log = launch_log(name, "serial");
+	launch->log = launch_log(name, "log");
+	registry_path(path, name, "record");
+	launch->record = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (launch->control < 0 || launch->console < 0 || launch->serial_log < 0 ||
+	    launch->log < 0 || launch->record < 0)
+		return host_fail(error, -EIO, 125, "cannot make the sockets and logs of '%s'",
+		                 name);
+	return launch_cgroup(launch, error);
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What every process of a VM is given. A device has its end of a vhost-user socket pair under one number
+ * and its one back-end fd under another; the vmm has the other ends, and everything that the guest is
+ * made of. Nothing is started here, so whatever is missing is said before there is anything to undo.
+ */
+#include "cordon/plan.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/socket.h>
+
+#include "base/base.h"
+
+/* Numbers of the vmm's fds; its device sockets follow. */
+enum {
+	VMM_FD_KVM = 3,
+	VMM_FD_MEMORY,
+	VMM_FD_KERNEL,
+	VMM_FD_INITRD,
+	VMM_FD_CONTROL,
+	VMM_FD_CONSOLE,
+	VMM_FD_SERIAL_LOG,
+	VMM_FD_DEVICES
+};
+enum { DEVICE_FD_VHOST = 3, DEVICE_FD_BACKEND = 4 };
+
+enum { PLAN_LOG_SLACK = 4 * 1024 * 1024, PLAN_OPEN_FILES = 256, PLAN_DNSMASQ_FILES = 64 };
+
+void plan_free(struct plan **plan)
+{
+	if (!*plan)
+		return;
+	for (size_t i = 0; i < (*plan)->count; i++) {
+		struct plan_process *each = &(*plan)->list[i];
+
+		for (size_t k = 0; k < each->argc; k++)
+			free(each->argv[k]);
+		base_close(&each->binary);
+		free(each->dnsmasq);
+		for (size_t k = 0; k < each->fd_count; k++)
+			if (each->fds[k].to == DEVICE_FD_VHOST && strcmp(each->role, "vmm") != 0)
+				close(each->fds[k].from); /* the device's end of its socket pair */
+	}
+	for (size_t i = 0; i < (*plan)->socket_count; i++)
+		close((*plan)->sockets[i]);
+	free(*plan);
+}
+
+static void plan_arg(struct plan_process *each, const char *format, ...) BASE_PRINTF(2, 3);
+
+static void plan_arg(struct plan_process *each, const char *format, ...)
+{
+	va_list list;
+
+	if (each->argc + 1 >= LAUNCH_ARGS_MAX)
+		return; /* the caps on devices keep every process well below */
+	va_start(list, format);
+	if (vasprintf(&each->argv[each->argc], format, list) >= 0)
+		each->argc++;
+	va_end(list);
+	each->argv[each->argc] = NULL;
+}
+
+static void plan_fd(struct plan_process *each, int from, int to)
+{
+	if (each->fd_count < LAUNCH_FDS_MAX)
+		each->fds[each->fd_count++] = (struct isolate_fd){.from = from, .to = to};
+}
+
+/* Takes over the binary's fd. */
+static struct plan_process *plan_add(struct plan *plan, const struct launch *launch,
+                                     const struct host_vm *vm, int binary, const char *role)
+{
+	struct plan_process *each = &plan->list[plan->count];
+
+	if (binary < 0)
+		return NULL; /* said already */
+	if (plan->count >= HOST_PROCESSES_MAX) {
+		close(binary);
+		host_fail(plan->error, -E2BIG, 126, "'%s' has too many devices", vm->name);
+		return NULL;
+	}
+	each->binary = binary;
+	base_copy_string(each->role, sizeof(each->role), role);
+	each->process = (struct isolate_process){
+	        .name = each->role,
+	        .binary = each->binary,
+	        .argv = each->argv,
+	        .uid = isolate_uid(vm->slot, (uint32_t)plan->count),
+	        .gid = isolate_uid(vm->slot, (uint32_t)plan->count),
+	        .fds = each->fds,
+	        .cgroup = launch->cgroup,
+	        .flags = ISOLATE_PDEATHSIG,
+	        .file_size_max = VMM_SERIAL_LOG_MAX + PLAN_LOG_SLACK,
+	};
+	plan_fd(each, launch->log, STDERR_FILENO);
+	plan->count++;
+	return each;
+}
+
+/* A device's process: one end of a vhost-user socket pair, and its one back-end fd (or -1). */
+static struct plan_process *plan_device(struct plan *plan, const struct launch *launch,
+                                        const struct host_vm *vm, const char *type, size_t number,
+                                        int backend)
+{
+	char program[32], role[16];
+	struct plan_process *each;
+	int pair[2];
+
+	snprintf(program, sizeof(program), "cordon-%s", type);
+	snprintf(role, sizeof(role), "%s%zu", type, number);
+	each = plan_add(plan, launch, vm, programs_open(program, plan->error), role);
+	if (!each)
+		return NULL;
+	each->device = type;
+	plan_arg(each, "%s", program);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+		host_fail(plan->error, -errno, 125, "no socket pair for %s: %s", role,
+		          strerror(errno));
+		return NULL;
+	}
+	plan->sockets[plan->socket_count++] = pair[0];
+	plan_fd(each, pair[1], DEVICE_FD_VHOST);
+	plan_arg(each, "--vhost");
+	plan_arg(each, "%d", DEVICE_FD_VHOST);
+	if (backend >= 0)
+		plan_fd(each, backend, DEVICE_FD_BACKEND);
+	return each;
+}
+
+static int plan_disk(struct plan *plan, const struct launch *launch, const struct host_vm *vm,
+                     size_t i)
+{
+	const struct policy_disk *disk = &launch->policy->vm.disks[i];
+	struct plan_process *each = plan_device(plan, launch, vm, "blk", i, launch->disks[i]);
+
+	if (!each)
+		return plan->error->code;
+	/* RLIMIT_FSIZE is about offsets: a disk's last sector has to be below it. */
+	each->process.file_size_max = BASE_MAX(launch->disk_size_max, each->process.file_size_max);
+	plan_arg(each, "--disk");
+	plan_arg(each, "%d", DEVICE_FD_BACKEND);
+	if (launch->disk_read_only[i])
+		plan_arg(each, "--read-only");
+	if (i < launch->policy->vm.disk_count && disk->serial[0]) {
+		plan_arg(each, "--serial");
+		plan_arg(each, "%s", disk->serial);
+	}
+	if (i < launch->policy->vm.disk_count && disk->limit.bandwidth) {
+		plan_arg(each, "--bandwidth");
+		plan_arg(each, "%llu", (unsigned long long)disk->limit.bandwidth);
+	}
+	if (i < launch->policy->vm.disk_count && disk->limit.iops) {
+		plan_arg(each, "--iops");
+		plan_arg(each, "%llu", (unsigned long long)disk->limit.iops);
+	}
+	return 0;
+}
+
+static int plan_nic(struct plan *plan, const struct launch *launch, const struct host_vm *vm,
+                    size_t i)
+{
+	const uint8_t *mac = vm->nics[i].mac;
+	struct plan_process *each = plan_device(plan, launch, vm, "net", i, launch->taps[i]);
+
+	if (!each)
+		return plan->error->code;
+	plan_arg(each, "--tap");
+	plan_arg(each, "%d", DEVICE_FD_BACKEND);
+	plan_arg(each, "--mac");
+	plan_arg(each, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+	         mac[5]);
+	if (launch->policy->vm.nics[i].mtu) {
+		plan_arg(each, "--mtu");
+		plan_arg(each, "%u", launch->policy->vm.nics[i].mtu);
+	}
+	return 0;
+}
+
+/* dnsmasq for one NIC: Debian's program, in the host's network and nothing else of the host's. */
+static int plan_dnsmasq(struct plan *plan, const struct launch *launch, const struct host_vm *vm,
+                        size_t i)
+{
+	struct firewall_dnsmasq *dnsmasq = NULL;
+	char role[16], preload[POLICY_PATH_MAX];
+	struct plan_process *each;
+	int err = programs_path(preload, "dnsmasq-preload.so");
+
+	if (!err)
+		err = firewall_dnsmasq_make(launch->policy, &vm->nics[i], preload,
+		                            "/etc/resolv.conf", &dnsmasq);
+	if (err)
+		return host_fail(plan->error, err, 126, "cannot prepare dnsmasq: %s",
+		                 strerror(-err));
+	snprintf(role, sizeof(role), "dnsmasq%zu", i);
+	each = plan_add(plan, launch, vm, open(dnsmasq->binary, O_PATH | O_CLOEXEC), role);
+	if (!each) {
+		host_fail(plan->error, -errno, 126, "cannot open %s: %s", dnsmasq->binary,
+		          strerror(errno));
+		free(dnsmasq);
+		return plan->error->code;
+	}
+	each->dnsmasq = dnsmasq;
+	each->process.argv = dnsmasq->argv;
+	each->process.binds = dnsmasq->binds;
+	each->process.flags |= ISOLATE_KEEP_NET | ISOLATE_KEEP_ROOT;
+	each->process.open_files_max = PLAN_DNSMASQ_FILES;
+	return 0;
+}
+
+static void plan_pair(struct plan_process *each, const char *option, int from, int to)
+{
+	if (from < 0)
+		return;
+	plan_fd(each, from, to);
+	plan_arg(each, "%s", option);
+	plan_arg(each, "%d", to);
+}
+
+static int plan_vmm(struct plan *plan, const struct launch *launch, const struct host_vm *vm)
+{
+	const struct policy_vm *policy = &launch->policy->vm;
+	struct plan_process *each =
+	        plan_add(plan, launch, vm, programs_open("cordon-vmm", plan->error), "vmm");
+	size_t device = 0;
+
+	if (!each)
+		return plan->error->code;
+	plan_arg(each, "cordon-vmm");
+	each->process.open_files_max = PLAN_OPEN_FILES; /* eventfds: one a queue and one a vector */
+	plan_arg(each, "--name");
+	plan_arg(each, "%s", vm->name);
+	plan_arg(each, "--vcpus");
+	plan_arg(each, "%u", policy->vcpus);
+	plan_arg(each, "--memory");
+	plan_arg(each, "%llu", (unsigned long long)policy->memory);
+	plan_pair(each, "--kvm", launch->kvm, VMM_FD_KVM);
+	plan_pair(each, "--memfd", launch->memory, VMM_FD_MEMORY);
+	plan_pair(each, "--kernel", launch->kernel, VMM_FD_KERNEL);
+	plan_pair(each, "--initrd", launch->initrd, VMM_FD_INITRD);
+	plan_pair(each, "--control", launch->control, VMM_FD_CONTROL);
+	plan_pair(each, "--console", launch->console, VMM_FD_CONSOLE);
+	plan_pair(each, "--serial-log", launch->serial_log, VMM_FD_SERIAL_LOG);
+	plan_arg(each, "--cmdline");
+	plan_arg(each, "%s", launch->cmdline);
+	for (size_t i = 0; i + 1 < plan->count; i++) {
+		const char *type = plan->list[i].device;
+
+		if (!type)
+			continue;
+		plan_fd(each, plan->sockets[device], VMM_FD_DEVICES + (int)device);
+		plan_arg(each, "--device");
+		plan_arg(each, "%s:%d", type, VMM_FD_DEVICES + (int)device);
+		device++;
+	}
+	return 0;
+}
+
+/* Disks come first, so that the first disk is the first device on the bus; the vmm is last. */
+int plan_make(struct plan *plan, const struct launch *launch, const struct host_vm *vm)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < launch->disk_count; i++)
+		err = plan_disk(plan, launch, vm, i);
+	for (size_t i = 0; !err && i < vm->nic_count; i++)
+		err = plan_nic(plan, launch, vm, i);
+	if (!err && !plan_device(plan, launch, vm, "rng", 0, -1))
+		err = plan->error->code;
+	for (size_t i = 0; !err && i < vm->nic_count; i++)
+		err = plan_dnsmasq(plan, launch, vm, i);
+	if (!err)
+		err = plan_vmm(plan, launch, vm);
+	for (size_t i = 0; i < plan->count; i++)
+		plan->list[i].process.fd_count = plan->list[i].fd_count;
+	return err;
+}
