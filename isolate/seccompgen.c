@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 struct list {
-	const char *role;
+	const char *role, *group; /* group: NULL where the role is in none */
 	struct seccompgen_rule rules[SECCOMPGEN_RULES_MAX];
 	size_t count;
 	bool failed;
@@ -54,7 +54,7 @@ static int add_source(struct list *list, const char *file)
 	}
 	for (unsigned int line = 1; getline(&text, &size, stream) >= 0; line++) {
 		struct seccompgen_rule rule;
-		int found = seccompgen_parse(&rule, list->role, file, line, text);
+		int found = seccompgen_parse(&rule, list->role, list->group, file, line, text);
 
 		if (found > 0 && list->count == SECCOMPGEN_RULES_MAX) {
 			seccompgen_error(file, line, "more than %d rules", SECCOMPGEN_RULES_MAX);
@@ -210,6 +210,7 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 	        {"role", required_argument, NULL, 'r'},
+	        {"group", required_argument, NULL, 'g'},
 	        {NULL, 0, NULL, 0},
 	};
 	struct list *list BASE_AUTO_FREE = calloc(1, sizeof(*list));
@@ -221,13 +222,16 @@ int main(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "o:", options, NULL)) >= 0) {
 		if (option == 'r')
 			list->role = optarg;
+		else if (option == 'g')
+			list->group = optarg;
 		else if (option == 'o')
 			output = optarg;
 		else
 			return 2;
 	}
 	if (!list->role || !is_identifier(list->role) || !output || optind == argc) {
-		fprintf(stderr, "usage: seccompgen --role NAME -o OUTPUT SOURCE...\n");
+		fprintf(stderr,
+		        "usage: seccompgen --role NAME [--group NAME] -o OUTPUT SOURCE...\n");
 		return 2;
 	}
 	for (int i = optind; i < argc; i++)

@@ -40,11 +40,11 @@ __attribute__((format(printf, 3, 4))) void seccompgen_error(const char *file, un
                                                             const char *format, ...);
 
 /*
- * Reads one line of a source. Returns 1 and fills *rule when it is a #syscall line for `role`, 0 when
- * it is none (or another role's), -1 when it is refused, which has then been said.
+ * Reads one line of a source. Returns 1 and fills *rule when it is a #syscall line for `role` or for `group` (NULL: none),
+ * 0 when it is none (or another role's), -1 when it is refused, which has then been said.
  */
-int seccompgen_parse(struct seccompgen_rule *rule, const char *role, const char *file,
-                     unsigned int line, char *text);
+int seccompgen_parse(struct seccompgen_rule *rule, const char *role, const char *group,
+                     const char *file, unsigned int line, char *text);
 
 /* Refuses what no role may have, or what `rules` say already; -1 when refused, which has been said. */
 int seccompgen_judge(const struct seccompgen_rule *rule, const struct seccompgen_rule *rules,

@@ -166,7 +166,8 @@ static bool take_conditions(struct cursor *c, struct seccompgen_rule *rule)
 	return true;
 }
 
-static bool take_roles(struct cursor *c, const char *role, bool *mine, bool *shared)
+static bool take_roles(struct cursor *c, const char *role, const char *group, bool *mine,
+                       bool *shared)
 {
 	char word[32];
 
@@ -177,7 +178,7 @@ static bool take_roles(struct cursor *c, const char *role, bool *mine, bool *sha
 			seccompgen_error(c->file, c->line, "expected a role at '%s'", c->at);
 			return false;
 		}
-		*mine |= strcmp(word, role) == 0;
+		*mine |= strcmp(word, role) == 0 || (group && strcmp(word, group) == 0);
 		*shared |= strcmp(word, "all") == 0;
 	} while (take(c, ","));
 	if (!take(c, ":")) {
@@ -252,8 +253,8 @@ static const char *find_declaration(char *text)
 	return at + 8;
 }
 
-int seccompgen_parse(struct seccompgen_rule *rule, const char *role, const char *file,
-                     unsigned int line, char *text)
+int seccompgen_parse(struct seccompgen_rule *rule, const char *role, const char *group,
+                     const char *file, unsigned int line, char *text)
 {
 	struct cursor c = {.at = find_declaration(text), .file = file, .line = line};
 	bool mine;
@@ -261,7 +262,7 @@ int seccompgen_parse(struct seccompgen_rule *rule, const char *role, const char 
 	if (!c.at)
 		return 0;
 	*rule = (struct seccompgen_rule){.file = file, .line = line};
-	if (!take_roles(&c, role, &mine, &rule->shared) || !take_call(&c, rule) ||
+	if (!take_roles(&c, role, group, &mine, &rule->shared) || !take_call(&c, rule) ||
 	    !take_conditions(&c, rule) || !take_reason(&c, rule))
 		return -1;
 	return mine || rule->shared ? 1 : 0;

@@ -8,10 +8,10 @@
  * Control data is taken for VHOST_USER_FDS_MAX fds; the kernel itself drops what does not fit and says
  * so (MSG_CTRUNC), which ends the connection.
  *
- * #syscall vmm,net,blk,rng: sendmsg - speaks vhost-user
- * #syscall vmm,net,blk,rng: recvmsg - reads the other end's messages, and the fds with them
- * #syscall vmm,net,blk,rng: poll - waits for a message's rest, or for an answer, with a time limit
- * #syscall vmm,net,blk,rng: close - fds that came with a message and are not wanted
+ * #syscall vmm,device: sendmsg - speaks vhost-user
+ * #syscall vmm,device: recvmsg - reads the other end's messages, and the fds with them
+ * #syscall vmm,device: poll - waits for a message's rest, or for an answer, with a time limit
+ * #syscall vmm,device: close - fds that came with a message and are not wanted
  */
 #include "vmm/vhost_message.h"
 

@@ -40,6 +40,7 @@ static const struct {
         {"#syscall t: fcntl(arg1 = 1) - a\n#syscall t: fcntl - b", ":2: error: fcntl is redundant"},
         {"#syscall t: fcntl(1 = 1) - a\n#syscall t: fcntl(arg1 = 0x1) - b", ":2: error: fcntl is"},
         {"#syscall all: brk - a\n#syscall t: brk - b", ":2: error: brk is redundant"},
+        {"#syscall g: getpid - a\n#syscall t: getpid - b", ":2: error: getpid is redundant beside"},
         {"#syscall t: mmap - why", ":1: error: mmap must rule out PROT_EXEC"},
         {"#syscall t: mmap(arg2 !& PROT_WRITE) - why", ":1: error: mmap must rule out PROT_EXEC"},
         {"#syscall t: mmap(arg3 !& PROT_EXEC) - why", ":1: error: mmap must rule out PROT_EXEC"},
@@ -67,6 +68,8 @@ static const char *const accepted[] = {
         "#syscall all: write(arg0 = 2) - a\n#syscall t: write - wider, for this role",
         "#syscall t: write - wider, for this role\n#syscall all: write(arg0 = 2) - a",
         "#syscall t: getpid - a\n#syscall u: getpid - b",
+        "#syscall g: getpid - why",
+        "#syscall u,g: getpid - why\n#syscall t: fcntl - why",
         "#syscall t: mprotect(arg2 <= 3) - why",
         "#syscall t: mprotect(arg2 & 7 = PROT_READ) - why",
         "#syscall t: execveat(arg0 = 97, arg4 = AT_EMPTY_PATH) - why",
@@ -82,7 +85,7 @@ static int write_source(const char *text)
 	return fd;
 }
 
-/* Compiles the text for the role t. Its exit status; what it says, and whether it wrote anything. */
+/* Compiles the text for the role t of the group g. Its exit status; what it says, and whether it wrote anything. */
 static int compile(const char *text, char said[OUTPUT_SIZE], bool *wrote)
 {
 	int source BASE_AUTO_FD = write_source(text);
@@ -99,8 +102,8 @@ static int compile(const char *text, char said[OUTPUT_SIZE], bool *wrote)
 	pid = fork();
 	if (pid == 0) {
 		dup2(message, STDERR_FILENO);
-		execl(SECCOMPGEN, "seccompgen", "--role", "t", "-o", output_path, source_path,
-		      NULL);
+		execl(SECCOMPGEN, "seccompgen", "--role", "t", "--group", "g", "-o", output_path,
+		      source_path, NULL);
 		_exit(99);
 	}
 	ck_assert_int_eq(waitpid(pid, &result, 0), pid);

@@ -39,9 +39,9 @@ static const char *region_refused(const struct device_memory *memory, uint64_t g
 
 /*
  * mmap() and munmap() are in every list already, without PROT_EXEC.
- * #syscall net,blk,rng: fstat - a memory region must fit into the file that holds it
- * #syscall net,blk,rng: newfstatat(arg3 = AT_EMPTY_PATH) - the same, as the C library asks it
- * #syscall net,blk,rng: madvise(arg2 = MADV_DONTDUMP) - keeps guest memory out of core dumps
+ * #syscall device: fstat - a memory region must fit into the file that holds it
+ * #syscall device: newfstatat(arg3 = AT_EMPTY_PATH) - the same, as the C library asks it
+ * #syscall device: madvise(arg2 = MADV_DONTDUMP) - keeps guest memory out of core dumps
  */
 int device_memory_add(struct device_memory *memory, uint64_t guest, uint64_t size, uint64_t user,
                       uint64_t offset, int fd, const char **why)

@@ -24,7 +24,7 @@ enum {
 	TAG_SOCKET = UINT16_MAX, /* other tags are queue numbers */
 };
 
-/* #syscall net,blk,rng: write - signals the guest's interrupt, and writes a line to the log */
+/* #syscall device: write - signals the guest's interrupt, and writes a line to the log */
 void device_log(const char *name, const char *format, ...)
 {
 	char line[320];
@@ -42,7 +42,7 @@ void device_log(const char *name, const char *format, ...)
 	(void)base_write_all(STDERR_FILENO, line, (size_t)used);
 }
 
-/* #syscall net,blk,rng: epoll_ctl - watches and forgets the kick eventfds as rings start and stop */
+/* #syscall device: epoll_ctl - watches and forgets the kick eventfds as rings start and stop */
 static int watch(struct vhost_back *back, int fd, uint32_t events, unsigned int tag)
 {
 	struct epoll_event event = {.events = events, .data.u32 = tag};
@@ -228,7 +228,7 @@ static int serve_socket(struct vhost_back *back)
 	return error < 0 ? error : 1;
 }
 
-/* #syscall net,blk,rng: epoll_wait - waits for kicks, messages and the device's own fd */
+/* #syscall device: epoll_wait - waits for kicks, messages and the device's own fd */
 int vhost_back_step(struct vhost_back *back, int limit_ms)
 {
 	struct epoll_event events[EVENTS];
