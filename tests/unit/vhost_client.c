@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +25,14 @@
 #define VERSION_1 (1ull << 32)
 
 enum { ARGUMENTS_MAX = 24, RING_BYTES = 0x10000 };
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 void *vhost_client_at(const struct vhost_client *c, uint64_t guest)
 {
@@ -147,17 +156,11 @@ int vhost_client_negotiate(struct vhost_client *c, uint64_t features)
 	return error;
 }
 
-int vhost_client_open(struct vhost_client *c, int *peer)
+static int make_memory(struct vhost_client *c)
 {
-	int pair[2];
-
 	*c = (struct vhost_client){.pid = -1, .socket = -1, .memfd = -1};
 	for (unsigned int i = 0; i < CLIENT_QUEUES; i++)
 		c->queue[i].kick = c->queue[i].call = c->queue[i].error = -1;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	c->socket = pair[0];
-	*peer = pair[1];
 	c->memfd = memfd_create("guest", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (c->memfd < 0 || ftruncate(c->memfd, 3 * CLIENT_REGION_SIZE) < 0 ||
 	    fcntl(c->memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
@@ -167,6 +170,41 @@ int vhost_client_open(struct vhost_client *c, int *peer)
 	if (c->memory == MAP_FAILED) {
 		c->memory = NULL;
 		return -errno;
+	}
+	return 0;
+}
+
+int vhost_client_open(struct vhost_client *c, int *peer)
+{
+	int error = make_memory(c);
+	int pair[2];
+
+	if (error < 0)
+		return error;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	c->socket = pair[0];
+	*peer = pair[1];
+	return 0;
+}
+
+int vhost_client_connect(struct vhost_client *c, const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int64_t end = now_ms() + CLIENT_WAIT_MS;
+	int error = make_memory(c);
+
+	if (error == 0)
+		error = base_copy_string(address.sun_path, sizeof(address.sun_path), path);
+	if (error < 0)
+		return error;
+	c->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (c->socket < 0)
+		return -errno;
+	while (connect(c->socket, (struct sockaddr *)&address, sizeof(address)) < 0) {
+		if (now_ms() > end)
+			return -errno;
+		poll(NULL, 0, 10);
 	}
 	return 0;
 }
@@ -278,14 +316,6 @@ int vhost_client_queue_stop(struct vhost_client *c, unsigned int index)
 	return error < 0 ? error : (int)m.payload.state.num;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 int vhost_client_wait_end(struct vhost_client *c)
 {
 	int64_t end = now_ms() + CLIENT_WAIT_MS;
@@ -359,6 +389,35 @@ void vhost_client_kick(struct client_queue *q)
 	(void)base_write_all(q->kick, &one, sizeof(one));
 }
 
+bool vhost_client_kick_asked(struct client_queue *q, uint16_t old)
+{
+	const uint16_t *event = (const uint16_t *)&q->used_ring[q->size];
+	uint16_t added = (uint16_t)(q->available_index - old);
+
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if ((uint16_t)(q->available_index - __atomic_load_n(event, __ATOMIC_RELAXED) - 1) >= added)
+		return false;
+	vhost_client_kick(q);
+	return true;
+}
+
+void vhost_client_want_interrupt(struct client_queue *q)
+{
+	__atomic_store_n(&q->available[2 + q->size], q->used_seen, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+int vhost_client_interrupt(struct client_queue *q, int limit_ms)
+{
+	struct pollfd call = {.fd = q->call, .events = POLLIN};
+	uint64_t count;
+
+	if (poll(&call, 1, limit_ms) != 1)
+		return -ETIMEDOUT;
+	(void)!read(q->call, &count, sizeof(count));
+	return 0;
+}
+
 int vhost_client_used(struct client_queue *q, struct client_used *entry, int limit_ms)
 {
 	int64_t end = now_ms() + limit_ms;
@@ -382,4 +441,14 @@ int vhost_client_broken(struct client_queue *q, int limit_ms)
 	struct pollfd error = {.fd = q->error, .events = POLLIN};
 
 	return poll(&error, 1, limit_ms) == 1 ? 0 : -ETIMEDOUT;
+}
+
+uint64_t vhost_client_cpu_ns(pid_t pid)
+{
+	struct timespec used;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) < 0)
+		return 0;
+	return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
 }

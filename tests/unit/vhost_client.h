@@ -68,6 +68,8 @@ int vhost_client_start(struct vhost_client *c, const char *program, char *const 
                        uint64_t features);
 /* The same without the program: the other end of the socket pair is given back for the caller's use. */
 int vhost_client_open(struct vhost_client *c, int *peer);
+/* The same for a back end that listens at `path`, or will within CLIENT_WAIT_MS. */
+int vhost_client_connect(struct vhost_client *c, const char *path);
 int vhost_client_negotiate(struct vhost_client *c, uint64_t features);
 int vhost_client_share_memory(struct vhost_client *c);
 
@@ -103,10 +105,21 @@ uint16_t vhost_client_add(struct client_queue *q, const struct client_buffer *li
 /* Makes descriptor `head` available, whatever it holds. */
 void vhost_client_publish(struct client_queue *q, uint16_t head);
 void vhost_client_kick(struct client_queue *q);
+/*
+ * As a good driver with event idx does it: kicks when the device has asked for a kick between index
+ * `old` and now (true), and asks for an interrupt at the next used entry that has not been seen.
+ */
+bool vhost_client_kick_asked(struct client_queue *q, uint16_t old);
+void vhost_client_want_interrupt(struct client_queue *q);
 
 /* Waits for the next used entry. 0, or -ETIMEDOUT after limit_ms. */
 int vhost_client_used(struct client_queue *q, struct client_used *entry, int limit_ms);
+/* Sleeps until the device signals. 0, or -ETIMEDOUT. */
+int vhost_client_interrupt(struct client_queue *q, int limit_ms);
 /* Waits until the device says that it gave the ring up. */
 int vhost_client_broken(struct client_queue *q, int limit_ms);
+
+/* User and system time of the process and all its threads, those that have ended included, in ns. */
+uint64_t vhost_client_cpu_ns(pid_t pid);
 
 #endif
