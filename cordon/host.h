@@ -13,6 +13,7 @@
  *   spawn.c      starts them, under a keeper
  *   reap.c       undoes all of it, from what the registry says; the only way a VM is cleaned up
  *   watch.c      the link to the monitor: starts it, hands it VMs, does what its alerts ask for
+ *   limit.c      what its disks and NICs may do, while it runs
  *   methods.c    the operations by name, with JSON parameters: what the socket and the verbs call
  *   serve.c      listens for what alerts ask, and starts the monitor again
  *   request.c    a line of JSON-RPC 2.0, and its answer
@@ -193,7 +194,15 @@ int64_t control_now_ms(void);
 /* Connects, sends one message (verb 0: only connects) and waits for the answer, at most `timeout_ms`. */
 int control_call(const char *vm, enum vmm_verb verb, struct vmm_message *answer, int timeout_ms);
 
+/* --- limit.c --- */
+
+/* The method vm.limit: {name, device, bandwidth, iops, burst} -> the limits as they are then. */
+json_t *limit_method(const json_t *params, struct host_error *error);
+
 /* --- methods.c --- */
+
+/* Loads the VM that params.name names; the caller holds nothing afterwards. */
+int method_vm(const json_t *params, struct host_vm *vm, struct host_error *error);
 
 /* Calls a method here, in this process, which must be root. The caller owns the result. */
 json_t *method_call(const char *method, const json_t *params, struct host_error *error);

@@ -72,11 +72,10 @@ static int launch_not_yet(const struct policy *policy, struct host_error *error)
 	for (size_t i = 0; i < policy->vm.nic_count; i++) {
 		const struct policy_nic *nic = &policy->vm.nics[i];
 
-		if (nic->mode == POLICY_NIC_BRIDGE || nic->limit.bandwidth || nic->limit.iops)
+		if (nic->mode == POLICY_NIC_BRIDGE)
 			return host_fail(error, -ENOTSUP, 126,
-			                 "policy line %u: %s: not in this version", nic->line,
-			                 nic->mode == POLICY_NIC_BRIDGE ? "mode bridge"
-			                                                : "a nic's limit");
+			                 "policy line %u: mode bridge: not in this version",
+			                 nic->line);
 	}
 	return 0;
 }

@@ -16,6 +16,7 @@ struct launch {
 	int kvm, memory, kernel, initrd; /* fds; initrd may be -1 */
 	int control, console;            /* listening sockets */
 	int serial_log, log;
+	int limits; /* the page that devices read */
 	int disks[POLICY_DISKS_MAX];
 	bool disk_read_only[POLICY_DISKS_MAX];
 	size_t disk_count;
@@ -36,6 +37,9 @@ int launch_open(struct launch *launch, const char *dir, struct host_error *error
  * vm->processes and vm->keeper. On failure everything that it started is dead and reaped.
  */
 int spawn_vm(const struct launch *launch, struct host_vm *vm, struct host_error *error);
+
+/* limit.c: makes the VM's page of limits from the policy; an fd for reading it, or a negative errno. */
+int limit_create(const struct policy_vm *vm);
 
 /* images.c: opens a kernel by path or by an image's name; *initrd and *disk are -1 where it has none. */
 int images_open(const char *kernel, const char *dir, int *kernel_fd, int *initrd_fd, int *disk_fd,

@@ -21,8 +21,7 @@ static const char *method_string(const json_t *params, const char *key)
 	return json_string_value(json_object_get(params, key));
 }
 
-/* Loads the VM that params.name names; the caller holds nothing afterwards. */
-static int method_vm(const json_t *params, struct host_vm *vm, struct host_error *error)
+int method_vm(const json_t *params, struct host_vm *vm, struct host_error *error)
 {
 	const char *name = method_string(params, "name");
 	int err;
@@ -309,17 +308,12 @@ json_t *method_call(const char *method, const json_t *params, struct host_error 
 		const char *name;
 		json_t *(*call)(const json_t *params, struct host_error *error);
 	} methods[] = {
-	        {"vm.run", method_run},
-	        {"vm.list", method_list},
-	        {"vm.inspect", method_inspect},
-	        {"vm.stop", method_stop},
-	        {"vm.kill", method_kill},
-	        {"vm.pause", method_pause},
-	        {"vm.resume", method_resume},
-	        {"vm.wait", method_wait},
-	        {"vm.quarantine", method_quarantine},
-	        {"vm.release", method_release},
-	        {"vm.counters", method_counters},
+	        {"vm.run", method_run},         {"vm.list", method_list},
+	        {"vm.inspect", method_inspect}, {"vm.stop", method_stop},
+	        {"vm.kill", method_kill},       {"vm.pause", method_pause},
+	        {"vm.resume", method_resume},   {"vm.wait", method_wait},
+	        {"vm.limit", limit_method},     {"vm.quarantine", method_quarantine},
+	        {"vm.release", method_release}, {"vm.counters", method_counters},
 	        {"version", method_version},
 	};
 

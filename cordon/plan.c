@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "base/base.h"
+#include "vmm/devices/limits.h"
 
 /* Numbers of the vmm's fds; its device sockets follow. */
 enum {
@@ -23,7 +24,7 @@ enum {
 	VMM_FD_SERIAL_LOG,
 	VMM_FD_DEVICES
 };
-enum { DEVICE_FD_VHOST = 3, DEVICE_FD_BACKEND = 4 };
+enum { DEVICE_FD_VHOST = 3, DEVICE_FD_BACKEND, DEVICE_FD_LIMITS };
 
 enum { PLAN_LOG_SLACK = 4 * 1024 * 1024, PLAN_OPEN_FILES = 256, PLAN_DNSMASQ_FILES = 64 };
 
@@ -129,6 +130,13 @@ static struct plan_process *plan_device(struct plan *plan, const struct launch *
 	return each;
 }
 
+static void plan_limits(struct plan_process *each, const struct launch *launch, size_t entry)
+{
+	plan_fd(each, launch->limits, DEVICE_FD_LIMITS);
+	plan_arg(each, "--limits");
+	plan_arg(each, "%d:%zu", DEVICE_FD_LIMITS, entry);
+}
+
 static int plan_disk(struct plan *plan, const struct launch *launch, const struct host_vm *vm,
                      size_t i)
 {
@@ -147,14 +155,7 @@ static int plan_disk(struct plan *plan, const struct launch *launch, const struc
 		plan_arg(each, "--serial");
 		plan_arg(each, "%s", disk->serial);
 	}
-	if (i < launch->policy->vm.disk_count && disk->limit.bandwidth) {
-		plan_arg(each, "--bandwidth");
-		plan_arg(each, "%llu", (unsigned long long)disk->limit.bandwidth);
-	}
-	if (i < launch->policy->vm.disk_count && disk->limit.iops) {
-		plan_arg(each, "--iops");
-		plan_arg(each, "%llu", (unsigned long long)disk->limit.iops);
-	}
+	plan_limits(each, launch, LIMITS_DISK + i);
 	return 0;
 }
 
@@ -175,6 +176,7 @@ static int plan_nic(struct plan *plan, const struct launch *launch, const struct
 		plan_arg(each, "--mtu");
 		plan_arg(each, "%u", launch->policy->vm.nics[i].mtu);
 	}
+	plan_limits(each, launch, LIMITS_NIC + i);
 	return 0;
 }
 

@@ -24,6 +24,7 @@ int verb_pause(int argc, char **argv);
 int verb_resume(int argc, char **argv);
 int verb_quarantine(int argc, char **argv);
 int verb_release(int argc, char **argv);
+int verb_limit(int argc, char **argv);
 int verb_console(int argc, char **argv);
 int verb_logs(int argc, char **argv);
 int verb_flows(int argc, char **argv);

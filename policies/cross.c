@@ -31,6 +31,16 @@ void policy_check_nic(struct policy_walk *walk, struct policy_node *map, void *b
 	}
 }
 
+void policy_check_limit(struct policy_walk *walk, struct policy_node *map, void *base)
+{
+	const struct policy_limit *limit = base;
+
+	if (!map->bad && limit->burst && !limit->bandwidth)
+		policy_error_found(policy_walk_refuse(walk, policy_node_find(map, "burst"),
+		                                      "a bandwidth beside it"),
+		                   "a burst without a bandwidth");
+}
+
 static void check_disks(struct policy_walk *walk, const struct policy_vm *vm,
                         const struct policy_node *list)
 {

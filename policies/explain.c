@@ -5,14 +5,16 @@
  */
 #include "policies/internal.h"
 
-static void explain_limit(FILE *out, const struct policy_limit *limit)
+static void explain_limit(FILE *out, const struct policy_limit *limit, const char *operations)
 {
 	char text[POLICY_FORMAT_MAX];
 
 	if (limit->bandwidth)
 		fprintf(out, ", at most %s/s", policy_format_bandwidth(limit->bandwidth, text));
 	if (limit->iops)
-		fprintf(out, ", at most %llu requests/s", (unsigned long long)limit->iops);
+		fprintf(out, ", at most %llu %s/s", (unsigned long long)limit->iops, operations);
+	if (limit->burst)
+		fprintf(out, ", bursts of %s", policy_format_size(limit->burst, text));
 }
 
 static void explain_nic(FILE *out, size_t index, const struct policy_nic *nic)
@@ -34,7 +36,7 @@ static void explain_nic(FILE *out, size_t index, const struct policy_nic *nic)
 		fprintf(out, ", MAC %02x:%02x:%02x:%02x:%02x:%02x", nic->mac[0], nic->mac[1],
 		        nic->mac[2], nic->mac[3], nic->mac[4], nic->mac[5]);
 	fprintf(out, ", MTU %u", nic->mtu ? nic->mtu : 1500);
-	explain_limit(out, &nic->limit);
+	explain_limit(out, &nic->limit, "frames");
 	fputc('\n', out);
 }
 
@@ -58,7 +60,7 @@ static void explain_vm(FILE *out, const struct policy_vm *vm)
 		        disk->read_only ? "read only" : "writable");
 		if (disk->serial[0])
 			fprintf(out, ", serial %s", disk->serial);
-		explain_limit(out, &disk->limit);
+		explain_limit(out, &disk->limit, "requests");
 		fputc('\n', out);
 	}
 	for (size_t i = 0; i < vm->nic_count; i++)

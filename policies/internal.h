@@ -208,6 +208,7 @@ extern const struct policy_kind policy_kind_peers, policy_kind_ports;
 const char *policy_keys_home(const char *name);
 
 void policy_check_vm(struct policy_walk *walk, struct policy_node *map, void *base);
+void policy_check_limit(struct policy_walk *walk, struct policy_node *map, void *base);
 void policy_check_nic(struct policy_walk *walk, struct policy_node *map, void *base);
 void policy_check_rule(struct policy_walk *walk, struct policy_node *map, void *base);
 void policy_check_firewall(struct policy_walk *walk, struct policy_node *map, void *base);

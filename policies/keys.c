@@ -249,13 +249,21 @@ static void check_isolation(struct policy_walk *walk, struct policy_node *map, v
 
 /* ---- the tables ---- */
 
+/* clang-format off */
+#define LIMIT_KEYS(bandwidth_phrase, iops_phrase) \
+	{"bandwidth", &policy_kind_bandwidth, FIELD(policy_limit, bandwidth), 1000, 1ull << 40, \
+	 .fallback = "no limit", .help = bandwidth_phrase}, \
+	{"iops", &policy_kind_uint, FIELD(policy_limit, iops), 1, 100000000, \
+	 .fallback = "no limit", .help = iops_phrase}, \
+	{"burst", &policy_kind_size, FIELD(policy_limit, burst), 1 * KiB, 1024 * GiB, \
+	 .fallback = "a tenth of a second's worth", \
+	 .help = "what may go at once after a pause, beyond the bandwidth"}
+/* clang-format on */
+
 static const struct policy_key keys_disk_limit[] = {
-        {"bandwidth", &policy_kind_bandwidth, FIELD(policy_limit, bandwidth), 1000, 1ull << 40,
-         .help = "bytes read and written a second"},
-        {"iops", &policy_kind_uint, FIELD(policy_limit, iops), 1, 100000000,
-         .help = "requests a second"},
-};
-MAP(map_disk_limit, keys_disk_limit, .what = "a disk's limit", .line = POLICY_NO_OFFSET);
+        LIMIT_KEYS("bytes read and written a second", "requests a second")};
+MAP(map_disk_limit, keys_disk_limit, .what = "a disk's limit", .line = POLICY_NO_OFFSET,
+    .check = policy_check_limit);
 
 static const struct policy_key keys_disk[] = {
         {"path", &policy_kind_path, FIELD(policy_disk, path), .required = true,
@@ -272,10 +280,9 @@ static const struct policy_key keys_disk[] = {
 MAP(map_disk, keys_disk, .what = "a disk", .line = offsetof(struct policy_disk, line));
 
 static const struct policy_key keys_nic_limit[] = {
-        {"bandwidth", &policy_kind_bandwidth, FIELD(policy_limit, bandwidth), 1000, 1ull << 40,
-         .help = "each way, a second"},
-};
-MAP(map_nic_limit, keys_nic_limit, .what = "a NIC's limit", .line = POLICY_NO_OFFSET);
+        LIMIT_KEYS("each way, a second", "frames a second, each way")};
+MAP(map_nic_limit, keys_nic_limit, .what = "a NIC's limit", .line = POLICY_NO_OFFSET,
+    .check = policy_check_limit);
 
 static const struct policy_key keys_nic[] = {
         {"mode", &policy_kind_word, FIELD(policy_nic, mode), .words = words_mode, .fallback = "nat",
@@ -491,6 +498,23 @@ const struct policy_map policy_map_policy = {
         .defaults = default_policy,
         .check = policy_check_policy,
 };
+
+int policy_limit_value(const char *name, const char *text, uint64_t *value, const char **expected)
+{
+	*expected = "a limit";
+	for (size_t i = 0; i < BASE_COUNT(keys_disk_limit); i++) {
+		const struct policy_key *key = &keys_disk_limit[i];
+
+		if (strcmp(key->name, name) != 0)
+			continue;
+		*expected = key->kind->noun;
+		if (key->kind->parse(text, value) < 0)
+			return -EINVAL;
+		*expected = key->min == 1 ? "from 1 to 100000000" : "from 1000 bytes to 1T";
+		return *value < key->min || *value > key->max ? -EINVAL : 0;
+	}
+	return -EINVAL;
+}
 
 static const char *find_home(const struct policy_map *map, const char *name)
 {

@@ -63,9 +63,10 @@ struct policy_rule {
 	uint32_t line;
 };
 
-struct policy_limit {       /* token bucket; 0 means no limit */
-	uint64_t bandwidth; /* bytes/s */
-	uint64_t iops;      /* operations/s */
+struct policy_limit {       /* token buckets; 0 means no limit */
+	uint64_t bandwidth; /* bytes/s; of a NIC, each way */
+	uint64_t iops;      /* requests/s; of a NIC, frames each way */
+	uint64_t burst;     /* bytes at once after a pause; 0: a tenth of a second's worth */
 };
 
 enum policy_disk_format { POLICY_DISK_RAW };
@@ -230,6 +231,12 @@ void policy_explain(FILE *out, const struct policy *policy);
 
 /* Every key of the language with its type, range, default and meaning, as a page of text. */
 void policy_reference_print(FILE *out);
+
+/*
+ * One value of a limit as a policy would have it: `key` is bandwidth, iops or burst. -EINVAL when it is no
+ * such value or out of range, and then *expected says what would be one (static).
+ */
+int policy_limit_value(const char *key, const char *text, uint64_t *value, const char **expected);
 
 /* Reads the file (at most POLICY_SIZE_MAX bytes) into a fresh buffer that the caller frees.
  * Returns its length or a negative errno (-EFBIG: too large). */

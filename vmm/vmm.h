@@ -18,10 +18,10 @@
  * VMM_START on the control socket (with --stdio and no --control it starts at once). The guest has not
  * run an instruction before that.
  *
- * Devices: `cordon-blk --vhost FD --disk FD [--read-only] [--serial TEXT]
- * [--bandwidth BYTES-PER-SECOND] [--iops N]`, `cordon-net --vhost FD
- * --tap FD [--mac M] [--mtu N]`, `cordon-rng --vhost FD`. `--socket PATH` instead of --vhost listens
- * there for any vhost-user front end. A device ends when its front end hangs up.
+ * Devices: `cordon-blk --vhost FD --disk FD [--read-only] [--serial TEXT] [--limits FD:ENTRY]`,
+ * `cordon-net --vhost FD --tap FD [--mac M] [--mtu N] [--limits FD:ENTRY]`, `cordon-rng --vhost FD`.
+ * --limits is a page of devices/limits.h, and the device's entry in it. `--socket PATH` instead of
+ * --vhost listens there for any vhost-user front end. A device ends when its front end hangs up.
  */
 #ifndef CORDON_VMM_H
 #define CORDON_VMM_H

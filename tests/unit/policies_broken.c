@@ -42,6 +42,7 @@ static const struct broken {
          "mode: bridge beside it", ""},
         {"bridge_without_name", 5, 17, 6, "mode bridge without a bridge",
          "bridge: the name of the host's bridge", ""},
+        {"burst_alone", 5, 47, 2, "a burst without a bandwidth", "a bandwidth beside it", ""},
         {"byte_order_mark", 1, 1, 1, "a byte order mark", "UTF-8 text",
          "save the file as UTF-8 without one"},
         {"capture_ring_small", 5, 17, 3, "\"64K\"", "1M to 4G", ""},

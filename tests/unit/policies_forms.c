@@ -64,7 +64,7 @@ START_TEST(test_vm_forms)
 	      "      serial: root 1\n"
 	      "  nics:\n"
 	      "    - {mode: bridge, bridge: br-lan.5, mac: 52:54:00:AB:cd:01, mtu: 9000}\n"
-	      "    - {mode: host-only, limit: {bandwidth: 8Mbit}}\n"
+	      "    - {mode: host-only, limit: {bandwidth: 8Mbit, iops: 500, burst: 64K}}\n"
 	      "    - {mode: routed}\n");
 	ck_assert_str_eq(vm->name, "0-a");
 	ck_assert_uint_eq(vm->memory, 2ull << 30);
@@ -80,6 +80,8 @@ START_TEST(test_vm_forms)
 	ck_assert_uint_eq(vm->nics[0].mtu, 9000);
 	ck_assert_int_eq(vm->nics[1].mode, POLICY_NIC_HOST_ONLY);
 	ck_assert_uint_eq(vm->nics[1].limit.bandwidth, 1000000);
+	ck_assert_uint_eq(vm->nics[1].limit.iops, 500);
+	ck_assert_uint_eq(vm->nics[1].limit.burst, 65536);
 	ck_assert_int_eq(vm->nics[2].mode, POLICY_NIC_ROUTED);
 }
 END_TEST

@@ -14,8 +14,8 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "vmm/devices/limits.h"
 #include "vmm/devices/program.h"
-#include "vmm/devices/rate.h"
 #include "vmm/devices/list_blk.h"
 
 enum {
@@ -32,7 +32,7 @@ struct blk {
 	char serial[VIRTIO_BLK_ID_BYTES];
 	uint64_t capacity; /* sectors */
 	uint64_t features; /* negotiated */
-	struct rate bandwidth, operations;
+	struct limiter limit;
 	struct virtio_blk_config config;
 	struct vring_request request;
 };
@@ -183,20 +183,6 @@ static uint8_t dispatch(const struct blk *blk, struct vring_request *q, uint32_t
 	return VIRTIO_BLK_S_UNSUPP;
 }
 
-/* How long the limits have the next request wait, ns. */
-static uint32_t limit_wait(struct blk *blk)
-{
-	uint64_t now;
-	uint32_t bandwidth, operations;
-
-	if (blk->bandwidth.per_second == 0 && blk->operations.per_second == 0)
-		return 0;
-	now = device_now();
-	bandwidth = rate_wait(&blk->bandwidth, now);
-	operations = rate_wait(&blk->operations, now);
-	return BASE_MAX(bandwidth, operations);
-}
-
 static int serve_request(struct blk *blk, struct vring *ring)
 {
 	struct vring_request *q = &blk->request;
@@ -208,8 +194,7 @@ static int serve_request(struct blk *blk, struct vring *ring)
 		return got;
 	if (q->writable_bytes == 0)
 		return vring_break(ring, "a request has no room for its status");
-	rate_take(&blk->operations, 1);
-	rate_take(&blk->bandwidth, q->readable_bytes + q->writable_bytes);
+	limiter_take(&blk->limit, q->readable_bytes + q->writable_bytes);
 	status = take_status(q);
 	*(volatile uint8_t *)status = dispatch(blk, q, &written);
 	vring_push(ring, q->head, written + 1);
@@ -218,15 +203,17 @@ static int serve_request(struct blk *blk, struct vring *ring)
 
 static int blk_queue_run(void *self, unsigned int queue, struct vring *ring)
 {
+	struct blk *blk = self;
+
 	(void)queue;
 	vring_kicks(ring, false);
 	for (unsigned int i = 0; i < VHOST_BACK_BATCH; i++) {
-		uint32_t wait = limit_wait(self);
+		uint32_t wait = limiter_wait(&blk->limit, device_now);
 		int got;
 
 		if (wait > 0)
 			return (int)wait;
-		got = serve_request(self, ring);
+		got = serve_request(blk, ring);
 		if (got < 0)
 			return got;
 		if (got == 0)
@@ -336,19 +323,9 @@ static int set_serial(void *self, const char *value)
 	return 0;
 }
 
-static int set_rate(struct rate *rate, const char *value)
+static int set_limits(void *self, const char *value)
 {
-	return device_number(value, 1, 1ull << 40, &rate->per_second);
-}
-
-static int set_bandwidth(void *self, const char *value)
-{
-	return set_rate(&((struct blk *)self)->bandwidth, value);
-}
-
-static int set_iops(void *self, const char *value)
-{
-	return set_rate(&((struct blk *)self)->operations, value);
+	return limiter_open(&((struct blk *)self)->limit, value);
 }
 
 static const struct vhost_device_ops blk_ops = {
@@ -365,8 +342,7 @@ static const struct device_option blk_options[] = {
         {"disk", "FD", true, set_disk},
         {"read-only", NULL, false, set_read_only},
         {"serial", "TEXT", false, set_serial},
-        {"bandwidth", "BYTES-PER-SECOND", false, set_bandwidth},
-        {"iops", "REQUESTS-PER-SECOND", false, set_iops},
+        {"limits", "FD:ENTRY", false, set_limits},
 };
 
 const struct device_program cordon_device = {

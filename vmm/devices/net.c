@@ -16,6 +16,7 @@
 #include <net/if.h>
 #include <sys/ioctl.h>
 
+#include "vmm/devices/limits.h"
 #include "vmm/devices/list_net.h"
 #include "vmm/devices/program.h"
 
@@ -49,6 +50,7 @@ struct net {
 	uint64_t offered, features;
 	struct virtio_net_config config;
 	struct net_ready ready;
+	struct limiter limit[2]; /* by queue: each way has buckets of its own */
 	struct vring_request request;
 };
 
@@ -116,12 +118,17 @@ static int run_transmit(struct net *net, struct vring *ring)
 {
 	vring_kicks(ring, false);
 	for (unsigned int i = 0; i < VHOST_BACK_BATCH; i++) {
-		int got = vring_pop(ring, &net->request);
+		uint32_t wait = limiter_wait(&net->limit[NET_TX], device_now);
+		int got;
 
+		if (wait > 0)
+			return (int)wait;
+		got = vring_pop(ring, &net->request);
 		if (got < 0)
 			return got;
 		if (got == 0)
 			return vring_kicks(ring, true);
+		limiter_take(&net->limit[NET_TX], net->request.readable_bytes);
 		got = send_frame(net);
 		if (got < 0)
 			return got;
@@ -247,6 +254,7 @@ static int receive_frame(struct net *net, struct vring *ring)
 	if (n < 0) /* a tap that is down fails in its own ways; it will wake us when it is up */
 		return errno == EBADFD ? -errno : 0;
 	/* A frame that fills all the room may have been cut; a header alone is no frame. */
+	limiter_take(&net->limit[NET_RX], (uint64_t)n);
 	if (n > NET_HEADER && ((uint64_t)n < room || room >= frame_max(net)))
 		deliver(net, ring, (uint64_t)n);
 	return 1;
@@ -258,8 +266,12 @@ static int run_receive(struct net *net, struct vring *ring)
 
 	vring_kicks(ring, false);
 	for (unsigned int i = 0; i < VHOST_BACK_BATCH; i++) {
-		int got = ready_fill(net, ring, wanted);
+		uint32_t wait = limiter_wait(&net->limit[NET_RX], device_now);
+		int got;
 
+		if (wait > 0)
+			return (int)wait;
+		got = ready_fill(net, ring, wanted);
 		if (got < 0)
 			return got;
 		if (got == 0) /* starved: the guest's next buffers are what to wait for */
@@ -401,6 +413,15 @@ static int set_mtu(void *self, const char *value)
 	return 0;
 }
 
+static int set_limits(void *self, const char *value)
+{
+	struct net *net = self;
+	int error = limiter_open(&net->limit[NET_RX], value);
+
+	net->limit[NET_TX] = net->limit[NET_RX];
+	return error;
+}
+
 static const struct vhost_device_ops net_ops = {
         .name = "cordon-net",
         .queues = 2,
@@ -416,6 +437,7 @@ static const struct device_option net_options[] = {
         {"tap", "FD", true, set_tap},
         {"mac", "M", false, set_mac},
         {"mtu", "N", false, set_mtu},
+        {"limits", "FD:ENTRY", false, set_limits},
 };
 
 const struct device_program cordon_device = {

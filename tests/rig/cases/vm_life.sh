@@ -1,4 +1,4 @@
-# A guest's life by the verbs: run, ps, inspect, console, logs, pause, resume, stop; and the exit
+# A guest's life by the verbs: run, ps, inspect, console, logs, pause, resume, limit, stop; and the exit
 # statuses of what cannot be done.
 # time: 400
 . "$CORDON_TREE/tests/rig/vm.sh"
@@ -24,6 +24,15 @@ want "$CORDON" pause web0
 want_equal "$("$CORDON" inspect --format json web0 | jq -r .state)" paused
 want "$CORDON" resume web0
 want_equal "$(guest_say http http://$WORLD_SERVER:8080/)" "http ok hello"
+
+# limits of the image's disk and of the NIC, changed while the guest uses them
+want_equal "$("$CORDON" limit --format json web0 | jq -c '.limits | map(.device)')" '["disk0","nic0"]'
+want "$CORDON" limit --bandwidth 1Mbit --iops 500 --burst 64K web0 nic0
+want_match "$("$CORDON" limit web0)" 'nic0 +122\.1K +500 +64K'
+want_equal "$(guest_say http http://$WORLD_SERVER:8080/)" "http ok hello"
+want_match "$("$CORDON" limit --bandwidth none --iops none web0 nic0)" 'nic0 +none +none +-'
+want_status 127 "$CORDON" limit --iops 1 web0 nic1
+want_status 125 "$CORDON" limit --iops 1x web0 nic0
 
 # flows: the connection is there, with its Community ID
 flow=$("$CORDON" flows --format json web0 | jq -c "select(.destination.ip == \"$WORLD_SERVER\" and .destination.port == 8080)" | head -n 1)
