@@ -10,6 +10,9 @@
  * Answers are waited for with the machine's lock held: a back end that says nothing can stop its VM for
  * VHOST_FRONT_ANSWER_MS once, and then has lost its connection.
  *
+ * A back end that has something to say by itself (its configuration has changed) says it over a channel of
+ * its own, so that it cannot come between a question and its answer.
+ *
  * #syscall vmm: recvfrom - has a back end hung up?
  */
 #include "vmm/vhost_front.h"
@@ -25,6 +28,7 @@ enum { RING_ERRORS_LOGGED = 8 }; /* a guest can break its rings as often as it l
 
 static const uint64_t known_protocol_features = VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_MQ) |
                                                 VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
+                                                VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |
                                                 VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_CONFIG) |
                                                 VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE);
 
@@ -42,8 +46,11 @@ static void disconnect(struct vhost_front *front)
 	machine_unwatch(front->machine, front->socket);
 	if (front->error_event >= 0)
 		machine_unwatch(front->machine, front->error_event);
+	if (front->requests >= 0)
+		machine_unwatch(front->machine, front->requests);
 	base_close(&front->socket);
 	base_close(&front->error_event);
+	base_close(&front->requests);
 	front->running = 0;
 }
 
@@ -180,7 +187,58 @@ static void error_ready(void *self, uint32_t events)
 		front->failed(front->self);
 }
 
+static void request_ready(void *self, uint32_t events)
+{
+	struct vhost_front *front = self;
+	struct vhost_message message VHOST_MESSAGE_AUTO = {.fd_count = 0};
+	int error;
+
+	(void)events;
+	if (front->requests < 0)
+		return;
+	error = vhost_message_receive(front->requests, &message, 0);
+	if (error == -EAGAIN)
+		return;
+	if (error == -ENOTCONN) { /* whether it is gone altogether, the main socket tells */
+		machine_unwatch(front->machine, front->requests);
+		base_close(&front->requests);
+		return;
+	}
+	if (error) {
+		fail(front, error, "its requests cannot be read");
+		return;
+	}
+	if (message.header.request != VHOST_USER_BACKEND_CONFIG_CHANGE) {
+		fail(front, -EPROTO, "it requests what was not offered");
+		return;
+	}
+	if (front->config_changed)
+		front->config_changed(front->self);
+	/* the owner may have lost the back end over it */
+	if (front->requests >= 0 && message.header.flags & VHOST_USER_NEED_REPLY &&
+	    vhost_message_acknowledge(front->requests, &message, 0, 0) != 0)
+		fail(front, -EPROTO, "it does not take the answer that it asked for");
+}
+
 /* ---- handshake ---- */
+
+/* A channel for the back end's own requests; it gets one end. */
+static int open_requests(struct vhost_front *front)
+{
+	struct vhost_message message = {.fd_count = 1};
+	int pair[2], error;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return fail(front, -errno, "no socket pair can be made");
+	front->requests = pair[0];
+	message.fds[0] = pair[1];
+	error = send_message(front, &message, VHOST_USER_SET_BACKEND_REQ_FD, 0);
+	close(pair[1]);
+	if (error)
+		return error;
+	error = machine_watch(front->machine, front->requests, EPOLLIN, request_ready, front);
+	return error ? fail(front, error, "its requests cannot be watched") : 0;
+}
 
 static int handshake(struct vhost_front *front)
 {
@@ -199,6 +257,8 @@ static int handshake(struct vhost_front *front)
 		error = ask_u64(front, VHOST_USER_GET_QUEUE_NUM, &front->queue_count_max);
 	if (!error)
 		error = send_message(front, &message, VHOST_USER_SET_OWNER, 0);
+	if (!error && has(front, VHOST_USER_PROTOCOL_F_BACKEND_REQ))
+		error = open_requests(front);
 	return error;
 }
 
@@ -207,7 +267,7 @@ int vhost_front_open(struct vhost_front *front, struct machine *m, const char *n
 {
 	int error;
 
-	*front = (struct vhost_front){.machine = m, .name = name, .socket = socket};
+	*front = (struct vhost_front){.machine = m, .name = name, .socket = socket, .requests = -1};
 	front->error_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (front->error_event < 0)
 		return fail(front, -errno, "no eventfd can be made");

@@ -28,6 +28,7 @@ struct vhost_front {
 	const char *name;           /* for the log: "net", ... */
 	int socket;                 /* -1: the connection is over */
 	int error_event;            /* what the back end signals when it gives a ring up */
+	int requests;               /* what it asks by itself comes here; -1: nothing can */
 	uint64_t features;          /* what it offers */
 	uint64_t protocol_features; /* what both have */
 	uint64_t queue_count_max;   /* of GET_QUEUE_NUM; 0: it does not say */
@@ -35,6 +36,8 @@ struct vhost_front {
 	unsigned int ring_errors;   /* that the back end has reported so far */
 	void (*failed)(void *self); /* the connection is over, or a ring was given up */
 	void *self;
+	/* The back end says that its configuration is another one; NULL: nobody cares. */
+	void (*config_changed)(void *self);
 };
 
 /*

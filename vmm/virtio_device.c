@@ -19,22 +19,30 @@
 
 /* ---- trouble ---- */
 
-/* Shows the driver that the device is lost; tells it by interrupt once it is running. */
-static void needs_reset(struct virtio_device *device)
+/* The configuration interrupt, to a driver that runs. */
+static void config_interrupt(struct virtio_device *device)
 {
 	uint64_t one = 1;
-	bool told = device->isr & VIRTIO_ISR_CONFIG;
 
-	if (device->status == 0)
-		return;
-	device->status |= VIRTIO_NEEDS_RESET;
-	if (!(device->status & VIRTIO_DRIVER_OK) || told)
+	if (!(device->status & VIRTIO_DRIVER_OK))
 		return;
 	device->isr |= VIRTIO_ISR_CONFIG;
 	if (device->config_vector != MSIX_NO_VECTOR &&
 	    base_write_all(device->config_event, &one, sizeof(one)) != 0)
 		machine_log(device->machine, "device %s: its configuration interrupt is lost",
 		            device->type->name);
+}
+
+/* Shows the driver that the device is lost; tells it by interrupt once it is running. */
+static void needs_reset(struct virtio_device *device)
+{
+	bool told = device->isr & VIRTIO_ISR_CONFIG;
+
+	if (device->status == 0)
+		return;
+	device->status |= VIRTIO_NEEDS_RESET;
+	if (!told)
+		config_interrupt(device);
 }
 
 /* The front end has given its back end up, or a ring. */
@@ -124,6 +132,16 @@ static int config_fetch(struct virtio_device *device)
 		device->generation++;
 	memcpy(device->config, fresh, sizeof(fresh));
 	return 0;
+}
+
+/* The back end says that its configuration is another one. */
+static void config_changed(void *self)
+{
+	struct virtio_device *device = self;
+	uint8_t before = device->generation;
+
+	if (config_fetch(device) == 0 && device->generation != before)
+		config_interrupt(device);
 }
 
 /* Everything as it was before a driver came, but MSI-X, which belongs to the bus. */
@@ -267,6 +285,7 @@ static int negotiate(struct virtio_device *device, int vhost_fd, const char *opt
 	                         back_end_failed, device);
 	if (error)
 		return error;
+	device->front.config_changed = config_changed;
 	if (!(device->front.features & VIRTIO_BIT(VIRTIO_F_VERSION_1))) {
 		machine_log(device->machine, "device %s: its back end does not speak virtio 1",
 		            device->type->name);

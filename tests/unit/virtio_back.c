@@ -37,6 +37,7 @@ static int handle(struct back *back, struct vhost_message *message)
 	case VHOST_USER_SET_VRING_KICK: keep_fd(message, &queue->kick); return 0;
 	case VHOST_USER_SET_VRING_CALL: keep_fd(message, &queue->call); return 0;
 	case VHOST_USER_SET_VRING_ERR: keep_fd(message, &queue->error); return 0;
+	case VHOST_USER_SET_BACKEND_REQ_FD: keep_fd(message, &back->requests); return 0;
 	case VHOST_USER_GET_VRING_BASE: return 8;
 	case VHOST_USER_GET_CONFIG:
 		memcpy(payload->config.bytes, back->config, payload->config.size);
@@ -122,7 +123,7 @@ static void *run(void *self)
 void back_init(struct back *back)
 {
 	memset(back, 0, sizeof(*back));
-	back->socket = -1;
+	back->socket = back->requests = -1;
 	back->queue_count = 1;
 	back->features = VHOST_USER_BIT(VHOST_USER_F_PROTOCOL_FEATURES) | 1ull << 32 | 1ull << 28;
 	back->protocol_features = VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_MQ) |
@@ -149,6 +150,7 @@ void back_join(struct back *back)
 {
 	pthread_join(back->thread, NULL);
 	base_close(&back->socket);
+	base_close(&back->requests);
 	for (int i = 0; i < BACK_QUEUES; i++) {
 		base_close(&back->queues[i].kick);
 		base_close(&back->queues[i].call);

@@ -35,7 +35,8 @@ struct back_queue {
 };
 
 struct back {
-	int socket; /* the back end's end */
+	int socket;   /* the back end's end */
+	int requests; /* for its own requests, once it was given that; or -1 */
 	pthread_t thread;
 	uint64_t features, protocol_features, queue_count;
 	uint8_t config[VHOST_USER_CONFIG_MAX];

@@ -22,6 +22,84 @@ START_TEST(configuration_that_is_written)
 }
 END_TEST
 
+/* The back end says by itself that its configuration is another one. */
+static void request(uint32_t number, uint32_t flags)
+{
+	struct vhost_message message = {.header = {.request = number, .flags = flags}};
+
+	ck_assert_int_ge(back.requests, 0);
+	ck_assert_int_eq(vhost_message_send(back.requests, &message, 0), 0);
+	fake_loop(machine);
+}
+
+static void add_device_that_requests(void)
+{
+	back.protocol_features |= VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ);
+	add_device("blk", "");
+	run(1);
+}
+
+START_TEST(configuration_that_changes)
+{
+	add_device_that_requests();
+	back.config[1] = 7;
+	request(VHOST_USER_BACKEND_CONFIG_CHANGE, 0);
+	ck_assert_uint_eq(get(VIRTIO_BAR_DEVICE + 1, 1), 7);
+	ck_assert_uint_eq(get(GENERATION, 1), 1);
+	ck_assert_uint_eq(get(VIRTIO_BAR_ISR, 1), VIRTIO_ISR_CONFIG);
+	ck_assert_uint_eq(get(VIRTIO_BAR_ISR, 1), 0);
+	/* nothing new, and no interrupt */
+	request(VHOST_USER_BACKEND_CONFIG_CHANGE, 0);
+	ck_assert_uint_eq(get(GENERATION, 1), 1);
+	ck_assert_uint_eq(get(VIRTIO_BAR_ISR, 1), 0);
+	/* a driver that does not run yet is not interrupted, but reads what is new */
+	put(STATUS, 1, 0);
+	back.config[1] = 8;
+	request(VHOST_USER_BACKEND_CONFIG_CHANGE, 0);
+	ck_assert_uint_eq(get(VIRTIO_BAR_DEVICE + 1, 1), 8);
+	ck_assert_uint_eq(get(VIRTIO_BAR_ISR, 1), 0);
+}
+END_TEST
+
+START_TEST(a_request_that_wants_an_answer)
+{
+	struct vhost_message answer;
+
+	add_device_that_requests();
+	request(VHOST_USER_BACKEND_CONFIG_CHANGE, VHOST_USER_NEED_REPLY);
+	ck_assert_int_eq(vhost_message_receive(back.requests, &answer, 1000), 0);
+	ck_assert_uint_eq(answer.header.request, VHOST_USER_BACKEND_CONFIG_CHANGE);
+	ck_assert_uint_eq(answer.payload.u64, 0);
+	ck_assert_uint_eq(get(STATUS, 1), 15);
+}
+END_TEST
+
+START_TEST(requests_that_cannot_be)
+{
+	add_device_that_requests();
+	if (_i == 0)
+		request(3, 0); /* an IOTLB miss */
+	if (_i == 1) {
+		ck_assert_int_eq(send(back.requests, "12345678901234567890", 20, 0), 20);
+		fake_loop(machine);
+	}
+	ck_assert_uint_eq(get(STATUS, 1) & VIRTIO_NEEDS_RESET, VIRTIO_NEEDS_RESET);
+	ck_assert_uint_eq(get(VIRTIO_BAR_ISR, 1), VIRTIO_ISR_CONFIG);
+	ck_assert_uint_eq(machine->log_lines, 1);
+}
+END_TEST
+
+START_TEST(a_channel_for_requests_that_is_closed)
+{
+	add_device_that_requests();
+	base_close(&back.requests);
+	fake_loop(machine);
+	fake_loop(machine);
+	ck_assert_uint_eq(get(STATUS, 1), 15);
+	ck_assert_uint_eq(machine->log_lines, 0);
+}
+END_TEST
+
 START_TEST(net_with_options)
 {
 	back.protocol_features &= ~VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_CONFIG);
@@ -181,6 +259,10 @@ int main(void)
 	tcase_set_timeout(tests, 60);
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_add_test(tests, configuration_that_is_written);
+	tcase_add_test(tests, configuration_that_changes);
+	tcase_add_test(tests, a_request_that_wants_an_answer);
+	tcase_add_loop_test(tests, requests_that_cannot_be, 0, 2);
+	tcase_add_test(tests, a_channel_for_requests_that_is_closed);
 	tcase_add_test(tests, net_with_options);
 	tcase_add_test(tests, net_without_configuration_has_no_mac);
 	tcase_add_loop_test(tests, options_that_cannot_be, 0, BASE_COUNT(wrong_options));

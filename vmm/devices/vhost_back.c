@@ -53,7 +53,8 @@ static int watch(struct vhost_back *back, int fd, uint32_t events, unsigned int 
 int vhost_back_init(struct vhost_back *back, const struct vhost_device_ops *ops, void *self,
                     int socket)
 {
-	*back = (struct vhost_back){.ops = ops, .self = self, .socket = socket, .epoll = -1};
+	*back = (struct vhost_back){
+	        .ops = ops, .self = self, .socket = socket, .requests = -1, .epoll = -1};
 	for (unsigned int i = 0; i < VHOST_BACK_QUEUES; i++) {
 		struct vhost_queue *q = &back->queue[i];
 
@@ -81,6 +82,7 @@ void vhost_back_close(struct vhost_back *back)
 	}
 	device_memory_clear(&back->memory);
 	base_close(&back->epoll);
+	base_close(&back->requests);
 	base_close(&back->socket);
 }
 
@@ -155,6 +157,16 @@ static void report_broken(struct vhost_back *back, unsigned int index)
 		                                             : "");
 	back->breaks += back->breaks < BREAKS_LOGGED;
 	signal_eventfd(q->error);
+}
+
+void vhost_back_config_changed(struct vhost_back *back)
+{
+	const struct vhost_message message = {
+	        .header = {.request = VHOST_USER_BACKEND_CONFIG_CHANGE}};
+
+	/* A full socket holds such a message already; one that is closed goes with the main one. */
+	if (back->requests >= 0)
+		(void)vhost_message_send(back->requests, &message, 0);
 }
 
 uint64_t device_now(void)

@@ -32,6 +32,7 @@ struct vhost_device_ops {
 	/* Configuration space; never beyond VHOST_USER_CONFIG_MAX. NULL: there is none. */
 	int (*config_read)(void *self, uint32_t offset, void *data, uint32_t size);
 	int (*config_write)(void *self, uint32_t offset, const void *data, uint32_t size);
+	bool config_changes; /* by itself: vhost_back_config_changed() */
 
 	/*
 	 * Serves at most about VHOST_BACK_BATCH requests. 0: wait for a kick, which vring_kicks() has
@@ -55,6 +56,7 @@ struct vhost_back {
 	const struct vhost_device_ops *ops;
 	void *self;
 	int socket, epoll;
+	int requests; /* where the front end hears of what it did not ask for; -1: nowhere */
 	uint64_t features, protocol_features; /* as negotiated */
 	struct device_memory memory;
 	struct vhost_queue queue[VHOST_BACK_QUEUES];
@@ -68,6 +70,12 @@ int vhost_back_init(struct vhost_back *back, const struct vhost_device_ops *ops,
 
 /* Runs `queue` whenever `fd` has become readable (edge-triggered; the fd is non-blocking). */
 int vhost_back_watch(struct vhost_back *back, int fd, unsigned int queue);
+
+/*
+ * Tells the front end to read the configuration again, as it can be told; one that has not yet heard of the
+ * last change is not told twice.
+ */
+void vhost_back_config_changed(struct vhost_back *back);
 
 /*
  * Waits (at most limit_ms; -1: as long as it takes), then serves one message and the queues that have

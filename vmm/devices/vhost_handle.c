@@ -30,6 +30,8 @@ static uint64_t protocol_features_offered(const struct vhost_back *back)
 
 	if (back->ops->config_read)
 		offered |= VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_CONFIG);
+	if (back->ops->config_changes)
+		offered |= VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ);
 	return offered;
 }
 
@@ -334,6 +336,17 @@ static int get_queue_num(struct vhost_back *back, struct vhost_message *m)
 	return answer_u64(back, m, back->ops->queue_num);
 }
 
+static int set_backend_requests(struct vhost_back *back, struct vhost_message *m)
+{
+	if (m->fd_count != 1 ||
+	    !(back->protocol_features & VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ)))
+		return refuse(back, "a channel for requests that was not negotiated, or no fd",
+		              m->fd_count);
+	base_close(&back->requests);
+	back->requests = base_take_fd(&m->fds[0]);
+	return 0;
+}
+
 static bool config_fits(const struct vhost_back *back, const struct vhost_message *m)
 {
 	const struct vhost_user_config *c = &m->payload.config;
@@ -386,6 +399,7 @@ static const struct request {
         [VHOST_USER_SET_PROTOCOL_FEATURES] = {set_protocol_features, 8, 0},
         [VHOST_USER_GET_QUEUE_NUM] = {get_queue_num, 0, 0},
         [VHOST_USER_SET_VRING_ENABLE] = {set_vring_enable, 8, 0},
+        [VHOST_USER_SET_BACKEND_REQ_FD] = {set_backend_requests, 0, 1},
         [VHOST_USER_GET_CONFIG] = {get_config, 12, 0},
         [VHOST_USER_SET_CONFIG] = {set_config, 12, 0},
         [VHOST_USER_RESET_DEVICE] = {reset_device, 0, 0},

@@ -47,6 +47,11 @@ enum vhost_user_request {
 	VHOST_USER_GET_STATUS = 40,        /* -> u64 */
 };
 
+/* Back end to front end, over the channel of SET_BACKEND_REQ_FD. The others are not offered. */
+enum vhost_user_backend_request {
+	VHOST_USER_BACKEND_CONFIG_CHANGE = 2, /* nothing: the configuration is to be read again */
+};
+
 /* Bits of the virtio feature word that are vhost's own. */
 enum vhost_user_feature {
 	VHOST_F_LOG_ALL = 26,
