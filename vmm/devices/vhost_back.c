@@ -21,7 +21,8 @@
 enum {
 	EVENTS = 16,
 	BREAKS_LOGGED = 16,
-	TAG_SOCKET = UINT16_MAX, /* other tags are queue numbers */
+	TAG_SOCKET = UINT16_MAX, /* smaller tags are queue numbers */
+	TAG_DEVICE,              /* from here on they are the device's own */
 };
 
 /* #syscall device: write - signals the guest's interrupt, and writes a line to the log */
@@ -70,6 +71,11 @@ int vhost_back_init(struct vhost_back *back, const struct vhost_device_ops *ops,
 int vhost_back_watch(struct vhost_back *back, int fd, unsigned int queue)
 {
 	return watch(back, fd, EPOLLIN | EPOLLET, queue);
+}
+
+int vhost_back_watch_tag(struct vhost_back *back, int fd, uint32_t events, uint16_t tag)
+{
+	return watch(back, fd, events | EPOLLET, (unsigned int)TAG_DEVICE + tag);
 }
 
 void vhost_back_close(struct vhost_back *back)
@@ -255,6 +261,11 @@ int vhost_back_step(struct vhost_back *back, int limit_ms)
 	for (int i = 0; i < n; i++) {
 		unsigned int tag = events[i].data.u32;
 
+		if (tag >= TAG_DEVICE) {
+			back->runnable |= back->ops->ready(back->self, (uint16_t)(tag - TAG_DEVICE),
+			                                   events[i].events);
+			continue;
+		}
 		if (tag != TAG_SOCKET) {
 			back->runnable |= 1u << tag;
 			continue;

@@ -42,6 +42,14 @@ struct vhost_device_ops {
 	int (*queue_run)(void *self, unsigned int queue, struct vring *ring);
 	/* The ring is about to stop or to move: chains that were taken and not pushed are put back. */
 	void (*queue_stop)(void *self, unsigned int queue, struct vring *ring);
+
+	/*
+	 * An fd that vhost_back_watch_tag() watches has become ready (epoll's events). Returns the queues
+	 * that are to run now, a bit each.
+	 */
+	uint32_t (*ready)(void *self, uint16_t tag, uint32_t events);
+	/* RESET_DEVICE, its rings stopped already: what the guest had set up is gone. NULL: nothing to do. */
+	void (*reset)(void *self);
 };
 
 struct vhost_queue {
@@ -76,6 +84,12 @@ int vhost_back_watch(struct vhost_back *back, int fd, unsigned int queue);
  * last change is not told twice.
  */
 void vhost_back_config_changed(struct vhost_back *back);
+
+/*
+ * Calls ops->ready() with `tag` for each new event of `fd` among `events` (edge-triggered), whether or
+ * not a ring runs. It ends when the fd is closed; one more call for it may still come then.
+ */
+int vhost_back_watch_tag(struct vhost_back *back, int fd, uint32_t events, uint16_t tag);
 
 /*
  * Waits (at most limit_ms; -1: as long as it takes), then serves one message and the queues that have

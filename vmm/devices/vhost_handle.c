@@ -122,6 +122,8 @@ static int reset_device(struct vhost_back *back, struct vhost_message *m)
 		back->queue[i].base = 0;
 		back->queue[i].enabled = false;
 	}
+	if (back->ops->reset)
+		back->ops->reset(back->self);
 	return 0;
 }
 
