@@ -130,19 +130,6 @@ static int reap_wire(const struct host_vm *vm)
 /* How it ended, for `cordon inspect` and `cordon run`, until the name is used again. */
 static void reap_record(const struct host_vm *vm, int status)
 {
-	static const struct {
-		int end;
-		const char *text;
-	} ends[] = {
-	        {VMM_END_POWEROFF, "powered off"},
-	        {VMM_END_FAILED, "the vmm could not start it"},
-	        {VMM_END_USAGE, "the vmm refused its arguments"},
-	        {VMM_END_RESET, "reset by the guest"},
-	        {VMM_END_TRIPLE_FAULT, "triple fault"},
-	        {VMM_END_KVM_ERROR, "KVM error"},
-	        {VMM_END_PANIC, "guest panic"},
-	        {VMM_END_DEVICE, "a device process died"},
-	};
 	const char *reason = "unknown";
 	char path[POLICY_PATH_MAX];
 	struct timespec now;
@@ -151,9 +138,7 @@ static void reap_record(const struct host_vm *vm, int status)
 
 	if (status >= 0 && WIFEXITED(status)) {
 		code = WEXITSTATUS(status);
-		for (size_t i = 0; i < BASE_COUNT(ends); i++)
-			if (ends[i].end == code)
-				reason = ends[i].text;
+		reason = vmm_end_text((unsigned int)code) ?: reason;
 	} else if (status >= 0 && WIFSIGNALED(status)) {
 		code = 128 + WTERMSIG(status);
 		reason = WTERMSIG(status) == SIGSYS

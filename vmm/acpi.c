@@ -9,9 +9,12 @@
 #include <string.h>
 
 #include "vmm/aml.h"
+#include "vmm/boot.h"
 #include "vmm/machine.h"
 #include "vmm/power.h"
+#include "vmm/pvpanic.h"
 #include "vmm/serial.h"
+#include "vmm/watchdog.h"
 
 enum {
 	ACPI_HEADER = 36,
@@ -41,6 +44,15 @@ enum {
 	MADT_IOAPIC = 1,
 	MADT_LAPIC_NMI = 4,
 	MADT_ENABLED = 1,
+
+	/* Microsoft, "Hardware Watchdog Timers Design Specification": the table WDAT */
+	WDAT_HEADER = 32,
+	WDAT_NOT_PCI = 0xff,
+	WDAT_ENABLED = 1,
+	WDAT_READ_VALUE = 0,
+	WDAT_READ_COUNT = 1,
+	WDAT_WRITE_VALUE = 2,
+	WDAT_WRITE_COUNT = 3,
 };
 
 /* The tables are one run of bytes; the AML writer's buffer does for all of them. */
@@ -153,17 +165,80 @@ static void acpi_serial(struct aml *aml)
 	aml_end(aml, device);
 }
 
+/* The port on which the guest says that it has panicked; Linux: pvpanic-mmio. */
+static void acpi_panic(struct aml *aml)
+{
+	size_t device = aml_device(aml, "PNIC");
+	struct aml_resources resources;
+
+	aml_name(aml, "_HID");
+	aml_string(aml, "QEMU0001");
+	aml_name(aml, "_STA");
+	aml_integer(aml, 0xf);
+	aml_name(aml, "_CRS");
+	resources = aml_resources_begin(aml);
+	aml_io(aml, PVPANIC_PORT, 1);
+	aml_resources_end(aml, resources);
+	aml_end(aml, device);
+}
+
+/*
+ * The VM generation id. Its compatible id is longer than ACPI allows, and kernels before 5.18 compare no
+ * more than eight characters of it: VMGENCTR is Microsoft's second one, for them.
+ */
+static void acpi_generation(struct aml *aml)
+{
+	size_t device = aml_device(aml, "VGEN"), package;
+
+	aml_name(aml, "_HID");
+	aml_string(aml, "CRDN0001");
+	aml_name(aml, "_CID");
+	package = aml_package(aml, 2);
+	aml_string(aml, "VM_Gen_Counter");
+	aml_string(aml, "VMGENCTR");
+	aml_end(aml, package);
+	aml_name(aml, "_DDN");
+	aml_string(aml, "VM_Gen_Counter");
+	aml_name(aml, "ADDR"); /* the halves of its address */
+	package = aml_package(aml, 2);
+	aml_integer(aml, BOOT_GENERATION);
+	aml_integer(aml, 0);
+	aml_end(aml, package);
+	aml_end(aml, device);
+}
+
+/* If (And (Local0, bit)) { Notify (path, 0x80) } */
+static void acpi_notify(struct aml *aml, uint8_t bit, const char *path)
+{
+	size_t branch;
+
+	aml_byte(aml, 0xa0); /* If */
+	branch = aml->used;
+	aml_le(aml, 0, 3);
+	aml_bytes(aml, "\x7b\x60", 2); /* And (Local0, ... */
+	aml_integer(aml, bit);
+	aml_byte(aml, 0);    /* ..., no target) */
+	aml_byte(aml, 0x86); /* Notify */
+	aml_name_string(aml, path);
+	aml_integer(aml, 0x80);
+	aml_end(aml, branch);
+}
+
 /*
  * Device (PWRB) { _HID PNP0C0C }
  * Device (EVNT) {
  *   OperationRegion (EREG, SystemIO, POWER_PORT + POWER_EVENTS, 1)
  *   Field (EREG, ByteAcc, NoLock, WriteAsZeros) { EBIT, 8 }
- *   Method (_EVT, 1) { Store (EBIT, Local0)  If (And (Local0, BUTTON)) { Notify (PWRB, 0x80) } }
+ *   Method (_EVT, 1) {
+ *     Store (EBIT, Local0)
+ *     If (And (Local0, BUTTON)) { Notify (PWRB, 0x80) }
+ *     If (And (Local0, GENERATION)) { Notify (VGEN, 0x80) }
+ *   }
  * }
  */
 static void acpi_events(struct aml *aml)
 {
-	size_t device = aml_device(aml, "PWRB"), inner, branch;
+	size_t device = aml_device(aml, "PWRB"), inner;
 	struct aml_resources resources;
 
 	aml_name(aml, "_HID");
@@ -197,17 +272,9 @@ static void acpi_events(struct aml *aml)
 	aml_bytes(aml,
 	          "\x70"
 	          "EBIT\x60",
-	          6);        /* Store (EBIT, Local0) */
-	aml_byte(aml, 0xa0); /* If */
-	branch = aml->used;
-	aml_le(aml, 0, 3);
-	aml_bytes(aml, "\x7b\x60", 2); /* And (Local0, ... */
-	aml_integer(aml, POWER_EVENT_BUTTON);
-	aml_byte(aml, 0);    /* ..., no target) */
-	aml_byte(aml, 0x86); /* Notify */
-	aml_name_string(aml, "\\_SB_.PWRB");
-	aml_integer(aml, 0x80);
-	aml_end(aml, branch);
+	          6); /* Store (EBIT, Local0) */
+	acpi_notify(aml, POWER_EVENT_BUTTON, "\\_SB_.PWRB");
+	acpi_notify(aml, POWER_EVENT_GENERATION, "\\_SB_.VGEN");
 	aml_end(aml, inner);
 	aml_end(aml, device);
 }
@@ -226,6 +293,8 @@ static uint64_t acpi_dsdt(struct acpi *acpi)
 	acpi_root_bridge(aml);
 	acpi_board(aml);
 	acpi_serial(aml);
+	acpi_panic(aml);
+	acpi_generation(aml);
 	acpi_events(aml);
 	aml_end(aml, mark);
 	return acpi_table_end(acpi, table);
@@ -294,6 +363,59 @@ static uint64_t acpi_mcfg(struct acpi *acpi)
 	return acpi_table_end(acpi, table);
 }
 
+/* One instruction: 0 or more of them make an action. Registers are ports, of a byte or of four. */
+static void acpi_wdat_entry(struct aml *out, uint8_t action, uint8_t instruction, uint8_t port,
+                            uint32_t value)
+{
+	bool whole = port < WATCHDOG_CONTROL;
+
+	aml_byte(out, action);
+	aml_byte(out, instruction);
+	aml_le(out, 0, 2);
+	aml_byte(out, GAS_IO);
+	aml_byte(out, whole ? 32 : 8);
+	aml_byte(out, 0);
+	aml_byte(out, whole ? 3 : 1); /* access size: a dword, a byte */
+	aml_le(out, WATCHDOG_PORT + port, 8);
+	aml_le(out, value, 4);
+	aml_le(out, whole ? UINT32_MAX : UINT8_MAX, 4); /* the bits that count */
+}
+
+static uint64_t acpi_wdat(struct acpi *acpi)
+{
+	static const struct {
+		uint8_t action, instruction, port;
+		uint32_t value;
+	} entries[] = {
+	        {1, WDAT_WRITE_VALUE, WATCHDOG_RELOAD, 1},   /* reset the count */
+	        {4, WDAT_READ_COUNT, WATCHDOG_LEFT, 0},      /* read what is left */
+	        {5, WDAT_READ_COUNT, WATCHDOG_COUNT, 0},     /* read the count */
+	        {6, WDAT_WRITE_COUNT, WATCHDOG_COUNT, 0},    /* set the count */
+	        {8, WDAT_READ_VALUE, WATCHDOG_CONTROL, 1},   /* does it run? */
+	        {9, WDAT_WRITE_VALUE, WATCHDOG_CONTROL, 1},  /* run */
+	        {10, WDAT_READ_VALUE, WATCHDOG_CONTROL, 0},  /* is it stopped? */
+	        {11, WDAT_WRITE_VALUE, WATCHDOG_CONTROL, 0}, /* stop */
+	        {16, WDAT_READ_VALUE, WATCHDOG_REBOOT, 1},   /* does it reboot? */
+	        {32, WDAT_READ_VALUE, WATCHDOG_STATUS, 1},   /* was it the last reboot's cause? */
+	        {33, WDAT_WRITE_VALUE, WATCHDOG_STATUS, 0},  /* forget that */
+	};
+	size_t table = acpi_table_begin(acpi, "WDAT", 1);
+	struct aml *out = &acpi->out;
+
+	aml_le(out, WDAT_HEADER, 4);
+	aml_le(out, WDAT_NOT_PCI, 2); /* segment */
+	aml_bytes(out, (uint8_t[]){WDAT_NOT_PCI, WDAT_NOT_PCI, WDAT_NOT_PCI, 0, 0, 0}, 6);
+	aml_le(out, WATCHDOG_TICK_MS, 4);
+	aml_le(out, WATCHDOG_COUNT_MAX, 4);
+	aml_le(out, WATCHDOG_COUNT_MIN, 4);
+	aml_le(out, WDAT_ENABLED, 4);
+	aml_le(out, sizeof(entries) / sizeof(entries[0]), 4);
+	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++)
+		acpi_wdat_entry(out, entries[i].action, entries[i].instruction, entries[i].port,
+		                entries[i].value);
+	return acpi_table_end(acpi, table);
+}
+
 static void acpi_rsdp(uint8_t *at, uint64_t xsdt)
 {
 	memcpy(at, "RSD PTR ", 8);
@@ -306,18 +428,20 @@ static void acpi_rsdp(uint8_t *at, uint64_t xsdt)
 	at[32] = acpi_checksum(at, ACPI_RSDP);
 }
 
-size_t acpi_write(void *memory, uint64_t guest, size_t size, unsigned int vcpus)
+size_t acpi_write(void *memory, uint64_t guest, size_t size, const struct acpi_config *config)
 {
 	struct acpi acpi = {.out = {.data = memory, .size = size}, .guest = guest};
-	uint64_t tables[3], xsdt;
-	size_t mark;
+	uint64_t tables[4], xsdt;
+	size_t mark, count = 0;
 
 	acpi_pad(&acpi, ACPI_RSDP);
-	tables[0] = acpi_fadt(&acpi, acpi_dsdt(&acpi));
-	tables[1] = acpi_madt(&acpi, vcpus);
-	tables[2] = acpi_mcfg(&acpi);
+	tables[count++] = acpi_fadt(&acpi, acpi_dsdt(&acpi));
+	tables[count++] = acpi_madt(&acpi, config->vcpus);
+	tables[count++] = acpi_mcfg(&acpi);
+	if (config->watchdog)
+		tables[count++] = acpi_wdat(&acpi);
 	mark = acpi_table_begin(&acpi, "XSDT", 1);
-	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+	for (size_t i = 0; i < count; i++)
 		aml_le(&acpi.out, tables[i], 8);
 	xsdt = acpi_table_end(&acpi, mark);
 	if (acpi.out.full)

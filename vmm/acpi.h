@@ -7,10 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct acpi_config {
+	unsigned int vcpus;
+	bool watchdog;
+};
+
 /*
- * Writes RSDP, XSDT, FADT, MADT, MCFG and DSDT for `vcpus` processors to memory[size], which the
- * guest sees at `guest`; the RSDP comes first. Returns the bytes used, 0 when they do not fit.
+ * Writes RSDP, XSDT, FADT, MADT, MCFG, DSDT and, for a watchdog, WDAT to memory[size], which the guest
+ * sees at `guest`; the RSDP comes first. Returns the bytes used, 0 when they do not fit.
  */
-size_t acpi_write(void *memory, uint64_t guest, size_t size, unsigned int vcpus);
+size_t acpi_write(void *memory, uint64_t guest, size_t size, const struct acpi_config *config);
 
 #endif

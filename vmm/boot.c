@@ -205,6 +205,7 @@ static void boot_pvh(struct machine *m, const struct loader_kernel *kernel,
 int boot_prepare(struct machine *m, const struct boot_source *source, unsigned int vcpus,
                  struct vcpu_start *start, char *why)
 {
+	const struct acpi_config tables = {.vcpus = vcpus, .watchdog = source->watchdog};
 	struct boot_initrd initrd;
 	struct loader_kernel kernel;
 	int error = loader_kernel(m, source->kernel, &kernel, why);
@@ -216,7 +217,7 @@ int boot_prepare(struct machine *m, const struct boot_source *source, unsigned i
 	if (error)
 		return error;
 	if (!acpi_write(machine_memory(m, BOOT_ACPI, BOOT_ACPI_SIZE), BOOT_ACPI, BOOT_ACPI_SIZE,
-	                vcpus))
+	                &tables))
 		return why_set(why, -ENOSPC, "the ACPI tables do not fit");
 	boot_reset_vector(m);
 	boot_gdt(m, kernel.protocol == LOADER_LINUX64);

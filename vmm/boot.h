@@ -14,7 +14,8 @@ enum {
 	BOOT_CMDLINE = 0x20000,
 	BOOT_CMDLINE_MAX = 4096, /* with its NUL */
 	BOOT_LOW_RAM_END = 0x9fc00,
-	BOOT_ACPI = 0xe0000, /* to 1 MiB: where a kernel would also search for the RSDP */
+	BOOT_GENERATION = 0xdf000, /* the VM generation id, on a page of its own */
+	BOOT_ACPI = 0xe0000,       /* to 1 MiB: where a kernel would also search for the RSDP */
 	BOOT_ACPI_SIZE = 0x1f000,
 	BOOT_RESET_VECTOR = 0xffff0, /* F000:FFF0 */
 	BOOT_HIGH = 0x100000,
@@ -29,6 +30,7 @@ struct boot_source {
 	int kernel;          /* readable; an ELF with a PVH note, or a bzImage */
 	int initrd;          /* readable, or -1 */
 	const char *cmdline; /* at most BOOT_CMDLINE_MAX - 1 bytes */
+	bool watchdog;       /* there is one, and the tables tell of it */
 };
 
 /* Loads all of it, writes the ACPI tables, and says how the boot vCPU starts. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * control: start, pause, resume, power button, quit and query, from at most VMM_CONTROL_CLIENTS_MAX
+ * control: start, pause, resume, power button, reset, quit and query, from at most VMM_CONTROL_CLIENTS_MAX
  * clients. A client that sends something else than a message, or does not read its answers, is
  * dropped. Who may connect is decided by the socket's permissions.
  */
@@ -26,16 +26,17 @@ static void control_send(struct control_client *client, const struct vmm_message
 		control_drop(client);
 }
 
-static struct vmm_message control_state(const struct control *control)
+struct vmm_message control_state(const struct control *control)
 {
 	const struct machine *m = control->machine;
 
 	return (struct vmm_message){
 	        .verb = VMM_STATE,
 	        .state = m->state,
-	        .end = m->state == VMM_ENDED ? m->end : 0,
+	        .end = m->state == VMM_ENDED || m->state == VMM_PAUSED ? m->end : 0,
 	        .exits = vcpus_exits(m),
 	        .unknown_io = m->unknown_io,
+	        .panics = m->panics,
 	};
 }
 
@@ -53,6 +54,7 @@ static void control_resume(struct machine *m)
 {
 	for (unsigned int i = 0; i < m->vcpu_count; i++)
 		ioctl(m->vcpus[i].fd, KVM_KVMCLOCK_CTRL, 0); /* EINVAL: it has no kvmclock yet */
+	m->end = 0;
 	vm_state_set(m, VMM_RUNNING);
 }
 
@@ -80,9 +82,10 @@ static int control_obey(struct control *control, uint32_t verb)
 	case VMM_POWER_BUTTON:
 		if (m->state != VMM_RUNNING)
 			return -EAGAIN;
-		power_button(control->power);
+		power_event(control->power, POWER_EVENT_BUTTON);
 		return 0;
 	case VMM_QUIT: machine_end(m, VMM_END_POWEROFF); return 0;
+	case VMM_RESET: machine_end(m, VMM_END_RESTART); return 0;
 	case VMM_QUERY: return 0;
 	default: return -ENOSYS;
 	}

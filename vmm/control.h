@@ -20,6 +20,8 @@ struct control {
 
 /* Watches the listener. 0 or a negative errno. */
 int control_create(struct control *control, struct machine *m, struct power *power, int listener);
+/* What it is asked for, and what it announces. Lock held, or no vCPU running. */
+struct vmm_message control_state(const struct control *control);
 /* Tells every client the state. Lock held, or no vCPU running. */
 void control_announce(struct control *control);
 void control_destroy(struct control *control);

@@ -22,6 +22,8 @@ static void loop_woken(void *self, uint32_t events)
 	(void)events;
 	if (read(m->wake, &count, sizeof(count)) < 0)
 		return; /* another wake-up has taken it */
+	if (m->state == VMM_PAUSED)
+		vm_state_set(m, VMM_PAUSED); /* a vCPU did it, which cannot wait for the others */
 }
 
 int loop_create(struct machine *m)

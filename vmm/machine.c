@@ -32,6 +32,23 @@ void machine_end(struct machine *m, unsigned int end)
 	loop_wake(m);
 }
 
+void machine_reset(struct machine *m, const char *how)
+{
+	if (m->state != VMM_ENDED)
+		machine_log(m, "the guest resets itself, by way of %s", how);
+	machine_end(m, VMM_END_RESET);
+}
+
+void machine_pause(struct machine *m, enum vmm_end cause)
+{
+	if (m->state != VMM_RUNNING)
+		return;
+	m->state = VMM_PAUSED;
+	m->end = cause;
+	vcpus_leave(m);
+	loop_wake(m);
+}
+
 void machine_log(struct machine *m, const char *format, ...)
 {
 	char line[320];

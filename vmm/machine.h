@@ -67,6 +67,8 @@ int machine_unwatch(struct machine *m, int fd);
 
 /* Ends the VM with an enum vmm_end; from any thread, lock held. */
 void machine_end(struct machine *m, unsigned int end);
+/* The same with VMM_END_RESET, and a line in the log: the guest resets itself by way of `how`. */
+void machine_reset(struct machine *m, const char *how);
 
 /* One line to the operator's log (stderr), with the VM's name; never guest bytes unescaped. */
 void machine_log(struct machine *m, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -9,6 +9,7 @@
 
 #include "base/base.h"
 #include "isolate/isolate.h"
+#include "vmm/board.h"
 #include "vmm/boot.h"
 #include "vmm/console.h"
 #include "vmm/control.h"
@@ -18,17 +19,10 @@
 struct vmm {
 	struct machine machine;
 	struct console console;
-	struct power power;
+	struct board board;
 	struct control control;
 	struct pci_bus *pci;
 };
-
-static void vmm_power_interrupt(void *self, bool high)
-{
-	struct machine *m = self;
-
-	ioapic_set(&m->ioapic, POWER_PIN, high);
-}
 
 static int vmm_devices(struct vmm *vmm, const struct options *options, char *why)
 {
@@ -39,10 +33,10 @@ static int vmm_devices(struct vmm *vmm, const struct options *options, char *why
 
 	if (error)
 		return why_set(why, error, "no serial port: %s", strerror(-error));
-	vmm->power = (struct power){.machine = m, .interrupt = vmm_power_interrupt, .self = m};
-	error = machine_io_add(m, MACHINE_PIO, POWER_PORT, POWER_PORTS, &power_io, &vmm->power);
-	if (!error)
-		error = control_create(&vmm->control, m, &vmm->power, options->control);
+	error = board_create(&vmm->board, m, &options->board);
+	if (error)
+		return why_set(why, error, "no power registers or watchdog: %s", strerror(-error));
+	error = control_create(&vmm->control, m, &vmm->board.power, options->control);
 	if (!error)
 		error = pci_bus_create(m, &vmm->pci);
 	if (error)
@@ -61,7 +55,12 @@ static int vmm_devices(struct vmm *vmm, const struct options *options, char *why
 /* Everything up to the state READY. */
 static int vmm_build(struct vmm *vmm, const struct options *options, char *why)
 {
-	const struct boot_source source = {options->kernel, options->initrd, options->cmdline};
+	const struct boot_source source = {
+	        .kernel = options->kernel,
+	        .initrd = options->initrd,
+	        .cmdline = options->cmdline,
+	        .watchdog = options->board.watchdog != VMM_ACTION_NONE,
+	};
 	struct machine *m = &vmm->machine;
 	struct vcpu_start start;
 	int error = vm_memory_map(m, options->memfd, options->memory, why);
@@ -82,9 +81,24 @@ static int vmm_build(struct vmm *vmm, const struct options *options, char *why)
 		error = vcpus_launch(m, why);
 	if (error)
 		return error;
+	/* The VM and its vCPUs have fds of their own: no other VM can be made here any more. */
+	close(options->kvm);
+	m->kvm = -1;
 	if (options->sandbox)
 		error = isolate_lock(&list_vmm);
 	return error ? why_set(why, error, "the seccomp list is refused: %s", strerror(-error)) : 0;
+}
+
+/* Why it ended and what it counted: to the log for a person, to the file for who cleans up. */
+static void vmm_say_end(struct vmm *vmm, int last)
+{
+	const struct vmm_message state = control_state(&vmm->control);
+
+	machine_log(&vmm->machine, "ended: %s; %llu exits, %llu accesses that nothing answers",
+	            vmm_end_text(state.end), (unsigned long long)state.exits,
+	            (unsigned long long)state.unknown_io);
+	if (last >= 0 && base_write_all(last, &state, sizeof(state)) < 0)
+		machine_log(&vmm->machine, "the last counters cannot be kept: %s", strerror(errno));
 }
 
 static int vmm_run(struct vmm *vmm, const struct options *options)
@@ -104,6 +118,7 @@ static int vmm_run(struct vmm *vmm, const struct options *options)
 		machine_log(m, "the event loop failed: %s", strerror(-error));
 	console_flush(&vmm->console);
 	control_announce(&vmm->control);
+	vmm_say_end(vmm, options->last);
 	machine_unlock(m);
 	return error ? VMM_END_FAILED : (int)m->end;
 }

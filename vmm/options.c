@@ -15,6 +15,8 @@ enum options_kind {
 	OPTION_VCPUS,
 	OPTION_MEMORY,
 	OPTION_DEVICE,
+	OPTION_PANIC,
+	OPTION_WATCHDOG,
 	OPTION_FLAG
 };
 
@@ -37,6 +39,10 @@ static const struct {
         {"control", OPTION_FD, OPTIONS_AT(control), false},
         {"console", OPTION_FD, OPTIONS_AT(console), false},
         {"serial-log", OPTION_FD, OPTIONS_AT(serial_log), false},
+        {"last", OPTION_FD, OPTIONS_AT(last), false},
+        {"on-panic", OPTION_PANIC, OPTIONS_AT(board.panic), false},
+        {"watchdog", OPTION_WATCHDOG, OPTIONS_AT(board.watchdog), false},
+        {"watchdog-fired", OPTION_FLAG, OPTIONS_AT(board.watchdog_fired), true},
         {"device", OPTION_DEVICE, 0, false},
         {"stdio", OPTION_FLAG, OPTIONS_AT(stdio), true},
         {"no-sandbox", OPTION_FLAG, OPTIONS_AT(sandbox), false},
@@ -79,6 +85,28 @@ static int options_device(struct options *options, const char *text, char *why)
 	return 0;
 }
 
+static int options_action(const char *text, enum options_kind kind, enum vmm_action *action)
+{
+	static const struct {
+		const char *word;
+		enum vmm_action action;
+		bool panic, watchdog; /* where it is a word */
+	} words[] = {
+	        {"stop", VMM_ACTION_STOP, true, true},
+	        {"pause", VMM_ACTION_PAUSE, true, true},
+	        {"log", VMM_ACTION_LOG, true, false},
+	        {"reset", VMM_ACTION_RESET, false, true},
+	};
+
+	for (size_t i = 0; i < BASE_COUNT(words); i++)
+		if (strcmp(text, words[i].word) == 0 &&
+		    (kind == OPTION_PANIC ? words[i].panic : words[i].watchdog)) {
+			*action = words[i].action;
+			return 0;
+		}
+	return -EINVAL;
+}
+
 static int options_set(struct options *options, size_t index, const char *text, char *why)
 {
 	char *field = (char *)options + options_table[index].at;
@@ -88,6 +116,13 @@ static int options_set(struct options *options, size_t index, const char *text, 
 	case OPTION_TEXT: *(const char **)field = text; return 0;
 	case OPTION_FLAG: *(bool *)field = options_table[index].value; return 0;
 	case OPTION_DEVICE: return options_device(options, text, why);
+	case OPTION_PANIC:
+	case OPTION_WATCHDOG:
+		if (options_action(text, options_table[index].kind, (enum vmm_action *)field) < 0)
+			return why_set(why, -EINVAL, "--%s '%.60s': expected stop, pause or %s",
+			               options_table[index].name, text,
+			               options_table[index].kind == OPTION_PANIC ? "log" : "reset");
+		return 0;
 	case OPTION_FD:
 		if (options_number(text, INT32_MAX, &number) < 0)
 			return why_set(why, -EINVAL,
@@ -132,6 +167,8 @@ int options_parse(struct options *options, int argc, char *const argv[], char *w
 	        .control = -1,
 	        .console = -1,
 	        .serial_log = -1,
+	        .last = -1,
+	        .board = {.panic = VMM_ACTION_STOP},
 	};
 	opterr = 0;
 	optind = 1;

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vmm/board.h"
 #include "vmm/vmm.h"
 
 struct options_device {
@@ -17,9 +18,10 @@ struct options_device {
 struct options {
 	const char *name, *cmdline;
 	unsigned int vcpus;
-	uint64_t memory;                                              /* bytes */
-	int kvm, memfd, kernel, initrd, control, console, serial_log; /* -1: not given */
+	uint64_t memory;                                                    /* bytes */
+	int kvm, memfd, kernel, initrd, control, console, serial_log, last; /* -1: not given */
 	bool stdio, sandbox;
+	struct board_options board;
 	struct options_device devices[VMM_DEVICES_MAX];
 	unsigned int device_count;
 };

@@ -23,6 +23,9 @@ enum {
 	PORT_ADDRESS = 0xcf8,
 	PORT_DATA_OFFSET = 4, /* 0xcfc */
 	PORT_SIZE = 8,
+	PORT_RESET_OFFSET = 1, /* 0xcf9, inside the address's dword: the reset control register */
+	RESET_NOW = 1 << 2,
+	RESET_KIND = 1 << 1 | 1 << 3,
 };
 
 struct pci_bus {
@@ -31,6 +34,7 @@ struct pci_bus {
 	struct pci_device bridge;
 	uint64_t next_bar;
 	uint32_t port_address; /* what CF8 holds */
+	uint8_t reset_control;
 };
 
 static void put16(uint8_t *at, uint16_t value)
@@ -221,8 +225,18 @@ static void port_read(void *self, uint64_t offset, void *data, unsigned int size
 		config_read(device, port_register(bus, offset), data, size);
 	else if (offset == 0 && size == 4)
 		put32(data, bus->port_address);
+	else if (offset == PORT_RESET_OFFSET && size == 1)
+		*(uint8_t *)data = bus->reset_control;
 	else
 		memset(data, 0xff, size);
+}
+
+/* A chipset's reset control register (reboot=p): which kind of reset, and then to do it. */
+static void port_reset(struct pci_bus *bus, uint8_t control)
+{
+	bus->reset_control = control & RESET_KIND;
+	if (control & RESET_NOW)
+		machine_reset(bus->machine, "port CF9");
 }
 
 static void port_write(void *self, uint64_t offset, const void *data, unsigned int size)
@@ -234,6 +248,8 @@ static void port_write(void *self, uint64_t offset, const void *data, unsigned i
 		config_write(bus, device, port_register(bus, offset), data, size);
 	else if (offset == 0 && size == 4)
 		bus->port_address = base_le32(data) & 0x80fffffc;
+	else if (offset == PORT_RESET_OFFSET && size == 1)
+		port_reset(bus, *(const uint8_t *)data);
 }
 
 static const struct machine_io_ops port_ops = {.read = port_read, .write = port_write};

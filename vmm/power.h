@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* power: the hardware-reduced ACPI registers: sleep, reset, and the power button's event. */
+/* power: the hardware-reduced ACPI registers (sleep, reset, events), and the old way to reset a PC. */
 #ifndef CORDON_VMM_POWER_H
 #define CORDON_VMM_POWER_H
 
@@ -15,7 +15,10 @@ enum {
 	POWER_S5 = 5, /* SLP_TYP for S5, as the DSDT's \_S5 says */
 	POWER_RESET_VALUE = 0x5a,
 	POWER_EVENT_BUTTON = 1,
-	POWER_PIN = 9, /* the event device's interrupt, edge-triggered */
+	POWER_EVENT_GENERATION = 2, /* the VM generation id is another one */
+	POWER_PIN = 9,              /* the event device's interrupt, edge-triggered */
+
+	POWER_KEYBOARD_PORT = 0x64, /* the 8042's commands */
 };
 
 struct power {
@@ -26,6 +29,9 @@ struct power {
 };
 
 extern const struct machine_io_ops power_io;
-void power_button(struct power *power);
+/* The 8042 of which there is nothing but its reset line; `self` is a struct power too. */
+extern const struct machine_io_ops power_keyboard_io;
+/* Tells the guest of POWER_EVENT_* bits. Lock held. */
+void power_event(struct power *power, uint8_t events);
 
 #endif

@@ -20,6 +20,8 @@
 
 #define VCPU_KICK SIGRTMIN
 
+enum { VCPU_AGAIN_MAX = 4096 };
+
 static void vcpu_kicked(int signal)
 {
 	(void)signal; /* it is there to make KVM_RUN return */
@@ -47,26 +49,14 @@ static void vcpu_kick(struct vcpu *vcpu)
 	pthread_kill(vcpu->thread, VCPU_KICK);
 }
 
-/* #syscall vmm: ioctl(arg1 = KVM_GET_REGS) - registers of a failed vCPU */
-/* #syscall vmm: ioctl(arg1 = KVM_GET_SREGS) - the same */
-/* The registers, for the operator: numbers only, nothing that a guest could have shaped as text. */
-static void vcpu_report(struct vcpu *vcpu, const char *what, uint64_t first, uint64_t second)
+/* Ends the VM, with a report unless another vCPU has ended it already. */
+static void vcpu_fail(struct vcpu *vcpu, enum vmm_end end, const char *what)
 {
-	struct kvm_sregs sregs = {0};
-	struct kvm_regs regs = {0};
-
-	ioctl(vcpu->fd, KVM_GET_REGS, &regs);
-	ioctl(vcpu->fd, KVM_GET_SREGS, &sregs);
-	machine_log(vcpu->machine, "vCPU %u: %s (0x%llx, 0x%llx)", vcpu->index, what,
-	            (unsigned long long)first, (unsigned long long)second);
-	machine_log(vcpu->machine,
-	            "rip %llx cs %x rflags %llx rsp %llx rax %llx rbx %llx rcx %llx rdx %llx",
-	            regs.rip, sregs.cs.selector, regs.rflags, regs.rsp, regs.rax, regs.rbx,
-	            regs.rcx, regs.rdx);
-	machine_log(vcpu->machine,
-	            "rsi %llx rdi %llx rbp %llx cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx",
-	            regs.rsi, regs.rdi, regs.rbp, sregs.cr0, sregs.cr2, sregs.cr3, sregs.cr4,
-	            sregs.efer);
+	machine_lock(vcpu->machine);
+	if (vcpu->machine->state != VMM_ENDED)
+		vcpu_report(vcpu, what);
+	machine_end(vcpu->machine, end);
+	machine_unlock(vcpu->machine);
 }
 
 static void vcpu_end(struct vcpu *vcpu, enum vmm_end end)
@@ -124,13 +114,11 @@ static void vcpu_system_event(struct vcpu *vcpu)
 	case KVM_SYSTEM_EVENT_SHUTDOWN: vcpu_end(vcpu, VMM_END_POWEROFF); break;
 	case KVM_SYSTEM_EVENT_RESET: vcpu_end(vcpu, VMM_END_RESET); break;
 	case KVM_SYSTEM_EVENT_CRASH: vcpu_end(vcpu, VMM_END_PANIC); break;
-	default:
-		vcpu_report(vcpu, "unknown system event", vcpu->run->system_event.type, 0);
-		vcpu_end(vcpu, VMM_END_KVM_ERROR);
+	default: vcpu_fail(vcpu, VMM_END_KVM_ERROR, "unknown system event");
 	}
 }
 
-static void vcpu_exit(struct vcpu *vcpu)
+void vcpu_exit(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 
@@ -140,20 +128,16 @@ static void vcpu_exit(struct vcpu *vcpu)
 	case KVM_EXIT_IOAPIC_EOI: vcpu_eoi(vcpu); return;
 	case KVM_EXIT_SYSTEM_EVENT: vcpu_system_event(vcpu); return;
 	case KVM_EXIT_SHUTDOWN:
-		vcpu_report(vcpu, "triple fault", 0, 0);
-		vcpu_end(vcpu, VMM_END_TRIPLE_FAULT);
+		vcpu_fail(vcpu, VMM_END_TRIPLE_FAULT, "triple fault, by which it resets itself");
 		return;
 	case KVM_EXIT_INTERNAL_ERROR:
-		vcpu_report(vcpu, "KVM internal error", run->internal.suberror,
-		            run->internal.ndata ? run->internal.data[0] : 0);
-		break;
+		vcpu_fail(vcpu, VMM_END_KVM_ERROR, "KVM internal error");
+		return;
 	case KVM_EXIT_FAIL_ENTRY:
-		vcpu_report(vcpu, "KVM could not enter the guest",
-		            run->fail_entry.hardware_entry_failure_reason, run->fail_entry.cpu);
-		break;
-	default: vcpu_report(vcpu, "unexpected VM exit", run->exit_reason, 0); break;
+		vcpu_fail(vcpu, VMM_END_KVM_ERROR, "KVM could not enter the guest");
+		return;
+	default: vcpu_fail(vcpu, VMM_END_KVM_ERROR, "unexpected VM exit");
 	}
-	vcpu_end(vcpu, VMM_END_KVM_ERROR);
 }
 
 /* Waits while the machine is not running. False when it has ended. */
@@ -188,19 +172,22 @@ static void *vcpu_main(void *argument)
 	struct vcpu *vcpu = argument;
 
 	while (vcpu_park(vcpu)) {
+		unsigned int again = 0;
 		int error = 0;
 
-		while (!error || error == -EAGAIN) { /* EAGAIN: a processor took its INIT or SIPI */
+		/* EAGAIN: a processor took its INIT or SIPI. Forever is none of the guest's events. */
+		while (!error || (error == -EAGAIN && again++ < VCPU_AGAIN_MAX)) {
 			error = vcpu_run(vcpu);
 			if (error)
 				continue;
+			again = 0;
 			atomic_fetch_add_explicit(&vcpu->exits, 1, memory_order_relaxed);
 			vcpu_exit(vcpu);
 		}
 		if (error == -EINTR)
 			continue;
-		vcpu_report(vcpu, "KVM_RUN failed", (uint64_t)-error, vcpu->run->exit_reason);
-		vcpu_end(vcpu, VMM_END_KVM_ERROR);
+		machine_log(vcpu->machine, "vCPU %u: KVM_RUN: %s", vcpu->index, strerror(-error));
+		vcpu_fail(vcpu, VMM_END_KVM_ERROR, "KVM_RUN failed");
 	}
 	return NULL;
 }
@@ -209,6 +196,8 @@ void vm_state_set(struct machine *m, enum vmm_state state)
 {
 	if (m->state != VMM_ENDED) /* the end is final */
 		m->state = state;
+	if (m->watch_state)
+		m->watch_state(m->watch_self, m->state);
 	pthread_cond_broadcast(&m->changed);
 	if (state == VMM_RUNNING)
 		return;

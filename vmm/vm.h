@@ -57,10 +57,14 @@ struct machine {
 	pthread_cond_t changed; /* state changed: for parked vCPUs */
 	pthread_cond_t parked;  /* a vCPU parked: for who changed the state */
 	enum vmm_state state;
-	enum vmm_end end;
+	enum vmm_end end; /* of an ended machine; of a paused one, what paused it */
+	/* Told of every change of the state, lock held; or NULL. */
+	void (*watch_state)(void *self, enum vmm_state state);
+	void *watch_self;
 
 	struct iobus pio, mmio;
 	uint64_t unknown_io;
+	uint64_t panics; /* that the guest has told of */
 	struct ioapic ioapic;
 	struct vm_route routes[VM_ROUTES_MAX];
 	struct kvm_irq_routing *table; /* scratch for KVM_SET_GSI_ROUTING */
@@ -105,5 +109,13 @@ void vm_state_set(struct machine *m, enum vmm_state state);
 /* Lock held: no vCPU enters the guest again; one that is in it leaves at its next exit or kick. */
 void vcpus_leave(struct machine *m);
 uint64_t vcpus_exits(const struct machine *m);
+/* Does what run->exit_reason asks, in the vCPU's thread; public for tests, which make up their own. */
+void vcpu_exit(struct vcpu *vcpu);
+
+/* vcpu_report.c: the exit, registers and code of a vCPU that cannot go on, in the log. */
+void vcpu_report(const struct vcpu *vcpu, const char *what);
+
+/* machine.c: pauses a running machine for `cause`; from any thread, lock held. The loop sees to the rest. */
+void machine_pause(struct machine *m, enum vmm_end cause);
 
 #endif

@@ -6,6 +6,8 @@
  *
  *   cordon-vmm --name web0 --vcpus 2 --memory BYTES --kvm FD --memfd FD --kernel FD [--initrd FD]
  *              [--cmdline TEXT] --control FD [--console FD] [--serial-log FD] [--stdio]
+ *              [--on-panic stop|pause|log] [--watchdog reset|stop|pause [--watchdog-fired]]
+ *              [--last FD]
  *              [--device TYPE:FD[:key=value...]]...   TYPE net|blk|rng; FD a vhost-user socket
  *              [--no-sandbox]   only for running it by hand
  *
@@ -13,6 +15,10 @@
  * --control a listening SOCK_SEQPACKET unix socket, --console a listening SOCK_STREAM one (raw bytes
  * of the serial port both ways), --serial-log a file that the vmm appends to, at most
  * VMM_SERIAL_LOG_MAX bytes. --stdio puts the serial port on fds 0 and 1 as well.
+ *
+ * --on-panic says what comes of a guest that panics (default: stop); --watchdog gives it a watchdog,
+ * and says what comes of one that expires; --watchdog-fired tells the guest that it was started again for
+ * that. --last is a file that the last VMM_STATE message is written to when the VM has ended.
  *
  * It builds the machine, finishes the vhost-user negotiation, enters its seccomp list, then waits for
  * VMM_START on the control socket (with --stdio and no --control it starts at once). The guest has not
@@ -45,6 +51,7 @@ enum vmm_verb {
 	VMM_POWER_BUTTON, /* ask the guest to shut down (ACPI) */
 	VMM_QUIT,         /* stop at once, exit 0 */
 	VMM_QUERY,
+	VMM_RESET, /* end with VMM_END_RESTART */
 	/* from the vmm, to every client */
 	VMM_STATE = 100, /* state, and counters */
 	VMM_REFUSED,     /* error: negative errno */
@@ -57,21 +64,36 @@ enum vmm_end {
 	VMM_END_POWEROFF = 0, /* guest S5, or VMM_QUIT */
 	VMM_END_FAILED = 1,   /* could not start; one sentence on stderr */
 	VMM_END_USAGE = 2,
-	VMM_END_RESET = 10, /* guest reset (not restarted) */
-	VMM_END_TRIPLE_FAULT = 11,
+	VMM_END_RESET = 10, /* the guest resets itself; whether it is started again is cordon's */
+	VMM_END_TRIPLE_FAULT = 11, /* a reset too: how some kernels do it */
 	VMM_END_KVM_ERROR = 12, /* KVM_EXIT_INTERNAL_ERROR, FAIL_ENTRY: registers are in the log */
 	VMM_END_PANIC = 13,
 	VMM_END_DEVICE = 14, /* a device process died and could not be done without */
+	VMM_END_WATCHDOG = 15,
+	VMM_END_RESTART = 16, /* VMM_RESET: to be started again */
+};
+
+/* What is done about a guest that panics, or hangs. */
+enum vmm_action {
+	VMM_ACTION_NONE,
+	VMM_ACTION_STOP,
+	VMM_ACTION_PAUSE,
+	VMM_ACTION_LOG,
+	VMM_ACTION_RESET
 };
 
 struct vmm_message {
 	uint32_t verb;
 	uint32_t state; /* enum vmm_state */
 	int32_t error;
-	uint32_t end;        /* enum vmm_end, when state is VMM_ENDED */
-	uint64_t exits;      /* VM exits so far */
+	uint32_t end;   /* enum vmm_end, when state is VMM_ENDED; when VMM_PAUSED, what paused it */
+	uint64_t exits; /* VM exits so far */
 	uint64_t unknown_io; /* port and MMIO accesses that nothing answers */
+	uint64_t panics;     /* that the guest has told of */
 };
+
+/* How it ended, in a few words; NULL for a number that is none of enum vmm_end. */
+const char *vmm_end_text(unsigned int end);
 
 /*
  * The kernel formats, for `cordon image import`: unpacks a bzImage's payload (gzip, xz, zstd, lz4 as

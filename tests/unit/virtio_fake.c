@@ -165,6 +165,12 @@ void machine_end(struct machine *m, unsigned int end)
 	abort(); /* nothing that is plugged in may end the VM */
 }
 
+void machine_reset(struct machine *m, const char *how)
+{
+	(void)how;
+	m->resets++;
+}
+
 void machine_log(struct machine *m, const char *format, ...)
 {
 	char line[512];

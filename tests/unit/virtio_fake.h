@@ -57,6 +57,7 @@ struct machine {
 	size_t watch_count;
 	int memfd;
 	uint8_t *memory;
+	unsigned int resets;
 	unsigned int log_lines;
 };
 

@@ -191,11 +191,25 @@ START_TEST(ports_need_their_address)
 	/* Bytes and words of CF8 are not the address register. */
 	fake_put(machine, MACHINE_PIO, 0xcf8, 4, 0xffffffff);
 	ck_assert_uint_eq(fake_get(machine, MACHINE_PIO, 0xcf8, 4), 0x80fffffc);
-	fake_put(machine, MACHINE_PIO, 0xcf9, 1, 6);
 	fake_put(machine, MACHINE_PIO, 0xcf8, 2, 0);
 	ck_assert_uint_eq(fake_get(machine, MACHINE_PIO, 0xcf8, 4), 0x80fffffc);
-	ck_assert_uint_eq(fake_get(machine, MACHINE_PIO, 0xcf9, 1), 0xff);
+	ck_assert_uint_eq(fake_get(machine, MACHINE_PIO, 0xcfa, 1), 0xff);
 	ck_assert_uint_eq(ports(1, 2, 2), 0x1041);
+}
+END_TEST
+
+/* As Linux does it (reboot=p): the kind, a while later the same with the bit that does it. */
+START_TEST(port_cf9_resets)
+{
+	ck_assert_uint_eq(fake_get(machine, MACHINE_PIO, 0xcf9, 1), 0);
+	fake_put(machine, MACHINE_PIO, 0xcf8, 4, 0xffffffff);
+	fake_put(machine, MACHINE_PIO, 0xcf9, 2, 0x0606);
+	fake_put(machine, MACHINE_PIO, 0xcf9, 1, 0xf2);
+	ck_assert_uint_eq(fake_get(machine, MACHINE_PIO, 0xcf9, 1), 2);
+	ck_assert_uint_eq(machine->resets, 0);
+	fake_put(machine, MACHINE_PIO, 0xcf9, 1, 0x0e);
+	ck_assert_uint_eq(machine->resets, 1);
+	ck_assert_uint_eq(fake_get(machine, MACHINE_PIO, 0xcf8, 4), 0x80fffffc);
 }
 END_TEST
 
@@ -339,6 +353,7 @@ int main(void)
 	tcase_add_loop_test(tests, every_width_at_every_offset, 0, 4);
 	tcase_add_test(tests, what_is_not_there_is_all_ones);
 	tcase_add_test(tests, ports_need_their_address);
+	tcase_add_test(tests, port_cf9_resets);
 	tcase_add_test(tests, writes_keep_to_the_mask);
 	tcase_add_test(tests, bar_is_assigned_sized_and_decoded);
 	tcase_add_test(tests, bar_moves_byte_by_byte);

@@ -12,6 +12,7 @@
 #include "vmm/boot.h"
 #include "vmm/console.h"
 #include "vmm/power.h"
+#include "vmm/pvpanic.h"
 
 enum { MEMORY = 2 << 20, CODE = 0x1000, RESULT = 0x2000 };
 
@@ -19,6 +20,8 @@ static int kvm = -1;
 static struct machine m;
 static struct console console;
 static struct power power;
+static struct pvpanic pvpanic;
+static enum vmm_action panic_action = VMM_ACTION_STOP;
 static int log_fd = -1;
 
 static void ignore_interrupt(void *self, bool high)
@@ -41,6 +44,9 @@ static void guest_create_mode(const void *code, size_t size, bool real_mode)
 	power = (struct power){.machine = &m, .interrupt = ignore_interrupt};
 	ck_assert_int_eq(
 	        machine_io_add(&m, MACHINE_PIO, POWER_PORT, POWER_PORTS, &power_io, &power), 0);
+	pvpanic = (struct pvpanic){.machine = &m, .action = panic_action};
+	ck_assert_int_eq(machine_io_add(&m, MACHINE_PIO, PVPANIC_PORT, 1, &pvpanic_io, &pvpanic),
+	                 0);
 	memcpy(machine_memory(&m, CODE, size), code, size);
 	ck_assert_msg(vcpus_create(&m, 1, &start, why) == 0, "%s", why);
 	ck_assert_msg(vcpus_launch(&m, why) == 0, "%s", why);
@@ -138,6 +144,128 @@ START_TEST(triple_fault_ends_the_vm)
 }
 END_TEST
 
+/* What the vmm logs goes to a file from here on. */
+static int log_caught(void)
+{
+	int fd = vmm_fixture_file("", 0);
+
+	ck_assert_int_ge(dup2(fd, STDERR_FILENO), 0);
+	return fd;
+}
+
+static void log_wants(int fd, const char *text)
+{
+	static char log[16384];
+	ssize_t size = pread(fd, log, sizeof(log) - 1, 0);
+
+	ck_assert_int_gt(size, 0);
+	log[size] = '\0';
+	ck_assert_msg(strstr(log, text), "no '%s' in:\n%s", text, log);
+}
+
+/*
+ * What KVM cannot run: an instruction that lies where there is no memory, in 32-bit mode. Of a guest
+ * that ends so, the log has the registers as they were.
+ */
+START_TEST(what_kvm_cannot_run_ends_with_the_registers)
+{
+	static const uint8_t code[] = {
+	        0xb8, 0x67, 0x45, 0x23, 0x01, /* mov eax, 0x1234567 */
+	        0xbe, 0x0d, 0xf0, 0xad, 0x0b, /* mov esi, 0xbadf00d */
+	        0xba, 0x00, 0x00, 0x00, 0x40, /* mov edx, 0x40000000 */
+	        0xff, 0xe2,                   /* jmp edx */
+	};
+	int fd = log_caught();
+
+	guest_create_mode(code, sizeof(code), false);
+	guest_run();
+	ck_assert_int_eq(m.end, VMM_END_KVM_ERROR);
+	log_wants(fd, "vCPU 0: KVM internal error: suberror 1, data");
+	log_wants(fd, "rip 0000000040000000 ");
+	log_wants(fd, "rax 0000000001234567 ");
+	log_wants(fd, "rsi 000000000badf00d ");
+	log_wants(fd, "cr0 11 ");
+	log_wants(fd, "efer 0 ");
+	log_wants(fd, "cs   0010 base 0000000000000000 limit ffffffff");
+	log_wants(fd, "code at 0000000040000000: not in memory");
+	guest_destroy();
+}
+END_TEST
+
+START_TEST(a_triple_fault_shows_its_code)
+{
+	static const uint8_t code[] = {
+	        0x0f, 0x01, 0x1d, 0x00, 0x20, 0x00, 0x00, /* lidt [0x2000]: a limit of zero */
+	        0x0f, 0x0b, 0xde, 0xad,                   /* ud2, and what is behind it */
+	};
+	int fd = log_caught();
+
+	guest_create_mode(code, sizeof(code), false);
+	guest_run();
+	log_wants(fd, "triple fault, by which it resets itself");
+	log_wants(fd, "code at 0000000000001007: 0f 0b de ad");
+	guest_destroy();
+}
+END_TEST
+
+static const uint8_t panics[] = {
+        0xba, 0x05, 0x05,       /* mov dx, 0x505 */
+        0xec,                   /* in al, dx */
+        0xa2, 0x02, 0x20,       /* mov [0x2002], al */
+        0xb0, 0x01,             /* mov al, 1 */
+        0xee,                   /* out dx, al */
+        0xff, 0x06, 0x00, 0x20, /* inc word [0x2000] */
+        0xba, 0x00, 0x06,       /* mov dx, 0x600 */
+        0xb0, 0x34,             /* mov al, SLP_EN | S5 */
+        0xee,                   /* out dx, al */
+};
+
+START_TEST(a_guest_that_panics_is_stopped_there)
+{
+	panic_action = VMM_ACTION_STOP;
+	guest_create(panics, sizeof(panics));
+	guest_run();
+	ck_assert_int_eq(m.end, VMM_END_PANIC);
+	ck_assert_uint_eq(m.panics, 1);
+	ck_assert_uint_eq(*(uint16_t *)machine_memory(&m, RESULT, 2), 0);
+	ck_assert_uint_eq(*(uint8_t *)machine_memory(&m, RESULT + 2, 1), 3);
+	guest_destroy();
+}
+END_TEST
+
+static void *loop_main(void *machine)
+{
+	return (void *)(intptr_t)loop_run(machine);
+}
+
+/* Paused by its own vCPU, it stands where it was, and goes on from there. */
+START_TEST(a_guest_that_panics_is_paused_there)
+{
+	pthread_t loop;
+
+	panic_action = VMM_ACTION_PAUSE;
+	guest_create(panics, sizeof(panics));
+	machine_lock(&m);
+	vm_state_set(&m, VMM_RUNNING);
+	machine_unlock(&m);
+	ck_assert_int_eq(pthread_create(&loop, NULL, loop_main, &m), 0);
+	machine_lock(&m);
+	while (m.state == VMM_RUNNING || !m.vcpus[0].parked)
+		pthread_cond_wait(&m.parked, &m.lock);
+	ck_assert_int_eq(m.state, VMM_PAUSED);
+	ck_assert_int_eq(m.end, VMM_END_PANIC);
+	ck_assert_uint_eq(*(uint16_t *)machine_memory(&m, RESULT, 2), 0);
+	m.end = 0;
+	vm_state_set(&m, VMM_RUNNING);
+	machine_unlock(&m);
+	pthread_join(loop, NULL);
+	vcpus_destroy(&m);
+	ck_assert_int_eq(m.end, VMM_END_POWEROFF);
+	ck_assert_uint_eq(*(uint16_t *)machine_memory(&m, RESULT, 2), 1);
+	guest_destroy();
+}
+END_TEST
+
 /* A guest that never leaves by itself is stopped between two of its instructions, and goes on. */
 START_TEST(a_spinning_guest_is_paused_and_ended)
 {
@@ -194,6 +322,10 @@ int main(void)
 	tcase_add_test(tests, says_hello_and_powers_off);
 	tcase_add_test(tests, unknown_ports_and_memory_read_as_ones);
 	tcase_add_test(tests, triple_fault_ends_the_vm);
+	tcase_add_test(tests, what_kvm_cannot_run_ends_with_the_registers);
+	tcase_add_test(tests, a_triple_fault_shows_its_code);
+	tcase_add_test(tests, a_guest_that_panics_is_stopped_there);
+	tcase_add_test(tests, a_guest_that_panics_is_paused_there);
 	tcase_add_test(tests, a_spinning_guest_is_paused_and_ended);
 	tcase_set_timeout(tests, 60);
 	suite_add_tcase(suite, tests);

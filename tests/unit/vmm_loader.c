@@ -214,7 +214,7 @@ START_TEST(what_does_not_fit_is_refused)
 	int kernel BASE_AUTO_FD = vmm_fixture_file(&good, sizeof(good));
 	int initrd BASE_AUTO_FD = vmm_fixture_memfd(MEMORY);
 	char cmdline[4096];
-	struct boot_source source = {kernel, -1, "console=ttyS0"};
+	struct boot_source source = {kernel, -1, "console=ttyS0", false};
 	struct vcpu_start start;
 
 	ck_assert_msg(boot_prepare(&m, &source, 2, &start, why) == 0, "%s", why);
@@ -224,7 +224,7 @@ START_TEST(what_does_not_fit_is_refused)
 	ck_assert_int_eq(boot_prepare(&m, &source, 2, &start, why), -ENOSPC);
 	memset(cmdline, 'x', sizeof(cmdline));
 	cmdline[2048] = '\0';
-	source = (struct boot_source){kernel, -1, cmdline};
+	source = (struct boot_source){kernel, -1, cmdline, false};
 	ck_assert_int_eq(boot_prepare(&m, &source, 2, &start, why), -E2BIG);
 }
 END_TEST
