@@ -305,7 +305,9 @@ int virtio_device_add(struct machine *m, struct pci_bus *bus, const char *name, 
 		close(vhost_fd);
 		free(device);
 		if (!type)
-			machine_log(m, "device type \"%s\" is not known; expected net, blk or rng",
+			machine_log(m,
+			            "device type \"%s\" is not known; expected net, blk, rng or "
+			            "balloon",
 			            name);
 		return type ? -ENOMEM : -EINVAL;
 	}

@@ -17,6 +17,7 @@ enum {
 	NET_MTU_MIN = 68,
 	NET_MTU_MAX = 65535,
 	BLK_QUEUES = 34, /* in struct virtio_blk_config */
+	BALLOON_QUEUES = 5,
 };
 
 /* Bits `low` to `high`, both in. */
@@ -36,6 +37,8 @@ static const struct virtio_type types[] = {
         /* SIZE_MAX, SEG_MAX; GEOMETRY, RO, BLK_SIZE; FLUSH to WRITE_ZEROES */
         {"blk", 2, 0x018000, ALL_TYPES | BITS(1, 2) | BITS(4, 6) | BITS(9, 14), 0, 60},
         {"rng", 4, 0x00ff00, ALL_TYPES, 0, 0},
+        /* MUST_TELL_HOST, STATS_VQ, DEFLATE_ON_OOM; PAGE_POISON, REPORTING */
+        {"balloon", 5, 0x00ff00, ALL_TYPES | BITS(0, 2) | BITS(4, 5), 0, 16},
 };
 
 const struct virtio_type *virtio_type_find(const char *name)
@@ -135,6 +138,8 @@ unsigned int virtio_type_queues(const struct virtio_type *type, uint64_t feature
 		if (features & VIRTIO_BIT(VIRTIO_BLK_F_MQ))
 			count = BASE_MAX(base_le16(config + BLK_QUEUES), 1);
 		return most > 0 && count > most ? (unsigned int)most : count;
+	case 5:
+		return BALLOON_QUEUES; /* each has its number, whatever is negotiated (virtio 1.2, 5.5.2) */
 	default: return 1;
 	}
 }

@@ -8,7 +8,7 @@
  *              [--cmdline TEXT] --control FD [--console FD] [--serial-log FD] [--stdio]
  *              [--on-panic stop|pause|log] [--watchdog reset|stop|pause [--watchdog-fired]]
  *              [--last FD]
- *              [--device TYPE:FD[:key=value...]]...   TYPE net|blk|rng; FD a vhost-user socket
+ *              [--device TYPE:FD[:key=value...]]...   TYPE net|blk|rng|balloon; FD a vhost-user socket
  *              [--no-sandbox]   only for running it by hand
  *
  * --kernel is an ELF with a PVH note or a bzImage; --memfd is guest memory, of the right size;
@@ -26,6 +26,7 @@
  *
  * Devices: `cordon-blk --vhost FD --disk FD [--read-only] [--serial TEXT] [--limits FD:ENTRY]`,
  * `cordon-net --vhost FD --tap FD [--mac M] [--mtu N] [--limits FD:ENTRY]`, `cordon-rng --vhost FD`.
+ * `cordon-balloon --vhost FD [--control FD] [--no-reports]` (struct vmm_balloon, below).
  * --limits is a page of devices/limits.h, and the device's entry in it. `--socket PATH` instead of
  * --vhost listens there for any vhost-user front end. A device ends when its front end hangs up.
  */
@@ -94,6 +95,42 @@ struct vmm_message {
 
 /* How it ended, in a few words; NULL for a number that is none of enum vmm_end. */
 const char *vmm_end_text(unsigned int end);
+
+/*
+ * The balloon's control socket (`cordon-balloon --control FD`, SOCK_SEQPACKET, listening): each message is
+ * one of these, both ways, and each is answered. A guest's numbers are whatever the guest says.
+ */
+enum vmm_balloon_verb {
+	VMM_BALLOON_QUERY = 1,
+	VMM_BALLOON_REFRESH, /* the same, and the guest is asked for statistics: `stats_count` grows then */
+	VMM_BALLOON_TARGET, /* `target` is what the balloon is to hold */
+	VMM_BALLOON_STATE = 100,
+	VMM_BALLOON_REFUSED, /* error: negative errno */
+};
+
+enum vmm_balloon_flag { /* what the guest's driver takes part in */
+	                VMM_BALLOON_DRIVER = 1,
+	                VMM_BALLOON_REPORTS = 2,
+	                VMM_BALLOON_GIVES_ON_OOM = 4,
+};
+
+enum { VMM_BALLOON_STATS = 10 }; /* by the tags of virtio 1.2, 5.5.6.3 */
+
+struct vmm_balloon {
+	uint32_t verb;
+	int32_t error;
+	uint32_t flags;       /* enum vmm_balloon_flag */
+	uint32_t stats_sent;  /* a bit a tag: the guest gives this one */
+	uint64_t target;      /* bytes that the balloon is to hold, whole pages */
+	uint64_t actual;      /* bytes that it holds, as the guest says */
+	uint64_t reported;    /* bytes so far: free in the guest, and given back */
+	uint64_t inflated;    /* bytes so far: put into the balloon, and given back */
+	uint64_t deflated;    /* bytes so far that the guest took out again */
+	uint64_t refused;     /* pages so far that are not in the guest's memory */
+	uint64_t stats_count; /* how often statistics came */
+	uint64_t stats_age;   /* of the last ones, ms */
+	uint64_t stats[VMM_BALLOON_STATS];
+};
 
 /*
  * The kernel formats, for `cordon image import`: unpacks a bzImage's payload (gzip, xz, zstd, lz4 as

@@ -66,7 +66,8 @@ int device_memory_add(struct device_memory *memory, uint64_t guest, uint64_t siz
 		return -EINVAL;
 
 	/* A hugetlbfs file can be mapped only in whole huge pages: that is its block size. */
-	block = st.st_blksize > 0 && st.st_blksize % 4096 == 0 ? (uint64_t)st.st_blksize : 4096;
+	block = st.st_blksize > 0 && st.st_blksize % DEVICE_PAGE == 0 ? (uint64_t)st.st_blksize
+	                                                              : DEVICE_PAGE;
 	start = offset - offset % block;
 	*why = "it cannot be mapped";
 	map = mmap(NULL, end - start, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
@@ -131,6 +132,23 @@ void *device_memory_at_user(const struct device_memory *memory, uint64_t user, u
 			return r->host + into;
 	}
 	return NULL;
+}
+
+/*
+ * A hole in the file, which the kernel makes smaller by itself where its pages are larger than ours.
+ *
+ * #syscall balloon: madvise(arg2 = MADV_REMOVE) - gives pages that the guest gave up back to the host
+ */
+int64_t device_memory_discard(void *host, uint64_t size)
+{
+	uint64_t skip = -(uintptr_t)host % DEVICE_PAGE;
+
+	if (size < skip)
+		return 0;
+	size = (size - skip) / DEVICE_PAGE * DEVICE_PAGE;
+	if (size > 0 && madvise((uint8_t *)host + skip, size, MADV_REMOVE) < 0)
+		return -errno;
+	return (int64_t)size;
 }
 
 int device_memory_split(const struct device_memory *memory, uint64_t guest, uint64_t size,

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-enum { DEVICE_MEMORY_REGIONS = 8 };
+enum { DEVICE_MEMORY_REGIONS = 8, DEVICE_PAGE = 4096 };
 
 struct device_region {
 	uint64_t guest; /* guest-physical address of its first byte */
@@ -45,6 +45,13 @@ void *device_memory_at(const struct device_memory *memory, uint64_t guest, uint6
 
 /* As device_memory_at(), for an address of the front end's own. */
 void *device_memory_at_user(const struct device_memory *memory, uint64_t user, uint64_t size);
+
+/*
+ * Gives what the host keeps behind the whole pages of [host, host + size) back to it; the range is one of
+ * device_memory_split(). Everybody who has this memory mapped finds zeros there. Returns the bytes of those
+ * pages, or a negative errno.
+ */
+int64_t device_memory_discard(void *host, uint64_t size);
 
 /*
  * Splits [guest, guest + size) into at most `max` pieces at region borders. Returns how many, -EFAULT
