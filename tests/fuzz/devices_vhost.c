@@ -42,7 +42,7 @@ static bool front_make(struct front *f)
 {
 	int pair[2];
 
-	f->memory = memfd_create("guest", MFD_CLOEXEC);
+	f->memory = memfd_create("guest", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	f->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (f->memory < 0 || f->kick < 0 || ftruncate(f->memory, MEMORY) < 0 ||
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)

@@ -29,6 +29,19 @@ static void start(void)
 	{                                            \
 		.state = {.index = (i), .num = (n) } \
 	}
+#define LOG(s, o)                                    \
+	{                                            \
+		.log = {.size = (s), .offset = (o) } \
+	}
+#define INFLIGHT(s, o, c, n)                \
+	{                                   \
+		.inflight = {               \
+			.mmap_size = (s),   \
+			.mmap_offset = (o), \
+			.queue_count = (c), \
+			.queue_size = (n)   \
+		}                           \
+	}
 #define REGION(g, s, u, o)                                 \
 	{                                                  \
 		.memory = {                                \
@@ -52,7 +65,14 @@ static const struct wrong {
         {"features that were not offered", VHOST_USER_SET_FEATURES, 8, U64(~0ull), 0},
         {"a short payload", VHOST_USER_SET_FEATURES, 4, U64(0), 0},
         {"protocol features not offered", VHOST_USER_SET_PROTOCOL_FEATURES, 8, U64(~0ull), 0},
-        {"a dirty log", VHOST_USER_SET_LOG_BASE, 16, U64(4096), 1},
+        {"a dirty log without its fd", VHOST_USER_SET_LOG_BASE, 16, LOG(1 << 20, 0), 0},
+        {"a dirty log past its file", VHOST_USER_SET_LOG_BASE, 16, LOG(1ull << 40, 0), 1},
+        {"a dirty log that wraps", VHOST_USER_SET_LOG_BASE, 16, LOG(8192, UINT64_MAX - 4095), 1},
+        {"a dirty log of size 0", VHOST_USER_SET_LOG_BASE, 16, LOG(0, 0), 1},
+        {"a dirty log that ends before memory", VHOST_USER_SET_LOG_BASE, 16,
+         LOG((CLIENT_HIGH + CLIENT_REGION_SIZE) / 4096 / 8 - 1, 0), 1},
+        {"a record of what is in flight, not offered", VHOST_USER_GET_INFLIGHT_FD, 24,
+         INFLIGHT(0, 0, 1, 64), 0},
         {"a ring that there is not", VHOST_USER_SET_VRING_NUM, 8, STATE(1, 64), 0},
         {"a ring far away", VHOST_USER_SET_VRING_NUM, 8, STATE(UINT32_MAX, 64), 0},
         {"size 0", VHOST_USER_SET_VRING_NUM, 8, STATE(0, 0), 0},

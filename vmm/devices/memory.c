@@ -6,9 +6,7 @@
  */
 #include "vmm/devices/memory.h"
 
-#include <stdbool.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "base/base.h"
 
@@ -37,19 +35,18 @@ static const char *region_refused(const struct device_memory *memory, uint64_t g
 	return NULL;
 }
 
-/*
- * mmap() and munmap() are in every list already, without PROT_EXEC.
- * #syscall device: fstat - a memory region must fit into the file that holds it
- * #syscall device: newfstatat(arg3 = AT_EMPTY_PATH) - the same, as the C library asks it
- * #syscall device: madvise(arg2 = MADV_DONTDUMP) - keeps guest memory out of core dumps
- */
+/* Whether the log has a bit for every byte below `end`. */
+static bool log_reaches(const struct device_mapping *log, uint64_t end)
+{
+	return !log->bytes || (end - 1) / DEVICE_PAGE / 8 < log->size;
+}
+
 int device_memory_add(struct device_memory *memory, uint64_t guest, uint64_t size, uint64_t user,
                       uint64_t offset, int fd, const char **why)
 {
 	struct device_region *r = &memory->region[memory->count];
-	uint64_t end, start, block;
-	struct stat st;
-	void *map;
+	struct device_mapping mapping;
+	int error;
 
 	*why = "the table is full";
 	if (memory->count == DEVICE_MEMORY_REGIONS)
@@ -57,46 +54,31 @@ int device_memory_add(struct device_memory *memory, uint64_t guest, uint64_t siz
 	*why = region_refused(memory, guest, size, user);
 	if (*why)
 		return -EINVAL;
-	*why = "its file cannot be examined";
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	*why = "the region reaches past the end of its file";
-	if (__builtin_add_overflow(offset, size, &end) || st.st_size < 0 ||
-	    end > (uint64_t)st.st_size)
-		return -EINVAL;
-
-	/* A hugetlbfs file can be mapped only in whole huge pages: that is its block size. */
-	block = st.st_blksize > 0 && st.st_blksize % DEVICE_PAGE == 0 ? (uint64_t)st.st_blksize
-	                                                              : DEVICE_PAGE;
-	start = offset - offset % block;
-	*why = "it cannot be mapped";
-	map = mmap(NULL, end - start, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
-	           (off_t)start);
-	if (map == MAP_FAILED)
-		return -errno;
-	(void)madvise(map, end - start, MADV_DONTDUMP); /* a kernel without it only dumps more */
-
+	*why = "the dirty log does not reach that far";
+	if (!log_reaches(&memory->log, guest + size))
+		return -ERANGE;
+	error = device_mapping_make(&mapping, fd, offset, size, why);
+	if (error < 0)
+		return error;
 	*r = (struct device_region){
 	        .guest = guest,
 	        .size = size,
 	        .user = user,
-	        .host = (uint8_t *)map + (offset - start),
-	        .map = map,
-	        .map_size = end - start,
+	        .host = mapping.bytes,
+	        .mapping = mapping,
 	};
 	memory->count++;
-	*why = NULL;
 	return 0;
 }
 
-int device_memory_remove(struct device_memory *memory, uint64_t guest, uint64_t size)
+int device_memory_remove(struct device_memory *memory, uint64_t guest, uint64_t size, uint64_t user)
 {
 	for (unsigned int i = 0; i < memory->count; i++) {
 		struct device_region *r = &memory->region[i];
 
-		if (r->guest != guest || r->size != size)
+		if (r->guest != guest || r->size != size || r->user != user)
 			continue;
-		munmap(r->map, r->map_size);
+		device_mapping_drop(&r->mapping);
 		*r = memory->region[--memory->count];
 		return 0;
 	}
@@ -106,7 +88,7 @@ int device_memory_remove(struct device_memory *memory, uint64_t guest, uint64_t 
 void device_memory_clear(struct device_memory *memory)
 {
 	for (unsigned int i = 0; i < memory->count; i++)
-		munmap(memory->region[i].map, memory->region[i].map_size);
+		device_mapping_drop(&memory->region[i].mapping);
 	memory->count = 0;
 }
 
@@ -175,4 +157,55 @@ int device_memory_split(const struct device_memory *memory, uint64_t guest, uint
 		size -= piece;
 	}
 	return (int)used;
+}
+
+int device_memory_log_set(struct device_memory *memory, int fd, uint64_t offset, uint64_t size,
+                          const char **why)
+{
+	struct device_mapping log;
+	int error = device_mapping_make(&log, fd, offset, size, why);
+
+	if (error < 0)
+		return error;
+	*why = "the dirty log does not reach as far as guest memory";
+	for (unsigned int i = 0; i < memory->count; i++) {
+		const struct device_region *r = &memory->region[i];
+
+		if (log_reaches(&log, r->guest + r->size))
+			continue;
+		device_mapping_drop(&log);
+		return -ERANGE;
+	}
+	device_mapping_drop(&memory->log);
+	memory->log = log;
+	return 0;
+}
+
+void device_memory_mark(const struct device_memory *memory, uint64_t guest, uint64_t size)
+{
+	const struct device_mapping *log = &memory->log;
+	uint64_t end;
+
+	if (!log->bytes || size == 0 || __builtin_add_overflow(guest, size - 1, &end))
+		return;
+	for (uint64_t page = guest / DEVICE_PAGE; page <= end / DEVICE_PAGE; page++) {
+		if (page / 8 >= log->size)
+			return;
+		/* The front end takes bits away at any time. Release: the bytes were written before. */
+		__atomic_fetch_or(&log->bytes[page / 8], (uint8_t)(1u << page % 8),
+		                  __ATOMIC_RELEASE);
+	}
+}
+
+void device_memory_mark_host(const struct device_memory *memory, const void *host, uint64_t size)
+{
+	for (unsigned int i = 0; i < memory->count; i++) {
+		const struct device_region *r = &memory->region[i];
+		uint64_t into = (uintptr_t)host - (uintptr_t)r->host;
+
+		if ((uintptr_t)host >= (uintptr_t)r->host && into < r->size) {
+			device_memory_mark(memory, r->guest + into, BASE_MIN(size, r->size - into));
+			return;
+		}
+	}
 }

@@ -1,43 +1,49 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * memory: guest memory as a device process sees it: the regions that the front end shared, mapped
- * here. Every address that a guest wrote becomes a host pointer in this file or not at all.
+ * here. Every address that a guest wrote becomes a host pointer in this file or not at all. While the
+ * guest is migrated, each page of it that is written is marked in the front end's dirty log.
  */
 #ifndef CORDON_VMM_DEVICES_MEMORY_H
 #define CORDON_VMM_DEVICES_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
 
-enum { DEVICE_MEMORY_REGIONS = 8, DEVICE_PAGE = 4096 };
+#include "vmm/devices/mapping.h"
+
+enum { DEVICE_MEMORY_REGIONS = 32, DEVICE_PAGE = 4096 };
 
 struct device_region {
 	uint64_t guest; /* guest-physical address of its first byte */
 	uint64_t size;
 	uint64_t user; /* the same byte in the front end's address space: ring addresses use it */
 	uint8_t *host; /* the same byte here */
-	void *map;     /* what was mapped: starts at or before host */
-	size_t map_size;
+	struct device_mapping mapping;
 };
 
 struct device_memory {
 	unsigned int count;
 	struct device_region region[DEVICE_MEMORY_REGIONS];
+	struct device_mapping log; /* a bit a page of guest memory */
+	bool logging;              /* what is written is to be marked there */
 };
 
 /*
- * Maps one more region from `offset` of `fd`, shared and never executable; the fd stays the caller's.
- * -EINVAL for an empty, overflowing or overlapping region or one that the file does not hold, -ENOSPC
- * when the table is full, else mmap's errno; *why then is one static phrase.
+ * Maps one more region from `offset` of `fd`; the fd stays the caller's. -EINVAL for an empty, overflowing
+ * or overlapping region, -ENOSPC when the table is full, -ERANGE when the dirty log does not reach that
+ * far, else as device_mapping_make(); *why then is one static phrase.
  */
 int device_memory_add(struct device_memory *memory, uint64_t guest, uint64_t size, uint64_t user,
                       uint64_t offset, int fd, const char **why);
 
-/* Unmaps the region that starts at `guest` and has this size. -ENOENT when there is none. */
-int device_memory_remove(struct device_memory *memory, uint64_t guest, uint64_t size);
+/* Unmaps the region with these two addresses and this size. -ENOENT when there is none. */
+int device_memory_remove(struct device_memory *memory, uint64_t guest, uint64_t size,
+                         uint64_t user);
 
-/* Unmaps everything. */
+/* Unmaps every region; the log stays. */
 void device_memory_clear(struct device_memory *memory);
 
 /* [guest, guest + size), when it lies wholly inside one region; else NULL. */
@@ -59,5 +65,32 @@ int64_t device_memory_discard(void *host, uint64_t size);
  */
 int device_memory_split(const struct device_memory *memory, uint64_t guest, uint64_t size,
                         struct iovec *list, unsigned int max);
+
+/*
+ * Takes `size` bytes from `offset` of `fd` as the dirty log, in place of the one that there is. -ERANGE
+ * when it is too short for a region, else as device_mapping_make().
+ */
+int device_memory_log_set(struct device_memory *memory, int fd, uint64_t offset, uint64_t size,
+                          const char **why);
+
+/* Marks [guest, guest + size) in the log. What the log has no bit for is passed over. */
+void device_memory_mark(const struct device_memory *memory, uint64_t guest, uint64_t size);
+
+/* The same for pointers that device_memory_at() or device_memory_split() gave. Only while `logging`. */
+void device_memory_mark_host(const struct device_memory *memory, const void *host, uint64_t size);
+
+/* To be called after the first `bytes` of the buffers in `list` were written. */
+static inline void device_memory_wrote(const struct device_memory *memory, const struct iovec *list,
+                                       unsigned int count, uint64_t bytes)
+{
+	if (!memory->logging)
+		return;
+	for (unsigned int i = 0; i < count && bytes > 0; i++) {
+		uint64_t part = list[i].iov_len < bytes ? list[i].iov_len : bytes;
+
+		device_memory_mark_host(memory, list[i].iov_base, part);
+		bytes -= part;
+	}
+}
 
 #endif

@@ -210,6 +210,7 @@ static void deliver(struct net *net, struct vring *ring, uint64_t bytes)
 	struct net_ready *ready = &net->ready;
 	const struct iovec *list = ready->pieces + ready->first_piece;
 	unsigned int pieces = ready->chains[ready->first].pieces;
+	uint64_t all = bytes;
 	uint16_t used = 0;
 
 	do {
@@ -228,6 +229,8 @@ static void deliver(struct net *net, struct vring *ring, uint64_t bytes)
 	              sizeof(used));
 	if (!has(net, VIRTIO_NET_F_GUEST_CSUM))
 		vring_copy_in(list, pieces, offsetof(struct virtio_net_hdr_v1, flags), "", 1);
+	device_memory_wrote(ring->memory, list,
+	                    (unsigned int)(ready->pieces + ready->first_piece - list), all);
 	vring_publish(ring, used);
 }
 

@@ -60,6 +60,8 @@ static int rng_queue_run(void *self, unsigned int queue, struct vring *ring)
 		error = rng_fill(&rng->request, &written);
 		if (error < 0)
 			return error;
+		device_memory_wrote(ring->memory, rng->request.iov + rng->request.readable,
+		                    rng->request.writable, written);
 		vring_push(ring, rng->request.head, written);
 	}
 	return 1;

@@ -54,8 +54,12 @@ static int watch(struct vhost_back *back, int fd, uint32_t events, unsigned int 
 int vhost_back_init(struct vhost_back *back, const struct vhost_device_ops *ops, void *self,
                     int socket)
 {
-	*back = (struct vhost_back){
-	        .ops = ops, .self = self, .socket = socket, .requests = -1, .epoll = -1};
+	*back = (struct vhost_back){.ops = ops,
+	                            .self = self,
+	                            .socket = socket,
+	                            .requests = -1,
+	                            .log_fd = -1,
+	                            .epoll = -1};
 	for (unsigned int i = 0; i < VHOST_BACK_QUEUES; i++) {
 		struct vhost_queue *q = &back->queue[i];
 
@@ -86,10 +90,30 @@ void vhost_back_close(struct vhost_back *back)
 		base_close(&back->queue[i].call);
 		base_close(&back->queue[i].error);
 	}
+	vhost_inflight_drop(back);
 	device_memory_clear(&back->memory);
+	device_mapping_drop(&back->memory.log);
+	base_close(&back->log_fd);
 	base_close(&back->epoll);
 	base_close(&back->requests);
 	base_close(&back->socket);
+}
+
+static void signal_eventfd(int fd)
+{
+	uint64_t one = 1;
+
+	if (fd >= 0)
+		(void)base_write_all(fd, &one, sizeof(one)); /* full: it is signalled already */
+}
+
+/* Tells whoever has asked for it what has come of running the ring. */
+static void signal_progress(struct vhost_back *back, struct vhost_queue *q)
+{
+	if (back->memory.logging && q->ring.used_index != q->ring.signalled)
+		signal_eventfd(back->log_fd);
+	if (vring_must_signal(&q->ring))
+		signal_eventfd(q->call);
 }
 
 int vhost_queue_start(struct vhost_back *back, unsigned int index)
@@ -107,8 +131,9 @@ int vhost_queue_start(struct vhost_back *back, unsigned int index)
 	if (error < 0) {
 		device_log(back->ops->name, "ring %u of %u entries cannot start: %s", index,
 		           q->ring.size,
-		           error == -EFAULT ? "a part is misaligned or outside guest memory"
-		                            : "its size is not a power of two up to 1024");
+		           error == -EFAULT
+		                   ? "a part is misaligned or outside guest memory"
+		                   : "its size is not a power of two up to 1024, or of its record");
 		return -EPROTO;
 	}
 	error = watch(back, q->kick, EPOLLIN | EPOLLET, index);
@@ -124,7 +149,7 @@ int vhost_queue_start(struct vhost_back *back, unsigned int index)
 	return 0;
 }
 
-void vhost_queue_stop(struct vhost_back *back, unsigned int index)
+void vhost_queue_settle(struct vhost_back *back, unsigned int index)
 {
 	struct vhost_queue *q = &back->queue[index];
 
@@ -132,20 +157,22 @@ void vhost_queue_stop(struct vhost_back *back, unsigned int index)
 		return;
 	if (back->ops->queue_stop)
 		back->ops->queue_stop(back->self, index, &q->ring);
+	signal_progress(back, q);
+}
+
+void vhost_queue_stop(struct vhost_back *back, unsigned int index)
+{
+	struct vhost_queue *q = &back->queue[index];
+
+	if (!q->started)
+		return;
+	vhost_queue_settle(back, index);
 	(void)epoll_ctl(back->epoll, EPOLL_CTL_DEL, q->kick, NULL);
 	q->base = q->ring.next;
 	vring_stop(&q->ring);
 	q->started = false;
 	q->due = 0;
 	back->runnable &= ~(1u << index);
-}
-
-static void signal_eventfd(int fd)
-{
-	uint64_t one = 1;
-
-	if (fd >= 0)
-		(void)base_write_all(fd, &one, sizeof(one)); /* full: it is signalled already */
 }
 
 /* The guest broke the ring's rules: the front end is told, the other rings go on. */
@@ -217,8 +244,7 @@ static int run_queue(struct vhost_back *back, unsigned int index)
 	if (!q->started || !q->enabled || q->ring.broken)
 		return 0;
 	more = back->ops->queue_run(back->self, index, &q->ring);
-	if (vring_must_signal(&q->ring))
-		signal_eventfd(q->call);
+	signal_progress(back, q);
 	if (more == 1)
 		back->runnable |= 1u << index;
 	else if (more > 1)

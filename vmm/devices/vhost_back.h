@@ -32,6 +32,7 @@ struct vhost_device_ops {
 	/* Configuration space; never beyond VHOST_USER_CONFIG_MAX. NULL: there is none. */
 	int (*config_read)(void *self, uint32_t offset, void *data, uint32_t size);
 	int (*config_write)(void *self, uint32_t offset, const void *data, uint32_t size);
+	bool inflight; /* a restarted process takes what it had taken again: vmm/devices/inflight.h */
 	bool config_changes; /* by itself: vhost_back_config_changed() */
 
 	/*
@@ -40,7 +41,10 @@ struct vhost_device_ops {
 	 * ring is broken; any other error ends the process.
 	 */
 	int (*queue_run)(void *self, unsigned int queue, struct vring *ring);
-	/* The ring is about to stop or to move: chains that were taken and not pushed are put back. */
+	/*
+	 * The ring is about to stop, to move or to be disabled: chains that were taken are pushed, or put
+	 * back; nothing of them is touched afterwards.
+	 */
 	void (*queue_stop)(void *self, unsigned int queue, struct vring *ring);
 
 	/*
@@ -67,6 +71,8 @@ struct vhost_back {
 	int requests; /* where the front end hears of what it did not ask for; -1: nowhere */
 	uint64_t features, protocol_features; /* as negotiated */
 	struct device_memory memory;
+	struct device_mapping inflight;
+	int log_fd; /* eventfd: something was marked in the dirty log; or -1 */
 	struct vhost_queue queue[VHOST_BACK_QUEUES];
 	uint32_t runnable;   /* a bit a queue: has been kicked, or has more to do */
 	unsigned int breaks; /* rings that broke so far: a guest may not fill the log */
@@ -107,11 +113,15 @@ void vhost_back_close(struct vhost_back *back);
  * logged and ends the process.
  * vhost_queue_start(): begins at queue->base with the kick eventfd that is set; -EPROTO when something
  * was left out. vhost_queue_stop(): nothing of the ring is touched afterwards; base is where it was.
+ * vhost_queue_settle(): has the device finish, or put back, what it took; the ring goes on when it is run.
+ * vhost_inflight_drop(): forgets and unmaps the record of what is in flight, as it stands.
  */
 struct vhost_message;
 int vhost_handle(struct vhost_back *back, struct vhost_message *message);
 int vhost_queue_start(struct vhost_back *back, unsigned int index);
 void vhost_queue_stop(struct vhost_back *back, unsigned int index);
+void vhost_queue_settle(struct vhost_back *back, unsigned int index);
+void vhost_inflight_drop(struct vhost_back *back);
 
 /* CLOCK_MONOTONIC in ns. */
 uint64_t device_now(void);

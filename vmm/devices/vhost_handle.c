@@ -2,19 +2,18 @@
 /*
  * The vhost-user requests, one function each (docs/interop/vhost-user.rst of QEMU). Each says what
  * payload it needs; sizes and fd counts are checked in one place before it runs. A function returns 0,
- * or a negative errno with the reason logged; ANSWERED says that it has sent its own answer.
+ * or a negative errno with the reason logged; VHOST_ANSWERED says that it has sent its own answer. Those
+ * that are about memory are in vhost_memory.c.
  */
-#include "vmm/devices/vhost_back.h"
+#include "vmm/devices/vhost_handle.h"
 
 #include <linux/virtio_config.h>
 
-#include "vmm/vhost_message.h"
-
-enum { ANSWERED = 1, ANSWER_MS = 1000 };
+enum { ANSWER_MS = 1000 };
 
 #define RING_FEATURES                                                                        \
 	(1ull << VIRTIO_F_VERSION_1 | 1ull << VRING_F_INDIRECT | 1ull << VRING_F_EVENT_IDX | \
-	 VHOST_USER_BIT(VHOST_USER_F_PROTOCOL_FEATURES))
+	 VHOST_USER_BIT(VHOST_USER_F_PROTOCOL_FEATURES) | VHOST_USER_BIT(VHOST_F_LOG_ALL))
 
 static uint64_t features_offered(const struct vhost_back *back)
 {
@@ -26,42 +25,45 @@ static uint64_t protocol_features_offered(const struct vhost_back *back)
 	uint64_t offered = VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_MQ) |
 	                   VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
 	                   VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |
+	                   VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) |
 	                   VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
 
 	if (back->ops->config_read)
 		offered |= VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_CONFIG);
+	if (back->ops->inflight)
+		offered |= VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD);
 	if (back->ops->config_changes)
 		offered |= VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ);
 	return offered;
 }
 
-static int refuse(const struct vhost_back *back, const char *what, uint64_t value)
+int vhost_refuse(const struct vhost_back *back, const char *what, uint64_t value)
 {
 	device_log(back->ops->name, "the front end's message is refused: %s (0x%llx)", what,
 	           (unsigned long long)value);
 	return -EPROTO;
 }
 
-static int answer(struct vhost_back *back, struct vhost_message *m, size_t size)
+int vhost_answer(struct vhost_back *back, struct vhost_message *m, size_t size)
 {
 	int error = vhost_message_reply(back->socket, m, size, ANSWER_MS);
 
 	if (error == 0)
-		return ANSWERED;
+		return VHOST_ANSWERED;
 	device_log(back->ops->name, "the front end takes no answer: %s", strerror(-error));
 	return error;
 }
 
-static int answer_u64(struct vhost_back *back, struct vhost_message *m, uint64_t value)
+int vhost_answer_u64(struct vhost_back *back, struct vhost_message *m, uint64_t value)
 {
 	m->payload.u64 = value;
-	return answer(back, m, sizeof(value));
+	return vhost_answer(back, m, sizeof(value));
 }
 
 static struct vhost_queue *queue_of(struct vhost_back *back, uint64_t index)
 {
 	if (index >= back->ops->queues) {
-		refuse(back, "there is no such ring", index);
+		vhost_refuse(back, "there is no such ring", index);
 		return NULL;
 	}
 	return &back->queue[index];
@@ -69,7 +71,7 @@ static struct vhost_queue *queue_of(struct vhost_back *back, uint64_t index)
 
 static int get_features(struct vhost_back *back, struct vhost_message *m)
 {
-	return answer_u64(back, m, features_offered(back));
+	return vhost_answer_u64(back, m, features_offered(back));
 }
 
 static int set_features(struct vhost_back *back, struct vhost_message *m)
@@ -78,13 +80,14 @@ static int set_features(struct vhost_back *back, struct vhost_message *m)
 	int error = 0;
 
 	if (wanted & ~features_offered(back))
-		return refuse(back, "features that were not offered",
-		              wanted & ~features_offered(back));
+		return vhost_refuse(back, "features that were not offered",
+		                    wanted & ~features_offered(back));
 	if (back->ops->features_set)
 		error = back->ops->features_set(back->self, wanted);
 	if (error < 0)
-		return refuse(back, "the device cannot do these features", wanted);
+		return vhost_refuse(back, "the device cannot do these features", wanted);
 	back->features = wanted;
+	vhost_log_update(back);
 	/* Without SET_VRING_ENABLE, which is part of the protocol features, rings are always on. */
 	if (!(wanted & VHOST_USER_BIT(VHOST_USER_F_PROTOCOL_FEATURES)))
 		for (unsigned int i = 0; i < back->ops->queues; i++)
@@ -94,7 +97,7 @@ static int set_features(struct vhost_back *back, struct vhost_message *m)
 
 static int get_protocol_features(struct vhost_back *back, struct vhost_message *m)
 {
-	return answer_u64(back, m, protocol_features_offered(back));
+	return vhost_answer_u64(back, m, protocol_features_offered(back));
 }
 
 static int set_protocol_features(struct vhost_back *back, struct vhost_message *m)
@@ -102,7 +105,7 @@ static int set_protocol_features(struct vhost_back *back, struct vhost_message *
 	uint64_t extra = m->payload.u64 & ~protocol_features_offered(back);
 
 	if (extra)
-		return refuse(back, "protocol features that were not offered", extra);
+		return vhost_refuse(back, "protocol features that were not offered", extra);
 	back->protocol_features = m->payload.u64;
 	return 0;
 }
@@ -119,88 +122,13 @@ static int reset_device(struct vhost_back *back, struct vhost_message *m)
 	(void)m;
 	for (unsigned int i = 0; i < back->ops->queues; i++) {
 		vhost_queue_stop(back, i);
+		inflight_forget(&back->queue[i].ring.inflight);
 		back->queue[i].base = 0;
 		back->queue[i].enabled = false;
 	}
 	if (back->ops->reset)
 		back->ops->reset(back->self);
 	return 0;
-}
-
-/* Stops the rings that run and says which; memory can then change under them. */
-static uint32_t rings_hold(struct vhost_back *back)
-{
-	uint32_t held = 0;
-
-	for (unsigned int i = 0; i < back->ops->queues; i++) {
-		held |= back->queue[i].started ? 1u << i : 0;
-		vhost_queue_stop(back, i);
-	}
-	return held;
-}
-
-static int rings_resume(struct vhost_back *back, uint32_t held)
-{
-	int error = 0;
-
-	for (unsigned int i = 0; i < back->ops->queues && error == 0; i++)
-		if (held & 1u << i)
-			error = vhost_queue_start(back, i);
-	return error;
-}
-
-static int region_add(struct vhost_back *back, const struct vhost_user_region *r, int fd)
-{
-	const char *why;
-	int error = device_memory_add(&back->memory, r->guest_address, r->size, r->user_address,
-	                              r->mmap_offset, fd, &why);
-
-	if (error < 0)
-		device_log(back->ops->name, "guest memory 0x%llx of 0x%llx bytes is refused: %s",
-		           (unsigned long long)r->guest_address, (unsigned long long)r->size, why);
-	return error;
-}
-
-static int set_mem_table(struct vhost_back *back, struct vhost_message *m)
-{
-	const struct vhost_user_memory *table = &m->payload.memory;
-	uint32_t held;
-
-	if (m->header.size < VHOST_USER_MEMORY_SIZE(0) || table->region_count == 0 ||
-	    table->region_count > VHOST_USER_REGIONS_MAX ||
-	    m->header.size < VHOST_USER_MEMORY_SIZE(table->region_count))
-		return refuse(back, "the memory table has a wrong size", m->header.size);
-	if (m->fd_count != table->region_count)
-		return refuse(back, "not one fd for each memory region", m->fd_count);
-	held = rings_hold(back);
-	device_memory_clear(&back->memory);
-	for (uint32_t i = 0; i < table->region_count; i++) {
-		int error = region_add(back, &table->regions[i], m->fds[i]);
-
-		if (error < 0)
-			return error;
-	}
-	return rings_resume(back, held);
-}
-
-static int get_max_mem_slots(struct vhost_back *back, struct vhost_message *m)
-{
-	return answer_u64(back, m, DEVICE_MEMORY_REGIONS);
-}
-
-static int add_mem_region(struct vhost_back *back, struct vhost_message *m)
-{
-	return region_add(back, &m->payload.region.region, m->fds[0]);
-}
-
-static int remove_mem_region(struct vhost_back *back, struct vhost_message *m)
-{
-	const struct vhost_user_region *r = &m->payload.region.region;
-	uint32_t held = rings_hold(back);
-
-	if (device_memory_remove(&back->memory, r->guest_address, r->size) < 0)
-		return refuse(back, "there is no such memory region", r->guest_address);
-	return rings_resume(back, held);
 }
 
 static int set_vring_num(struct vhost_back *back, struct vhost_message *m)
@@ -211,9 +139,9 @@ static int set_vring_num(struct vhost_back *back, struct vhost_message *m)
 	if (!q)
 		return -EPROTO;
 	if (q->started)
-		return refuse(back, "a running ring cannot change its size", size);
+		return vhost_refuse(back, "a running ring cannot change its size", size);
 	if (size == 0 || size > VRING_SIZE_MAX || (size & (size - 1)) != 0)
-		return refuse(back, "a ring's size is not a power of two up to 1024", size);
+		return vhost_refuse(back, "a ring's size is not a power of two up to 1024", size);
 	q->ring.size = size;
 	return 0;
 }
@@ -226,13 +154,15 @@ static int set_vring_addr(struct vhost_back *back, struct vhost_message *m)
 
 	if (!q)
 		return -EPROTO;
-	if (a->flags != 0)
-		return refuse(back, "dirty logging was not offered", a->flags);
+	if (a->flags & ~(uint32_t)VHOST_USER_VRING_LOG)
+		return vhost_refuse(back, "flags of a ring that there are not", a->flags);
 	running = q->started;
 	vhost_queue_stop(back, a->index);
 	q->ring.descriptors_at = a->descriptor;
 	q->ring.available_at = a->available;
 	q->ring.used_at = a->used;
+	q->ring.log_used = a->flags & VHOST_USER_VRING_LOG;
+	q->ring.log_at = a->log;
 	return running ? vhost_queue_start(back, a->index) : 0;
 }
 
@@ -243,8 +173,8 @@ static int set_vring_base(struct vhost_back *back, struct vhost_message *m)
 	if (!q)
 		return -EPROTO;
 	if (q->started || m->payload.state.num > UINT16_MAX)
-		return refuse(back, "the base of a running ring, or no index",
-		              m->payload.state.num);
+		return vhost_refuse(back, "the base of a running ring, or no index",
+		                    m->payload.state.num);
 	q->base = (uint16_t)m->payload.state.num;
 	return 0;
 }
@@ -256,10 +186,11 @@ static int get_vring_base(struct vhost_back *back, struct vhost_message *m)
 	if (!q)
 		return -EPROTO;
 	vhost_queue_stop(back, m->payload.state.index);
+	inflight_forget(&q->ring.inflight);
 	base_close(&q->kick);
 	base_close(&q->call);
 	m->payload.state.num = q->base;
-	return answer(back, m, sizeof(m->payload.state));
+	return vhost_answer(back, m, sizeof(m->payload.state));
 }
 
 /* The fd of SET_VRING_KICK, CALL or ERR into *slot; what was there is closed. */
@@ -271,7 +202,7 @@ static struct vhost_queue *vring_fd(struct vhost_back *back, struct vhost_messag
 	if (!q)
 		return NULL;
 	if (m->fd_count != expected) {
-		refuse(back, "a wrong number of fds", m->fd_count);
+		vhost_refuse(back, "a wrong number of fds", m->fd_count);
 		return NULL;
 	}
 	*fd = expected == 1 ? base_take_fd(&m->fds[0]) : -1;
@@ -286,8 +217,8 @@ static int set_vring_kick(struct vhost_back *back, struct vhost_message *m)
 	if (!q)
 		return -EPROTO;
 	if (fd < 0)
-		return refuse(back, "a ring without a kick fd; polling is not offered",
-		              m->payload.u64);
+		return vhost_refuse(back, "a ring without a kick fd; polling is not offered",
+		                    m->payload.u64);
 	vhost_queue_stop(back, (unsigned int)(q - back->queue));
 	base_close(&q->kick);
 	q->kick = fd;
@@ -326,8 +257,10 @@ static int set_vring_enable(struct vhost_back *back, struct vhost_message *m)
 	if (!q)
 		return -EPROTO;
 	if (m->payload.state.num > 1)
-		return refuse(back, "a ring is enabled by 1 or disabled by 0",
-		              m->payload.state.num);
+		return vhost_refuse(back, "a ring is enabled by 1 or disabled by 0",
+		                    m->payload.state.num);
+	if (m->payload.state.num == 0)
+		vhost_queue_settle(back, m->payload.state.index);
 	q->enabled = m->payload.state.num == 1;
 	back->runnable |= q->enabled ? 1u << m->payload.state.index : 0;
 	return 0;
@@ -335,15 +268,16 @@ static int set_vring_enable(struct vhost_back *back, struct vhost_message *m)
 
 static int get_queue_num(struct vhost_back *back, struct vhost_message *m)
 {
-	return answer_u64(back, m, back->ops->queue_num);
+	return vhost_answer_u64(back, m, back->ops->queue_num);
 }
 
 static int set_backend_requests(struct vhost_back *back, struct vhost_message *m)
 {
 	if (m->fd_count != 1 ||
 	    !(back->protocol_features & VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ)))
-		return refuse(back, "a channel for requests that was not negotiated, or no fd",
-		              m->fd_count);
+		return vhost_refuse(back,
+		                    "a channel for requests that was not negotiated, or no fd",
+		                    m->fd_count);
 	base_close(&back->requests);
 	back->requests = base_take_fd(&m->fds[0]);
 	return 0;
@@ -365,7 +299,7 @@ static int get_config(struct vhost_back *back, struct vhost_message *m)
 	if (!config_fits(back, m) ||
 	    back->ops->config_read(back->self, c->offset, c->bytes, c->size) < 0)
 		c->size = 0; /* the protocol's way to say no */
-	return answer(back, m, VHOST_USER_CONFIG_SIZE(c->size));
+	return vhost_answer(back, m, VHOST_USER_CONFIG_SIZE(c->size));
 }
 
 static int set_config(struct vhost_back *back, struct vhost_message *m)
@@ -373,8 +307,8 @@ static int set_config(struct vhost_back *back, struct vhost_message *m)
 	const struct vhost_user_config *c = &m->payload.config;
 
 	if (!config_fits(back, m))
-		return refuse(back, "a part of the configuration space that there is not",
-		              c->offset);
+		return vhost_refuse(back, "a part of the configuration space that there is not",
+		                    c->offset);
 	if (!back->ops->config_write)
 		return 0; /* all of it is read-only: what the guest writes is lost */
 	return back->ops->config_write(back->self, c->offset, c->bytes, c->size);
@@ -389,7 +323,9 @@ static const struct request {
         [VHOST_USER_SET_FEATURES] = {set_features, 8, 0},
         [VHOST_USER_SET_OWNER] = {nothing, 0, 0},
         [VHOST_USER_RESET_OWNER] = {nothing, 0, 0},
-        [VHOST_USER_SET_MEM_TABLE] = {set_mem_table, 8, VHOST_USER_REGIONS_MAX},
+        [VHOST_USER_SET_MEM_TABLE] = {vhost_set_mem_table, 8, VHOST_USER_REGIONS_MAX},
+        [VHOST_USER_SET_LOG_BASE] = {vhost_set_log_base, 16, 1},
+        [VHOST_USER_SET_LOG_FD] = {vhost_set_log_fd, 0, 1},
         [VHOST_USER_SET_VRING_NUM] = {set_vring_num, 8, 0},
         [VHOST_USER_SET_VRING_ADDR] = {set_vring_addr, 40, 0},
         [VHOST_USER_SET_VRING_BASE] = {set_vring_base, 8, 0},
@@ -404,10 +340,12 @@ static const struct request {
         [VHOST_USER_SET_BACKEND_REQ_FD] = {set_backend_requests, 0, 1},
         [VHOST_USER_GET_CONFIG] = {get_config, 12, 0},
         [VHOST_USER_SET_CONFIG] = {set_config, 12, 0},
+        [VHOST_USER_GET_INFLIGHT_FD] = {vhost_get_inflight_fd, 20, 0},
+        [VHOST_USER_SET_INFLIGHT_FD] = {vhost_set_inflight_fd, 20, 1},
         [VHOST_USER_RESET_DEVICE] = {reset_device, 0, 0},
-        [VHOST_USER_GET_MAX_MEM_SLOTS] = {get_max_mem_slots, 0, 0},
-        [VHOST_USER_ADD_MEM_REG] = {add_mem_region, 40, 1},
-        [VHOST_USER_REM_MEM_REG] = {remove_mem_region, 40, 1},
+        [VHOST_USER_GET_MAX_MEM_SLOTS] = {vhost_get_max_mem_slots, 0, 0},
+        [VHOST_USER_ADD_MEM_REG] = {vhost_add_mem_region, 40, 1},
+        [VHOST_USER_REM_MEM_REG] = {vhost_remove_mem_region, 40, 1},
 };
 
 int vhost_handle(struct vhost_back *back, struct vhost_message *m)
@@ -417,16 +355,16 @@ int vhost_handle(struct vhost_back *back, struct vhost_message *m)
 	int error;
 
 	if (!request || !request->handle)
-		error = refuse(back, "a request that is not offered", number);
+		error = vhost_refuse(back, "a request that is not offered", number);
 	else if (m->header.size < request->size)
-		error = refuse(back, "its payload is too short", m->header.size);
+		error = vhost_refuse(back, "its payload is too short", m->header.size);
 	else if (m->fd_count > request->fds)
-		error = refuse(back, "more fds than it may have", m->fd_count);
+		error = vhost_refuse(back, "more fds than it may have", m->fd_count);
 	else if (number == VHOST_USER_ADD_MEM_REG && m->fd_count != 1)
-		error = refuse(back, "a memory region without its fd", 0);
+		error = vhost_refuse(back, "a memory region without its fd", 0);
 	else
 		error = request->handle(back, m);
-	if (error != ANSWERED && m->header.flags & VHOST_USER_NEED_REPLY &&
+	if (error != VHOST_ANSWERED && m->header.flags & VHOST_USER_NEED_REPLY &&
 	    back->protocol_features & VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK))
 		(void)vhost_message_acknowledge(back->socket, m, error, ANSWER_MS);
 	return error < 0 ? error : 0;

@@ -77,6 +77,16 @@ static void *part(const struct vring *ring, uint64_t user, uint64_t size, uintpt
 	return (uintptr_t)host % align == 0 ? host : NULL;
 }
 
+/* Bytes of the used ring, its header or its event index were written. */
+static void log_used(const struct vring *ring, const void *at, uint64_t size)
+{
+	if (ring->log_used)
+		device_memory_mark(ring->memory,
+		                   ring->log_at + (uint64_t)((const uint8_t *)at -
+		                                             (const uint8_t *)ring->used),
+		                   size);
+}
+
 int vring_start(struct vring *ring, uint16_t next)
 {
 	uint64_t n = ring->size;
@@ -93,9 +103,13 @@ int vring_start(struct vring *ring, uint16_t next)
 	ring->descriptors = descriptors;
 	ring->available = available;
 	ring->used = used;
+	ring->used_index = load16(&ring->used->index);
+	if (inflight_begin(&ring->inflight, ring->size, ring->used_index) < 0)
+		return -EINVAL;
+	if (ring->inflight.record)
+		next = (uint16_t)(ring->used_index + ring->inflight.pending);
 	ring->next = next;
 	ring->available_seen = next;
-	ring->used_index = load16(&ring->used->index);
 	ring->signalled = ring->used_index;
 	ring->signalled_valid = false; /* the event index may be from before a pause */
 	ring->broken = NULL;
@@ -199,12 +213,9 @@ static int chain_walk(struct vring *ring, struct vring_request *request, uint16_
 	}
 }
 
-int vring_pop(struct vring *ring, struct vring_request *request)
+/* The next head that the guest made available. 1, 0 or -EPROTO as vring_pop(). */
+static int next_available(struct vring *ring, uint16_t *head)
 {
-	uint16_t head;
-
-	if (ring->broken)
-		return -EPROTO;
 	if (ring->available_seen == ring->next) {
 		uint16_t seen = __atomic_load_n(&ring->available->index, __ATOMIC_ACQUIRE);
 
@@ -214,13 +225,29 @@ int vring_pop(struct vring *ring, struct vring_request *request)
 		if (seen == ring->next)
 			return 0;
 	}
-	head = load16(&ring->available->ring[ring->next & (ring->size - 1)]);
-	request->head = head;
+	*head = load16(&ring->available->ring[ring->next & (ring->size - 1)]);
+	return 1;
+}
+
+int vring_pop(struct vring *ring, struct vring_request *request)
+{
+	bool again;
+	int got;
+
+	if (ring->broken)
+		return -EPROTO;
+	again = inflight_again(&ring->inflight, ring->size, &request->head);
+	got = again ? 1 : next_available(ring, &request->head);
+	if (got <= 0)
+		return got;
 	request->readable = request->writable = 0;
 	request->readable_bytes = request->writable_bytes = 0;
-	if (chain_walk(ring, request, head) < 0)
+	if (chain_walk(ring, request, request->head) < 0)
 		return -EPROTO;
-	ring->next++;
+	if (!again) {
+		inflight_take(&ring->inflight, request->head);
+		ring->next++;
+	}
 	return 1;
 }
 
@@ -234,12 +261,16 @@ void vring_fill(struct vring *ring, uint16_t ahead, uint16_t head, uint32_t writ
 	uint16_t at = (uint16_t)(ring->used_index + ahead) & (uint16_t)(ring->size - 1);
 
 	ring->used->ring[at] = (struct vring_used_entry){.id = head, .length = written};
+	log_used(ring, &ring->used->ring[at], sizeof(ring->used->ring[at]));
+	inflight_fill(&ring->inflight, head);
 }
 
 void vring_publish(struct vring *ring, uint16_t count)
 {
 	ring->used_index = (uint16_t)(ring->used_index + count);
 	__atomic_store_n(&ring->used->index, ring->used_index, __ATOMIC_RELEASE);
+	log_used(ring, &ring->used->index, sizeof(ring->used->index));
+	inflight_publish(&ring->inflight, count, ring->used_index);
 }
 
 void vring_push(struct vring *ring, uint16_t head, uint32_t written)
@@ -268,10 +299,13 @@ bool vring_kicks(struct vring *ring, bool on)
 {
 	if (ring->broken)
 		return false;
-	if (!ring->event_idx)
+	if (!ring->event_idx) {
 		store16(&ring->used->flags, on ? 0 : USED_NO_NOTIFY);
-	else if (on)
+		log_used(ring, &ring->used->flags, sizeof(ring->used->flags));
+	} else if (on) {
 		store16(available_event(ring), ring->next);
+		log_used(ring, available_event(ring), sizeof(uint16_t));
+	}
 	if (!on)
 		return false; /* an event index that stays behind asks for nothing */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

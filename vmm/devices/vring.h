@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "vmm/devices/inflight.h"
 #include "vmm/devices/memory.h"
 
 enum {
@@ -43,7 +44,10 @@ struct vring {
 	uint16_t signalled; /* used_index when the guest was last told */
 	bool signalled_valid;
 	bool event_idx, indirect; /* as negotiated */
-	const char *broken;       /* why the ring stopped, or NULL */
+	bool log_used;            /* what is written to the used ring is marked in the dirty log */
+	uint64_t log_at;          /* as if the used ring were at this guest address */
+	struct inflight inflight;
+	const char *broken; /* why the ring stopped, or NULL */
 };
 
 /* One chain of buffers: the readable ones first, then the writable ones, all in host addresses. */
@@ -55,8 +59,9 @@ struct vring_request {
 };
 
 /*
- * Finds the ring's three parts in memory and begins at available entry `next`. -EINVAL when the size
- * is not a power of two up to VRING_SIZE_MAX, -EFAULT when a part is outside memory or misaligned.
+ * Finds the ring's three parts in memory and begins at available entry `next`; a ring with a record of what
+ * is in flight begins after that instead. -EINVAL when the size is not a power of two up to
+ * VRING_SIZE_MAX, or too large for the record, -EFAULT when a part is outside memory or misaligned.
  */
 int vring_start(struct vring *ring, uint16_t next);
 
@@ -66,12 +71,13 @@ void vring_stop(struct vring *ring);
 /* Takes one chain. 1: filled; 0: nothing there; -EPROTO: the ring is broken, see ring->broken. */
 int vring_pop(struct vring *ring, struct vring_request *request);
 
-/* Puts the last `count` chains that were taken, and not pushed, back. */
+/* Puts the last `count` chains that were taken, and not pushed, back. Not for rings with a record. */
 void vring_unpop(struct vring *ring, uint16_t count);
 
 /*
  * Gives chains back. vring_fill() writes the used entry `ahead` places after the next one without
- * showing it; vring_publish() shows `count` of them at once. `written` is in bytes.
+ * showing it; vring_publish() shows `count` of them at once. `written` is in bytes. What was written to the
+ * buffers themselves is marked by device_memory_wrote() before.
  */
 void vring_fill(struct vring *ring, uint16_t ahead, uint16_t head, uint32_t written);
 void vring_publish(struct vring *ring, uint16_t count);
