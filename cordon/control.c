@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The vmm's control socket: fixed-size messages to and from a process that may be hostile, so that
- * there is nothing to parse: a message of another size is no message.
+ * The control sockets of the vmm and of devices: fixed-size messages to and from a process that may be
+ * hostile, so that there is nothing to parse: a message of another size is no message.
  */
 #include "cordon/host.h"
 
@@ -20,7 +20,7 @@ int64_t control_now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static int control_connect(const char *vm)
+int control_connect(const char *vm, const char *socket_name)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	char path[POLICY_PATH_MAX];
@@ -28,7 +28,7 @@ static int control_connect(const char *vm)
 
 	if (fd < 0)
 		return -errno;
-	registry_path(path, vm, "vmm.sock");
+	registry_path(path, vm, socket_name);
 	if (base_copy_string(address.sun_path, sizeof(address.sun_path), path))
 		return -ENAMETOOLONG;
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
@@ -36,8 +36,7 @@ static int control_connect(const char *vm)
 	return base_take_fd(&fd);
 }
 
-/* Waits for one whole message; -ETIMEDOUT, or -ECONNRESET when the vmm has hung up. */
-static int control_receive(int fd, struct vmm_message *message, int64_t deadline)
+static int control_receive(int fd, void *message, size_t size, int64_t deadline)
 {
 	for (;;) {
 		struct pollfd ready = {.fd = fd, .events = POLLIN};
@@ -46,8 +45,8 @@ static int control_receive(int fd, struct vmm_message *message, int64_t deadline
 
 		if (left <= 0 || poll(&ready, 1, (int)left) == 0)
 			return -ETIMEDOUT;
-		n = recv(fd, message, sizeof(*message), MSG_TRUNC);
-		if (n == (ssize_t)sizeof(*message))
+		n = recv(fd, message, size, MSG_TRUNC);
+		if (n == (ssize_t)size)
 			return 0;
 		if (n == 0)
 			return -ECONNRESET;
@@ -58,18 +57,23 @@ static int control_receive(int fd, struct vmm_message *message, int64_t deadline
 	}
 }
 
+int control_ask(int fd, void *message, size_t size, int64_t deadline)
+{
+	if (send(fd, message, size, MSG_NOSIGNAL) < 0)
+		return -errno;
+	return control_receive(fd, message, size, deadline);
+}
+
 int control_call(const char *vm, enum vmm_verb verb, struct vmm_message *answer, int timeout_ms)
 {
-	struct vmm_message request = {.verb = verb};
 	int64_t deadline = control_now_ms() + timeout_ms;
-	BASE_AUTO_FD int fd = control_connect(vm);
+	BASE_AUTO_FD int fd = control_connect(vm, "vmm.sock");
 	int err;
 
 	if (fd < 0)
 		return fd;
-	if (send(fd, &request, sizeof(request), MSG_NOSIGNAL) < 0)
-		return -errno;
-	err = control_receive(fd, answer, deadline);
+	*answer = (struct vmm_message){.verb = verb};
+	err = control_ask(fd, answer, sizeof(*answer), deadline);
 	if (err)
 		return err;
 	if (answer->verb == VMM_REFUSED)

@@ -14,6 +14,7 @@
  *   reap.c       undoes all of it, from what the registry says; the only way a VM is cleaned up
  *   watch.c      the link to the monitor: starts it, hands it VMs, does what its alerts ask for
  *   limit.c      what its disks and NICs may do, while it runs
+ *   balloon.c    what it has of its memory, and gives back
  *   methods.c    the operations by name, with JSON parameters: what the socket and the verbs call
  *   serve.c      listens for what alerts ask, and starts the monitor again
  *   request.c    a line of JSON-RPC 2.0, and its answer
@@ -187,17 +188,29 @@ int watch_act(const struct monitor_answer *act);
 /* A connection to a running monitor without starting one; for queries. */
 int watch_query(void);
 
-/* --- control.c: the vmm's control socket --- */
+/* --- control.c: the control sockets of the vmm and of devices --- */
 
 /* CLOCK_MONOTONIC in milliseconds, for deadlines. */
 int64_t control_now_ms(void);
-/* Connects, sends one message (verb 0: only connects) and waits for the answer, at most `timeout_ms`. */
+/* Connects to a SOCK_SEQPACKET socket in the VM's folder; the fd, which does not block, or a negative errno. */
+int control_connect(const char *vm, const char *socket_name);
+/*
+ * Sends a message and waits for an answer of the same size, in its place, until `deadline`. -ETIMEDOUT;
+ * -ECONNRESET when it has hung up; -EPROTO for an answer of another size.
+ */
+int control_ask(int fd, void *message, size_t size, int64_t deadline);
+/* To the vmm: connects, sends one message (verb 0: only connects) and waits for the answer, at most `timeout_ms`. */
 int control_call(const char *vm, enum vmm_verb verb, struct vmm_message *answer, int timeout_ms);
 
 /* --- limit.c --- */
 
 /* The method vm.limit: {name, device, bandwidth, iops, burst} -> the limits as they are then. */
 json_t *limit_method(const json_t *params, struct host_error *error);
+
+/* --- balloon.c --- */
+
+/* The method vm.balloon: {name, target} -> what the guest has, wants and has given back. */
+json_t *balloon_method(const json_t *params, struct host_error *error);
 
 /* --- methods.c --- */
 

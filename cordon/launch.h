@@ -14,7 +14,7 @@ enum { LAUNCH_ARGS_MAX = 128, LAUNCH_FDS_MAX = 48, LAUNCH_DEVICES_MAX = VMM_DEVI
 struct launch {
 	const struct policy *policy;
 	int kvm, memory, kernel, initrd; /* fds; initrd may be -1 */
-	int control, console;            /* listening sockets */
+	int control, console, balloon;   /* listening sockets; balloon may be -1 */
 	int serial_log, log;
 	int limits; /* the page that devices read */
 	int disks[POLICY_DISKS_MAX];

@@ -23,6 +23,7 @@ static const struct verb verbs[] = {
         {"kill", verb_kill, "end a guest at once"},
         {"pause", verb_pause, "stop a guest's vCPUs"},
         {"resume", verb_resume, "let a paused guest go on"},
+        {"balloon", verb_balloon, "show what a guest has of its memory, and ask some of it back"},
         {"limit", verb_limit, "show and change what a guest's disks and NICs may do"},
         {"console", verb_console, "attach to a guest's serial console"},
         {"logs", verb_logs, "print what a guest wrote to its serial console"},

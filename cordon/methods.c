@@ -314,7 +314,7 @@ json_t *method_call(const char *method, const json_t *params, struct host_error 
 	        {"vm.resume", method_resume},   {"vm.wait", method_wait},
 	        {"vm.limit", limit_method},     {"vm.quarantine", method_quarantine},
 	        {"vm.release", method_release}, {"vm.counters", method_counters},
-	        {"version", method_version},
+	        {"vm.balloon", balloon_method}, {"version", method_version},
 	};
 
 	for (size_t i = 0; i < BASE_COUNT(methods); i++)

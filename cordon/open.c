@@ -22,6 +22,7 @@ void launch_init(struct launch *launch, const struct policy *policy)
 	launch->kvm = launch->memory = launch->kernel = launch->initrd = -1;
 	launch->control = launch->console = launch->serial_log = launch->log = -1;
 	launch->cgroup = launch->status = launch->record = launch->limits = -1;
+	launch->balloon = -1;
 	for (size_t i = 0; i < POLICY_DISKS_MAX; i++)
 		launch->disks[i] = -1;
 	for (size_t i = 0; i < POLICY_NICS_MAX; i++)
@@ -32,7 +33,8 @@ void launch_close(struct launch *launch)
 {
 	int *fds[] = {&launch->kvm,     &launch->memory,  &launch->kernel,     &launch->initrd,
 	              &launch->control, &launch->console, &launch->serial_log, &launch->log,
-	              &launch->cgroup,  &launch->status,  &launch->record,     &launch->limits};
+	              &launch->cgroup,  &launch->status,  &launch->record,     &launch->limits,
+	              &launch->balloon};
 
 	for (size_t i = 0; i < BASE_COUNT(fds); i++)
 		base_close(fds[i]);
@@ -216,12 +218,15 @@ int launch_open(struct launch *launch, const char *dir, struct host_error *error
 		        (unsigned long long)policy->vm.memory >> 20, strerror(-launch->memory));
 	launch->control = launch_listen(name, "vmm.sock", SOCK_SEQPACKET, 0600, false);
 	launch->console = launch_listen(name, "console.sock", SOCK_STREAM, 0660, true);
+	if (policy->vm.balloon)
+		launch->balloon = launch_listen(name, "balloon.sock", SOCK_SEQPACKET, 0600, false);
 	launch->serial_log = launch_log(name, "serial");
 	launch->log = launch_log(name, "log");
 	launch->limits = limit_create(&policy->vm);
 	registry_path(path, name, "record");
 	launch->record = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (launch->control < 0 || launch->console < 0 || launch->serial_log < 0 ||
+	if (launch->control < 0 || launch->console < 0 ||
+	    (policy->vm.balloon && launch->balloon < 0) || launch->serial_log < 0 ||
 	    launch->log < 0 || launch->record < 0 || launch->limits < 0)
 		return host_fail(error, -EIO, 125,
 		                 "cannot make the sockets, logs and limits of '%s'", name);

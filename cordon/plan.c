@@ -180,6 +180,19 @@ static int plan_nic(struct plan *plan, const struct launch *launch, const struct
 	return 0;
 }
 
+static int plan_balloon(struct plan *plan, const struct launch *launch, const struct host_vm *vm)
+{
+	struct plan_process *each = plan_device(plan, launch, vm, "balloon", 0, launch->balloon);
+
+	if (!each)
+		return plan->error->code;
+	plan_arg(each, "--control");
+	plan_arg(each, "%d", DEVICE_FD_BACKEND);
+	if (!launch->policy->vm.memory_reclaim)
+		plan_arg(each, "--no-reports");
+	return 0;
+}
+
 /* dnsmasq for one NIC: Debian's program, in the host's network and nothing else of the host's. */
 static int plan_dnsmasq(struct plan *plan, const struct launch *launch, const struct host_vm *vm,
                         size_t i)
@@ -270,6 +283,8 @@ int plan_make(struct plan *plan, const struct launch *launch, const struct host_
 		err = plan_nic(plan, launch, vm, i);
 	if (!err && !plan_device(plan, launch, vm, "rng", 0, -1))
 		err = plan->error->code;
+	if (!err && launch->policy->vm.balloon)
+		err = plan_balloon(plan, launch, vm);
 	for (size_t i = 0; !err && i < vm->nic_count; i++)
 		err = plan_dnsmasq(plan, launch, vm, i);
 	if (!err)

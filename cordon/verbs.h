@@ -25,6 +25,7 @@ int verb_resume(int argc, char **argv);
 int verb_quarantine(int argc, char **argv);
 int verb_release(int argc, char **argv);
 int verb_limit(int argc, char **argv);
+int verb_balloon(int argc, char **argv);
 int verb_console(int argc, char **argv);
 int verb_logs(int argc, char **argv);
 int verb_flows(int argc, char **argv);

@@ -81,10 +81,27 @@ static void check_macs(struct policy_walk *walk, const struct policy_vm *vm,
 	}
 }
 
+/* Pages are reported over the balloon device: a VM without it gives none back. */
+static void check_balloon(struct policy_walk *walk, struct policy_vm *vm,
+                          const struct policy_node *map)
+{
+	const struct policy_node *reclaim = policy_node_find(map, "memory_reclaim");
+
+	if (vm->balloon)
+		return;
+	if (reclaim && vm->memory_reclaim)
+		policy_error_found(
+		        policy_walk_refuse(walk, reclaim, "balloon: true, or no memory_reclaim"),
+		        "memory_reclaim of a VM without a balloon");
+	vm->memory_reclaim = false;
+}
+
 void policy_check_vm(struct policy_walk *walk, struct policy_node *map, void *base)
 {
 	check_disks(walk, base, policy_node_find(map, "disks"));
 	check_macs(walk, base, policy_node_find(map, "nics"));
+	if (!map->bad)
+		check_balloon(walk, base, map);
 }
 
 void policy_check_rule(struct policy_walk *walk, struct policy_node *map, void *base)
@@ -208,10 +225,31 @@ void policy_check_monitor(struct policy_walk *walk, struct policy_node *map, voi
 		}
 }
 
+/* Reserved huge pages stay with the VM: given back, they may be another's when they are wanted again. */
+static void check_huge_pages(struct policy_walk *walk, struct policy *policy,
+                             const struct policy_node *vm)
+{
+	static const char *const names[] = {"balloon", "memory_reclaim"};
+
+	if (!policy->isolation.huge_pages || !policy->vm.balloon)
+		return;
+	for (size_t i = 0; i < BASE_COUNT(names); i++) {
+		const struct policy_node *node = policy_node_find(vm, names[i]);
+
+		if (node && (i == 0 || policy->vm.memory_reclaim)) {
+			policy_error_found(
+			        policy_walk_refuse(walk, node, "no huge pages, or no %s", names[i]),
+			        "%s beside huge pages, which are reserved", names[i]);
+			return;
+		}
+	}
+	policy->vm.balloon = policy->vm.memory_reclaim = false;
+}
+
 void policy_check_policy(struct policy_walk *walk, struct policy_node *map, void *base)
 {
 	static const char *const names[] = {"scan", "dns_tunnel", "exfiltration", "beacon"};
-	const struct policy *policy = base;
+	struct policy *policy = base;
 	const struct policy_detector *detectors[] = {
 	        &policy->monitor.scan,
 	        &policy->monitor.dns_tunnel,
@@ -221,6 +259,8 @@ void policy_check_policy(struct policy_walk *walk, struct policy_node *map, void
 	const struct policy_node *vm = policy_node_find(map, "vm");
 	const struct policy_node *monitor = policy_node_find(map, "monitor");
 
+	if (vm && !vm->bad)
+		check_huge_pages(walk, policy, vm);
 	if (!vm || vm->bad || !monitor || monitor->bad || policy->vm.nic_count)
 		return;
 	for (size_t i = 0; i < BASE_COUNT(names); i++) {

@@ -47,6 +47,10 @@ static void explain_vm(FILE *out, const struct policy_vm *vm)
 	fprintf(out, "VM %s\n", vm->name);
 	fprintf(out, "  processors   %u\n", vm->vcpus);
 	fprintf(out, "  memory       %s\n", policy_format_size(vm->memory, memory));
+	fprintf(out, "  balloon      %s\n",
+	        vm->memory_reclaim ? "what the guest frees goes back to the host by itself"
+	        : vm->balloon      ? "when the host asks"
+	                           : "none: what the guest has had it keeps");
 	fprintf(out, "  kernel       %s %s\n", strchr(vm->kernel, '/') ? "file" : "image",
 	        vm->kernel);
 	if (vm->initrd[0])

@@ -103,7 +103,6 @@ struct policy_node *policy_node_find(const struct policy_node *map, const char *
 /* ---- value.c: 0, -EINVAL when it is not one, -ERANGE when it does not fit ---- */
 
 int policy_value_uint(const char *text, uint64_t *value);
-int policy_value_size(const char *text, uint64_t *value);      /* 512M: bytes */
 int policy_value_bandwidth(const char *text, uint64_t *value); /* 100Mbit, 100M: bytes/s */
 int policy_value_rate(const char *text, uint64_t *value);      /* 50/s */
 int policy_value_duration(const char *text, uint64_t *value);  /* 30s, 5m, 1h: seconds */

@@ -232,6 +232,7 @@ static void default_vm(void *base)
 
 	vm->vcpus = 1;
 	vm->memory = 256 * MiB;
+	vm->balloon = vm->memory_reclaim = true;
 }
 
 static void default_capture(void *base)
@@ -306,6 +307,10 @@ static const struct policy_key keys_vm[] = {
          .fallback = "1", .help = "virtual CPUs"},
         {"memory", &policy_kind_size, FIELD(policy_vm, memory), 64 * MiB, 1024 * GiB, 2 * MiB,
          .fallback = "256M", .help = "the guest's RAM"},
+        {"balloon", &policy_kind_bool, FIELD(policy_vm, balloon), .fallback = "true",
+         .help = "a balloon device, by which the guest gives memory back; not with huge pages"},
+        {"memory_reclaim", &policy_kind_bool, FIELD(policy_vm, memory_reclaim), .fallback = "true",
+         .help = "pages that the guest frees go back to the host by themselves, by the balloon"},
         {"kernel", &kind_kernel, FIELD(policy_vm, kernel), .required = true,
          .help = "an imported image, or the path of a kernel"},
         {"initrd", &policy_kind_path, FIELD(policy_vm, initrd), .fallback = "the image's",

@@ -94,8 +94,10 @@ struct policy_nic {
 
 struct policy_vm {
 	char name[POLICY_NAME_MAX];
-	uint32_t vcpus;               /* 1..64 */
-	uint64_t memory;              /* bytes, 64 MiB..1 TiB, a multiple of 2 MiB */
+	uint32_t vcpus;      /* 1..64 */
+	uint64_t memory;     /* bytes, 64 MiB..1 TiB, a multiple of 2 MiB */
+	bool balloon;        /* the device by which the guest gives memory back */
+	bool memory_reclaim; /* it gives back by itself what it frees; only with `balloon` */
 	char kernel[POLICY_PATH_MAX]; /* a path if it holds a '/', else an imported image's name */
 	char initrd[POLICY_PATH_MAX];
 	char cmdline[POLICY_CMDLINE_MAX]; /* added to cordon's own */
@@ -237,6 +239,9 @@ void policy_reference_print(FILE *out);
  * such value or out of range, and then *expected says what would be one (static).
  */
 int policy_limit_value(const char *key, const char *text, uint64_t *value, const char **expected);
+
+/* "512M" as bytes. -EINVAL when it is no size, -ERANGE when it does not fit. */
+int policy_value_size(const char *text, uint64_t *value);
 
 /* Reads the file (at most POLICY_SIZE_MAX bytes) into a fresh buffer that the caller frees.
  * Returns its length or a negative errno (-EFBIG: too large). */

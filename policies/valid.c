@@ -66,8 +66,9 @@ static bool valid_vm(const struct policy_vm *vm)
 {
 	if (!is_word(vm->name, sizeof(vm->name), "-") || !vm->name[0] || vm->name[0] == '-' ||
 	    !in_range(vm->vcpus, 1, 64) || !in_range(vm->memory, 64ull << 20, 1ull << 40) ||
-	    vm->memory % (2ull << 20) || !is_text(vm->kernel, sizeof(vm->kernel)) ||
-	    !vm->kernel[0] || !is_text(vm->initrd, sizeof(vm->initrd)) ||
+	    vm->memory % (2ull << 20) || !is_bool(&vm->balloon) || !is_bool(&vm->memory_reclaim) ||
+	    !is_text(vm->kernel, sizeof(vm->kernel)) || !vm->kernel[0] ||
+	    !is_text(vm->initrd, sizeof(vm->initrd)) ||
 	    !is_text(vm->cmdline, sizeof(vm->cmdline)) || vm->disk_count > POLICY_DISKS_MAX ||
 	    vm->nic_count > POLICY_NICS_MAX)
 		return false;

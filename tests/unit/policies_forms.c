@@ -27,6 +27,7 @@ START_TEST(test_defaults)
 	ck_assert_uint_eq(policy.vm.vcpus, 1);
 	ck_assert_uint_eq(policy.vm.memory, 256ull << 20);
 	ck_assert_uint_eq(policy.vm.nic_count, 0);
+	ck_assert(policy.vm.balloon && policy.vm.memory_reclaim);
 	ck_assert_uint_eq(policy.isolation.cpus[0], 0);
 	ck_assert(!policy.isolation.any);
 	ck_assert_int_eq(policy.confidential, POLICY_CC_NONE);
@@ -263,11 +264,37 @@ START_TEST(test_ready_made)
 }
 END_TEST
 
+START_TEST(test_balloon_forms)
+{
+	static const struct {
+		const char *vm, *rest;
+		bool balloon, reclaim;
+	} forms[] = {
+	        {"", "", true, true},
+	        {", memory_reclaim: false", "", true, false},
+	        {", balloon: true, memory_reclaim: true", "", true, true},
+	        {", balloon: false", "", false, false},
+	        {", balloon: false, memory_reclaim: false", "", false, false},
+	        {"", "isolation: {huge_pages: 2M}\n", false, false},
+	        {", memory_reclaim: false", "isolation: {huge_pages: 2M}\n", false, false},
+	        {", balloon: false", "isolation: {huge_pages: 2M}\n", false, false},
+	};
+	char text[256];
+
+	snprintf(text, sizeof(text), "version: 1\nvm: {name: a, kernel: k%s}\n%s", forms[_i].vm,
+	         forms[_i].rest);
+	parse(text);
+	ck_assert_int_eq(policy.vm.balloon, forms[_i].balloon);
+	ck_assert_int_eq(policy.vm.memory_reclaim, forms[_i].reclaim);
+}
+END_TEST
+
 START_TEST(test_explained)
 {
 	static const char *const lines[] = {
 	        "VM a\n",
 	        "  memory       256M\n",
+	        "  balloon      what the guest frees goes back to the host by itself\n",
 	        "  CPUs         2-3,5\n",
 	        "    reject tcp 22, 8000-8080 from 192.0.2.0/24, 2001:db8::1/128, logged  (line "
 	        "5)\n",
@@ -354,6 +381,7 @@ int main(void)
 	tcase_add_test(forms, test_units);
 	tcase_add_test(forms, test_cidr_contains);
 	tcase_add_test(forms, test_ready_made);
+	tcase_add_loop_test(forms, test_balloon_forms, 0, 8);
 	tcase_add_test(forms, test_explained);
 	tcase_add_test(forms, test_man_page_is_complete);
 	tcase_add_test(forms, test_reference);

@@ -49,6 +49,7 @@ for vm in one two; do
 		net*) allowed='^(/dev/null|/dev/net/tun|/memfd:guest-memory|anon_inode:\[?(eventfd|eventpoll|timerfd)\]?|socket:|/var/log/cordon/.*)$' ;;
 		blk*) allowed='^(/dev/null|/.*/disk|/memfd:guest-memory|anon_inode:\[?(eventfd|eventpoll|timerfd)\]?|socket:|/var/log/cordon/.*)$' ;;
 		rng*) allowed='^(/dev/null|/memfd:guest-memory|anon_inode:\[?(eventfd|eventpoll|timerfd)\]?|socket:|/var/log/cordon/.*)$' ;;
+		balloon*) allowed='^(/dev/null|/memfd:guest-memory|anon_inode:\[?(eventfd|eventpoll|timerfd)\]?|socket:|/var/log/cordon/.*)$' ;;
 		dnsmasq*) allowed='.' ;;
 		*) fail "an unknown role: $role" ;;
 		esac
