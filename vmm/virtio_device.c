@@ -306,8 +306,8 @@ int virtio_device_add(struct machine *m, struct pci_bus *bus, const char *name, 
 		free(device);
 		if (!type)
 			machine_log(m,
-			            "device type \"%s\" is not known; expected net, blk, rng or "
-			            "balloon",
+			            "device type \"%s\" is not known; expected net, blk, console, "
+			            "rng, balloon or vsock",
 			            name);
 		return type ? -ENOMEM : -EINVAL;
 	}

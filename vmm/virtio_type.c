@@ -36,9 +36,13 @@ static const struct virtio_type types[] = {
          12},
         /* SIZE_MAX, SEG_MAX; GEOMETRY, RO, BLK_SIZE; FLUSH to WRITE_ZEROES */
         {"blk", 2, 0x018000, ALL_TYPES | BITS(1, 2) | BITS(4, 6) | BITS(9, 14), 0, 60},
+        /* SIZE: one port; the control queues of more are not offered */
+        {"console", 3, 0x078000, ALL_TYPES | BITS(0, 0), 0, 12},
         {"rng", 4, 0x00ff00, ALL_TYPES, 0, 0},
         /* MUST_TELL_HOST, STATS_VQ, DEFLATE_ON_OOM; PAGE_POISON, REPORTING */
         {"balloon", 5, 0x00ff00, ALL_TYPES | BITS(0, 2) | BITS(4, 5), 0, 16},
+        /* STREAM, SEQPACKET */
+        {"vsock", 19, 0x078000, ALL_TYPES | BITS(0, 1), 0, 8},
 };
 
 const struct virtio_type *virtio_type_find(const char *name)
@@ -138,8 +142,10 @@ unsigned int virtio_type_queues(const struct virtio_type *type, uint64_t feature
 		if (features & VIRTIO_BIT(VIRTIO_BLK_F_MQ))
 			count = BASE_MAX(base_le16(config + BLK_QUEUES), 1);
 		return most > 0 && count > most ? (unsigned int)most : count;
+	case 3: return 2; /* receive, transmit */
 	case 5:
 		return BALLOON_QUEUES; /* each has its number, whatever is negotiated (virtio 1.2, 5.5.2) */
+	case 19: return 3;             /* the same, and events */
 	default: return 1;
 	}
 }

@@ -8,7 +8,8 @@
  *              [--cmdline TEXT] --control FD [--console FD] [--serial-log FD] [--stdio]
  *              [--on-panic stop|pause|log] [--watchdog reset|stop|pause [--watchdog-fired]]
  *              [--last FD]
- *              [--device TYPE:FD[:key=value...]]...   TYPE net|blk|rng|balloon; FD a vhost-user socket
+ *              [--device TYPE:FD[:key=value...]]...   TYPE net|blk|console|rng|balloon|vsock;
+ *              FD a vhost-user socket
  *              [--no-sandbox]   only for running it by hand
  *
  * --kernel is an ELF with a PVH note or a bzImage; --memfd is guest memory, of the right size;
@@ -25,8 +26,11 @@
  * run an instruction before that.
  *
  * Devices: `cordon-blk --vhost FD --disk FD [--read-only] [--serial TEXT] [--limits FD:ENTRY]`,
- * `cordon-net --vhost FD --tap FD [--mac M] [--mtu N] [--limits FD:ENTRY]`, `cordon-rng --vhost FD`.
- * `cordon-balloon --vhost FD [--control FD] [--no-reports]` (struct vmm_balloon, below).
+ * `cordon-net --vhost FD --tap FD [--mac M] [--mtu N] [--limits FD:ENTRY]`, `cordon-rng --vhost FD`,
+ * `cordon-balloon --vhost FD [--control FD] [--no-reports]` (struct vmm_balloon, below),
+ * `cordon-console --vhost FD --listen FD [--size FD] [--log FD]`,
+ * `cordon-vsock --vhost FD --cid N [--listen FD] [--to-guest PORTS] [--dial FD --to-host PORTS]`, which has
+ * the host's sockets from `cordon-dial --requests FD --target PORT:FD:NAME...`.
  * --limits is a page of devices/limits.h, and the device's entry in it. `--socket PATH` instead of
  * --vhost listens there for any vhost-user front end. A device ends when its front end hangs up.
  */
