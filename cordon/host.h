@@ -139,8 +139,12 @@ bool registry_alive(const struct host_vm *vm);
 
 /* Fills in addresses, MAC and tap name that go with a link. */
 void network_plan(uint32_t link, const struct policy_nic *nic, struct firewall_nic *out);
-/* Makes the tap, down; returns its fd (for cordon-net) and its ifindex. */
-int network_tap_create(const struct firewall_nic *nic, const char *vm, unsigned int *ifindex,
+/*
+ * Makes the tap, down, with the MTU and the queues that the policy wants; their fds (for cordon-net) and its
+ * ifindex are given back. After an error the fds that are not -1 are still the caller's.
+ */
+int network_tap_create(const struct firewall_nic *nic, const struct policy_nic *policy,
+                       const char *vm, int fds[POLICY_QUEUES_MAX], unsigned int *ifindex,
                        struct host_error *error);
 /* Addresses, the guest's neighbour entries, forwarding; then up. Only after the rules are loaded. */
 int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, struct host_error *error);

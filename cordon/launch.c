@@ -101,10 +101,10 @@ static int launch_wire(struct launch *launch, struct host_vm *vm, struct host_er
 	int err = 0;
 
 	for (size_t i = 0; i < vm->nic_count; i++) {
-		launch->taps[i] =
-		        network_tap_create(&vm->nics[i], vm->name, &vm->ifindex[i], error);
-		if (launch->taps[i] < 0)
-			return launch->taps[i];
+		err = network_tap_create(&vm->nics[i], &policy->vm.nics[i], vm->name,
+		                         launch->taps[i], &vm->ifindex[i], error);
+		if (err)
+			return err;
 	}
 	err = registry_save(vm);
 	if (err)

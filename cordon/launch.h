@@ -21,7 +21,7 @@ struct launch {
 	bool disk_read_only[POLICY_DISKS_MAX];
 	size_t disk_count;
 	uint64_t disk_size_max;
-	int taps[POLICY_NICS_MAX];
+	int taps[POLICY_NICS_MAX][POLICY_QUEUES_MAX]; /* the queues of each */
 	int cgroup;
 	int status, record; /* the keeper's: pipe to whoever watches, file that outlives it */
 	char cmdline[POLICY_CMDLINE_MAX + 256];

@@ -143,22 +143,34 @@ static struct nlmsghdr *network_link_message(char *buffer, unsigned int ifindex,
 	return message;
 }
 
-int network_tap_create(const struct firewall_nic *nic, const char *vm, unsigned int *ifindex,
+/* One more queue of the tap, or the first. */
+static int network_tap_queue(const char *tap, int flags, int *fd)
+{
+	struct ifreq request = {.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags)};
+	int header = sizeof(struct virtio_net_hdr_v1);
+
+	*fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	base_copy_string(request.ifr_name, sizeof(request.ifr_name), tap);
+	if (*fd < 0 || ioctl(*fd, TUNSETIFF, &request) < 0 ||
+	    ioctl(*fd, TUNSETVNETHDRSZ, &header) < 0)
+		return -errno;
+	return 0;
+}
+
+int network_tap_create(const struct firewall_nic *nic, const struct policy_nic *policy,
+                       const char *vm, int fds[POLICY_QUEUES_MAX], unsigned int *ifindex,
                        struct host_error *error)
 {
-	struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL};
-	int header = sizeof(struct virtio_net_hdr_v1);
+	int many = policy->queues > 1 ? IFF_MULTI_QUEUE : 0;
+	int err = network_tap_queue(nic->tap, many | IFF_TUN_EXCL, &fds[0]);
 	char buffer[NETWORK_MESSAGE_MAX];
 	struct nlmsghdr *message;
-	BASE_AUTO_FD int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 
-	if (fd < 0)
-		return host_fail(error, -errno, 126, "cannot open /dev/net/tun: %s",
-		                 strerror(errno));
-	base_copy_string(request.ifr_name, sizeof(request.ifr_name), nic->tap);
-	if (ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(fd, TUNSETVNETHDRSZ, &header) < 0)
-		return host_fail(error, -errno, 126, "cannot make the tap %s: %s", nic->tap,
-		                 strerror(errno));
+	for (unsigned int i = 1; i < policy->queues && !err; i++)
+		err = network_tap_queue(nic->tap, many, &fds[i]);
+	if (err)
+		return host_fail(error, err, 126, "cannot make the tap %s: %s", nic->tap,
+		                 strerror(-err));
 	*ifindex = if_nametoindex(nic->tap);
 	if (*ifindex == 0)
 		return host_fail(error, -errno, 126, "the tap %s is not there", nic->tap);
@@ -166,7 +178,15 @@ int network_tap_create(const struct firewall_nic *nic, const char *vm, unsigned 
 	message = network_link_message(buffer, *ifindex, RTM_NEWLINK, 0);
 	mnl_attr_put_strz(message, IFLA_IFALIAS, vm);
 	network_request(message);
-	return base_take_fd(&fd);
+	if (policy->mtu == 0)
+		return 0;
+	message = network_link_message(buffer, *ifindex, RTM_NEWLINK, 0);
+	mnl_attr_put_u32(message, IFLA_MTU, policy->mtu);
+	err = network_request(message);
+	if (err)
+		return host_fail(error, err, 126, "the tap %s cannot have an MTU of %u: %s",
+		                 nic->tap, policy->mtu, strerror(-err));
+	return 0;
 }
 
 /* What the host must not take from a guest, nor tell it unasked. */

@@ -26,7 +26,8 @@ void launch_init(struct launch *launch, const struct policy *policy)
 	for (size_t i = 0; i < POLICY_DISKS_MAX; i++)
 		launch->disks[i] = -1;
 	for (size_t i = 0; i < POLICY_NICS_MAX; i++)
-		launch->taps[i] = -1;
+		for (size_t k = 0; k < POLICY_QUEUES_MAX; k++)
+			launch->taps[i][k] = -1;
 }
 
 void launch_close(struct launch *launch)
@@ -41,7 +42,8 @@ void launch_close(struct launch *launch)
 	for (size_t i = 0; i < POLICY_DISKS_MAX; i++)
 		base_close(&launch->disks[i]);
 	for (size_t i = 0; i < POLICY_NICS_MAX; i++)
-		base_close(&launch->taps[i]);
+		for (size_t k = 0; k < POLICY_QUEUES_MAX; k++)
+			base_close(&launch->taps[i][k]);
 }
 
 /* Guest RAM: a memfd that nobody can resize any more, so that no mapping of it can ever fault. */

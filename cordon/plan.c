@@ -24,7 +24,7 @@ enum {
 	VMM_FD_SERIAL_LOG,
 	VMM_FD_DEVICES
 };
-enum { DEVICE_FD_VHOST = 3, DEVICE_FD_BACKEND, DEVICE_FD_LIMITS };
+enum { DEVICE_FD_VHOST = 3, DEVICE_FD_BACKEND, DEVICE_FD_LIMITS, DEVICE_FD_QUEUES };
 
 enum { PLAN_LOG_SLACK = 4 * 1024 * 1024, PLAN_OPEN_FILES = 256, PLAN_DNSMASQ_FILES = 64 };
 
@@ -163,12 +163,17 @@ static int plan_nic(struct plan *plan, const struct launch *launch, const struct
                     size_t i)
 {
 	const uint8_t *mac = vm->nics[i].mac;
-	struct plan_process *each = plan_device(plan, launch, vm, "net", i, launch->taps[i]);
+	struct plan_process *each = plan_device(plan, launch, vm, "net", i, launch->taps[i][0]);
 
 	if (!each)
 		return plan->error->code;
 	plan_arg(each, "--tap");
 	plan_arg(each, "%d", DEVICE_FD_BACKEND);
+	for (int k = 1; k < POLICY_QUEUES_MAX && launch->taps[i][k] >= 0; k++) {
+		plan_fd(each, launch->taps[i][k], DEVICE_FD_QUEUES + k);
+		plan_arg(each, "--tap");
+		plan_arg(each, "%d", DEVICE_FD_QUEUES + k);
+	}
 	plan_arg(each, "--mac");
 	plan_arg(each, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
 	         mac[5]);

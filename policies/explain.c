@@ -36,6 +36,8 @@ static void explain_nic(FILE *out, size_t index, const struct policy_nic *nic)
 		fprintf(out, ", MAC %02x:%02x:%02x:%02x:%02x:%02x", nic->mac[0], nic->mac[1],
 		        nic->mac[2], nic->mac[3], nic->mac[4], nic->mac[5]);
 	fprintf(out, ", MTU %u", nic->mtu ? nic->mtu : 1500);
+	if (nic->queues > 1)
+		fprintf(out, ", %u pairs of queues", nic->queues);
 	explain_limit(out, &nic->limit, "frames");
 	fputc('\n', out);
 }

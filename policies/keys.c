@@ -294,6 +294,8 @@ static const struct policy_key keys_nic[] = {
          .help = "the guest's MAC address"},
         {"mtu", &policy_kind_uint, FIELD(policy_nic, mtu), 1280, 9216, .fallback = "1500",
          .help = "the largest packet in bytes; at least what IPv6 needs"},
+        {"queues", &policy_kind_uint, FIELD(policy_nic, queues), 1, POLICY_QUEUES_MAX,
+         .fallback = "1", .help = "pairs of queues, for guests that spread flows over vCPUs"},
         {"limit", &policy_kind_map, FIELD(policy_nic, limit), .map = &map_nic_limit,
          .help = "the most that the guest may send and receive"},
 };

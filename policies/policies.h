@@ -24,6 +24,7 @@ enum {
 	POLICY_PATH_MAX = 512,
 	POLICY_DISKS_MAX = 8,
 	POLICY_NICS_MAX = 4,
+	POLICY_QUEUES_MAX = 8,  /* pairs of a NIC */
 	POLICY_RULES_MAX = 256, /* each way */
 	POLICY_CIDRS_MAX = 2048,
 	POLICY_PORTS_MAX = 2048,
@@ -88,6 +89,7 @@ struct policy_nic {
 	char bridge[16]; /* mode bridge: the host's bridge */
 	uint8_t mac[6];  /* all zero: chosen by cordon */
 	uint16_t mtu;    /* 0: 1500 */
+	uint16_t queues; /* pairs; 0: one */
 	struct policy_limit limit;
 	uint32_t line;
 };

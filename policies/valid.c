@@ -59,7 +59,8 @@ static bool valid_nic(const struct policy_nic *nic)
 	return in_range(nic->mode, POLICY_NIC_NAT, POLICY_NIC_BRIDGE) &&
 	       is_word(nic->bridge, sizeof(nic->bridge), "._-") && !(nic->mac[0] & 1) &&
 	       (nic->mode == POLICY_NIC_BRIDGE) == (nic->bridge[0] != '\0') &&
-	       (nic->mtu == 0 || in_range(nic->mtu, 1280, 9216));
+	       (nic->mtu == 0 || in_range(nic->mtu, 1280, 9216)) &&
+	       nic->queues <= POLICY_QUEUES_MAX;
 }
 
 static bool valid_vm(const struct policy_vm *vm)

@@ -26,7 +26,7 @@
  * run an instruction before that.
  *
  * Devices: `cordon-blk --vhost FD --disk FD [--read-only] [--serial TEXT] [--limits FD:ENTRY]`,
- * `cordon-net --vhost FD --tap FD [--mac M] [--mtu N] [--limits FD:ENTRY]`, `cordon-rng --vhost FD`,
+ * `cordon-net --vhost FD --tap FD... [--mac M] [--mtu N] [--limits FD:ENTRY]`, `cordon-rng --vhost FD`,
  * `cordon-balloon --vhost FD [--control FD] [--no-reports]` (struct vmm_balloon, below),
  * `cordon-console --vhost FD --listen FD [--size FD] [--log FD]`,
  * `cordon-vsock --vhost FD --cid N [--listen FD] [--to-guest PORTS] [--dial FD --to-host PORTS]`, which has

@@ -7,6 +7,8 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/base.h"
@@ -69,17 +71,29 @@ static int count(const char *path, const char *text)
 	return found;
 }
 
+static int mtu(const char *tap)
+{
+	BASE_AUTO_FD int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {0};
+
+	base_copy_string(request.ifr_name, sizeof(request.ifr_name), tap);
+	return ioctl(fd, SIOCGIFMTU, &request) < 0 ? -errno : request.ifr_mtu;
+}
+
 static void up(bool ipv6)
 {
 	struct host_error error = {0};
 	struct policy_nic nic = {.mode = POLICY_NIC_NAT};
 	struct firewall_nic plan;
 	unsigned int ifindex = 0;
-	int tap;
+	int taps[POLICY_QUEUES_MAX];
 
+	nic.queues = ipv6 ? 3 : 1;
+	nic.mtu = ipv6 ? 9000 : 0;
 	network_plan(1, &nic, &plan);
-	tap = network_tap_create(&plan, "web0", &ifindex, &error);
-	ck_assert_msg(tap >= 0, "%s", error.text);
+	ck_assert_msg(network_tap_create(&plan, &nic, "web0", taps, &ifindex, &error) == 0, "%s",
+	              error.text);
+	ck_assert_int_eq(mtu("cn1"), ipv6 ? 9000 : 1500);
 	ck_assert_uint_eq(ifindex, if_nametoindex("cn1"));
 	ck_assert_msg(network_tap_up(&plan, ifindex, &error) == 0, "%s", error.text);
 	/* 10.77.0.5 and its peer, as the kernel's routing table has them */
@@ -88,7 +102,8 @@ static void up(bool ipv6)
 	ck_assert_int_eq(network_tap_remove("cn1", ifindex), 0);
 	ck_assert_uint_eq(if_nametoindex("cn1"), 0);
 	ck_assert_int_eq(network_tap_remove("cn1", ifindex), 0);
-	close(tap);
+	for (unsigned int i = 0; i < nic.queues; i++)
+		close(taps[i]);
 }
 
 START_TEST(with_ipv6)
@@ -115,18 +130,19 @@ START_TEST(somebody_elses_tap)
 	struct policy_nic nic = {.mode = POLICY_NIC_NAT};
 	struct firewall_nic plan;
 	unsigned int theirs, ours = 0;
-	int tap;
+	int tap[POLICY_QUEUES_MAX], none[POLICY_QUEUES_MAX];
 
 	network_plan(3, &nic, &plan);
-	tap = network_tap_create(&plan, "theirs", &theirs, &error);
-	ck_assert_msg(tap >= 0, "%s", error.text);
-	ck_assert_int_lt(network_tap_create(&plan, "ours", &ours, &error), 0);
+	ck_assert_msg(network_tap_create(&plan, &nic, "theirs", tap, &theirs, &error) == 0, "%s",
+	              error.text);
+	ck_assert_int_lt(network_tap_create(&plan, &nic, "ours", none, &ours, &error), 0);
+	close(none[0]);
 	ck_assert_ptr_nonnull(strstr(error.text, "cn3"));
 	ck_assert_uint_eq(ours, 0);
 	ck_assert_int_eq(network_tap_remove("cn3", ours), 0);
 	ck_assert_int_eq(network_tap_remove("cn3", theirs + 1), 0);
 	ck_assert_uint_eq(if_nametoindex("cn3"), theirs);
-	close(tap);
+	close(tap[0]);
 	ck_assert_uint_eq(if_nametoindex("cn3"), 0);
 }
 END_TEST

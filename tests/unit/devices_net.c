@@ -1,234 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * cordon-net, the program itself, on a real tap in a network namespace of its own. A packet socket on the
- * tap is the host's side: what it sends is what the guest has to get, and the other way round, large
- * segments included.
- */
-#include <arpa/inet.h>
+/* cordon-net moves frames both ways, and drops or refuses what is wrong. */
 #include <check.h>
-#include <fcntl.h>
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
-#include <linux/if_tun.h>
-#include <linux/virtio_net.h>
-#include <net/if.h>
-#include <poll.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/uio.h>
-#include <sys/wait.h>
+#include <sys/socket.h>
 
 #include "base/base.h"
-#include "tests/unit/vhost_client.h"
-
-enum { RX, TX, HEADER = sizeof(struct virtio_net_hdr_v1), BUFFER = 2048 };
-enum { ETHERNET = 14, IP = 20, TCP = 20, UDP = 8, MSS = 1448 };
-
-#define RX_AT CLIENT_DATA
-#define TX_AT (CLIENT_HIGH)
-
-static const uint8_t guest_mac[6] = {0x02, 0, 0, 0, 0, 0x42};
-static struct vhost_client client;
-static int tap = -1, host = -1;
-static char tap_name[IFNAMSIZ];
-
-static void link_set(bool up)
-{
-	struct ifreq r = {.ifr_flags = up ? IFF_UP : 0};
-	int fd BASE_AUTO_FD = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	memcpy(r.ifr_name, tap_name, sizeof(tap_name));
-	ck_assert_int_eq(ioctl(fd, SIOCSIFFLAGS, &r), 0);
-	r.ifr_mtu = 9000;
-	ck_assert_int_eq(ioctl(fd, SIOCSIFMTU, &r), 0);
-}
-
-/* A namespace with nothing but a tap, which no protocol of the host's talks on by itself. */
-static int tap_make(void)
-{
-	struct ifreq r = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
-	int size = HEADER;
-	int quiet BASE_AUTO_FD = -1;
-
-	if (unshare(CLONE_NEWNET) < 0)
-		return -errno;
-	quiet = open("/proc/sys/net/ipv6/conf/default/disable_ipv6", O_WRONLY | O_CLOEXEC);
-	if (quiet >= 0)
-		(void)base_write_all(quiet, "1", 1);
-	tap = open("/dev/net/tun", O_RDWR);
-	if (tap < 0 || ioctl(tap, TUNSETIFF, &r) < 0 || ioctl(tap, TUNSETVNETHDRSZ, &size) < 0)
-		return -errno;
-	memcpy(tap_name, r.ifr_name, sizeof(tap_name));
-	return 0;
-}
-
-static void host_open(void)
-{
-	struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
-	int on = 1;
-
-	host = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-	ck_assert_int_ge(host, 0);
-	ck_assert_int_eq(setsockopt(host, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)), 0);
-	ck_assert_int_eq(setsockopt(host, SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on)), 0);
-	address.sll_ifindex = (int)if_nametoindex(tap_name);
-	ck_assert_int_eq(bind(host, (struct sockaddr *)&address, sizeof(address)), 0);
-}
-
-static void start(uint64_t features)
-{
-	char number[16];
-	char *extra[] = {(char[]){"--tap"},
-	                 number,
-	                 (char[]){"--mac"},
-	                 (char[]){"02:00:00:00:00:42"},
-	                 (char[]){"--mtu"},
-	                 (char[]){"9000"},
-	                 NULL};
-
-	ck_assert_int_eq(tap_make(), 0);
-	link_set(true);
-	host_open();
-	snprintf(number, sizeof(number), "%d", tap);
-	ck_assert_int_eq(vhost_client_start(&client, getenv("CORDON_NET"), extra, features), 0);
-	close(tap);
-	ck_assert_int_eq(vhost_client_queue_start(&client, RX, CLIENT_QUEUE_SIZE, 0), 0);
-	ck_assert_int_eq(vhost_client_queue_start(&client, TX, CLIENT_QUEUE_SIZE, 0), 0);
-	ck_assert_int_eq(vhost_client_sync(&client), 0); /* the tap has its offloads */
-}
-
-static void stop(void)
-{
-	ck_assert_int_eq(vhost_client_stop(&client), 0);
-	close(host);
-}
-
-static uint8_t pattern(size_t i)
-{
-	return (uint8_t)(i % 253 + i / 1000);
-}
-
-/* An Ethernet frame with IPv4 and TCP (or, gso false, UDP) headers and `payload` patterned bytes. */
-static size_t frame_make(uint8_t *frame, size_t payload, bool tcp)
-{
-	size_t transport = tcp ? TCP : UDP, size = ETHERNET + IP + transport + payload;
-	uint8_t *ip = frame + ETHERNET, *at = ip + IP;
-	uint32_t sum = 0;
-
-	memset(frame, 0, ETHERNET + IP + transport);
-	memcpy(frame, guest_mac, 6);
-	frame[6] = 0x02;
-	frame[12] = 0x08;
-	ip[0] = 0x45;
-	ip[2] = (uint8_t)((size - ETHERNET) >> 8);
-	ip[3] = (uint8_t)(size - ETHERNET);
-	ip[8] = 64;
-	ip[9] = tcp ? 6 : 17;
-	ip[12] = ip[16] = 10;
-	ip[15] = 1;
-	ip[19] = 2;
-	for (unsigned int i = 0; i < IP; i += 2)
-		sum += base_be16(ip + i);
-	sum = ~((sum & 0xffff) + (sum >> 16));
-	ip[10] = (uint8_t)(sum >> 8);
-	ip[11] = (uint8_t)sum;
-	at[1] = at[3] = 7;
-	if (tcp) {
-		at[12] = TCP / 4 << 4;
-		at[13] = 0x10;
-	} else {
-		at[4] = (uint8_t)((UDP + payload) >> 8);
-		at[5] = (uint8_t)(UDP + payload);
-	}
-	for (size_t i = 0; i < payload; i++)
-		at[transport + i] = pattern(i);
-	return size;
-}
-
-static struct virtio_net_hdr gso_header(void)
-{
-	return (struct virtio_net_hdr){
-	        .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-	        .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
-	        .hdr_len = ETHERNET + IP + TCP,
-	        .gso_size = MSS,
-	        .csum_start = ETHERNET + IP,
-	        .csum_offset = 16,
-	};
-}
-
-static void host_send(const struct virtio_net_hdr *header, const uint8_t *frame, size_t size)
-{
-	struct iovec list[] = {{(void *)(uintptr_t)header, sizeof(*header)},
-	                       {(void *)(uintptr_t)frame, size}};
-
-	ck_assert_int_eq(writev(host, list, 2), (ssize_t)(sizeof(*header) + size));
-}
-
-static size_t host_receive(struct virtio_net_hdr *header, uint8_t *frame, size_t size, int limit_ms)
-{
-	struct iovec list[] = {{header, sizeof(*header)}, {frame, size}};
-	struct pollfd wait = {.fd = host, .events = POLLIN};
-	ssize_t n;
-
-	if (poll(&wait, 1, limit_ms) != 1)
-		return 0;
-	n = readv(host, list, 2);
-	ck_assert_int_gt(n, (ssize_t)sizeof(*header));
-	return (size_t)n - sizeof(*header);
-}
-
-/* Posts `count` receive buffers of `length` bytes, one after the other from RX_AT + first * BUFFER. */
-static void post(unsigned int first, unsigned int count, uint32_t length)
-{
-	for (unsigned int i = 0; i < count; i++) {
-		struct client_buffer b = {RX_AT + (first + i) * BUFFER, length, true};
-
-		vhost_client_add(&client.queue[RX], &b, 1);
-	}
-	vhost_client_kick(&client.queue[RX]);
-}
-
-/* The next frame out of the receive ring, put together; its size, and the header. */
-static size_t guest_receive(struct virtio_net_hdr_v1 *header, uint8_t *frame)
-{
-	struct client_queue *q = &client.queue[RX];
-	struct client_used used;
-	size_t size = 0;
-
-	for (unsigned int i = 0; i == 0 || i < header->num_buffers; i++) {
-		const uint8_t *at;
-
-		if (vhost_client_used(q, &used, CLIENT_WAIT_MS) < 0)
-			return 0;
-		at = vhost_client_at(&client, q->descriptors[used.id].address);
-		if (i == 0)
-			memcpy(header, at, HEADER);
-		memcpy(frame + size, at + (i == 0 ? HEADER : 0),
-		       used.length - (i == 0 ? HEADER : 0));
-		size += used.length - (i == 0 ? HEADER : 0);
-	}
-	return size;
-}
-
-static void guest_send(const struct virtio_net_hdr_v1 *header, const uint8_t *frame, size_t size)
-{
-	struct client_buffer list[] = {{TX_AT, HEADER, false},
-	                               {TX_AT + 64, (uint32_t)size / 2, false},
-	                               {TX_AT + 64 + size / 2, (uint32_t)(size - size / 2), false}};
-	struct client_used used;
-
-	memcpy(vhost_client_at(&client, TX_AT), header, HEADER);
-	memcpy(vhost_client_at(&client, TX_AT + 64), frame, size);
-	vhost_client_add(&client.queue[TX], list, 3);
-	vhost_client_kick(&client.queue[TX]);
-	ck_assert_int_eq(vhost_client_used(&client.queue[TX], &used, CLIENT_WAIT_MS), 0);
-}
-
-#define FEATURES_NONE (1ull << 29)
-#define FEATURES_ALL  (~0ull)
+#include "tests/unit/net_fixture.h"
 
 static uint8_t sent[70000], got[70000];
 
@@ -257,7 +35,7 @@ START_TEST(frames_reach_the_guest)
 
 		post(i % 40, i == 0 ? 40 : 1, BUFFER);
 		host_send(&plain, sent, size);
-		ck_assert_uint_eq(guest_receive(&header, got), size);
+		ck_assert_uint_eq(net_guest_receive(&header, got), size);
 		ck_assert_mem_eq(got, sent, size);
 		ck_assert_uint_eq(header.num_buffers, 1);
 		ck_assert_uint_eq(header.gso_type, VIRTIO_NET_HDR_GSO_NONE);
@@ -275,7 +53,7 @@ START_TEST(a_large_frame_is_spread_over_buffers)
 	start(1ull << VIRTIO_NET_F_MRG_RXBUF);
 	post(0, 32, 700);
 	host_send(&plain, sent, size);
-	ck_assert_uint_eq(guest_receive(&header, got), size);
+	ck_assert_uint_eq(net_guest_receive(&header, got), size);
 	ck_assert_mem_eq(got, sent, size);
 	ck_assert_uint_eq(header.num_buffers, (size + HEADER + 699) / 700);
 	stop();
@@ -293,14 +71,14 @@ START_TEST(large_segments_from_the_host)
 	post(0, 60, BUFFER);
 	host_send(&gso, sent, size);
 	if (_i) {
-		ck_assert_uint_eq(guest_receive(&header, got), size);
+		ck_assert_uint_eq(net_guest_receive(&header, got), size);
 		ck_assert_uint_eq(header.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
 		ck_assert_uint_eq(header.gso_size, MSS);
 		ck_assert_uint_ne(header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM, 0);
 		ck_assert_mem_eq(got + ETHERNET + IP + TCP, sent + ETHERNET + IP + TCP, 20000);
 	}
 	while (!_i && bytes < 20000) {
-		size = guest_receive(&header, got);
+		size = net_guest_receive(&header, got);
 		ck_assert_uint_gt(size, ETHERNET + IP + TCP);
 		ck_assert_uint_le(size, ETHERNET + IP + TCP + MSS);
 		ck_assert_uint_eq(header.gso_type, VIRTIO_NET_HDR_GSO_NONE);
@@ -323,7 +101,7 @@ START_TEST(frames_leave_the_guest)
 	for (unsigned int i = 0; i < 100; i++) {
 		size_t size = frame_make(sent, 30 + i * 14, false);
 
-		guest_send(&header, sent, size);
+		net_guest_send(&header, sent, size);
 		ck_assert_uint_eq(host_receive(&seen, got, sizeof(got), CLIENT_WAIT_MS), size);
 		ck_assert_mem_eq(got, sent, size);
 		ck_assert_uint_eq(seen.gso_type, VIRTIO_NET_HDR_GSO_NONE);
@@ -340,7 +118,7 @@ START_TEST(large_segments_leave_the_guest)
 
 	start(FEATURES_ALL);
 	memcpy(&header, &gso, sizeof(gso));
-	guest_send(&header, sent, size);
+	net_guest_send(&header, sent, size);
 	ck_assert_uint_eq(host_receive(&seen, got, sizeof(got), CLIENT_WAIT_MS), size);
 	ck_assert_mem_eq(got + ETHERNET + IP + TCP, sent + ETHERNET + IP + TCP, 60000);
 	ck_assert_uint_eq(seen.gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
@@ -387,9 +165,9 @@ START_TEST(wrong_header_is_dropped)
 	size_t size = frame_make(sent, 1000, true);
 
 	start(wrong_headers[_i].negotiated ? FEATURES_ALL : FEATURES_NONE);
-	guest_send(&wrong_headers[_i].header, sent, size);
+	net_guest_send(&wrong_headers[_i].header, sent, size);
 	sent[size - 1] = 0x77; /* the next one can be told from it */
-	guest_send(&good, sent, size);
+	net_guest_send(&good, sent, size);
 	ck_assert_uint_eq(host_receive(&seen, got, sizeof(got), CLIENT_WAIT_MS), size);
 	ck_assert_msg(got[size - 1] == 0x77, "%s: was sent", wrong_headers[_i].name);
 	stop();
@@ -414,7 +192,7 @@ START_TEST(wrong_chains_are_dropped)
 		vhost_client_kick(&client.queue[TX]);
 		ck_assert_int_eq(vhost_client_used(&client.queue[TX], &used, CLIENT_WAIT_MS), 0);
 	}
-	guest_send(&good, sent, size);
+	net_guest_send(&good, sent, size);
 	ck_assert_uint_eq(host_receive(&seen, got, sizeof(got), CLIENT_WAIT_MS), size);
 	stop();
 }
@@ -446,7 +224,7 @@ START_TEST(no_buffers_no_loss)
 	}
 	for (uint8_t i = 0; i < 20; i++) {
 		post(i, 1, BUFFER);
-		ck_assert_uint_eq(guest_receive(&header, got), size);
+		ck_assert_uint_eq(net_guest_receive(&header, got), size);
 		ck_assert_uint_eq(got[size - 1], i);
 	}
 	stop();
@@ -463,7 +241,7 @@ START_TEST(stopping_gives_unused_buffers_back)
 	post(0, 50, BUFFER);
 	for (unsigned int i = 0; i < 3; i++) {
 		host_send(&plain, sent, size);
-		ck_assert_uint_eq(guest_receive(&header, got), size);
+		ck_assert_uint_eq(net_guest_receive(&header, got), size);
 	}
 	ck_assert_int_eq(vhost_client_queue_stop(&client, RX), 3);
 	stop();
@@ -480,28 +258,17 @@ START_TEST(a_tap_that_is_down_comes_back)
 
 	start(FEATURES_NONE);
 	link_set(false);
-	guest_send(&header, sent, size); /* lost */
+	net_guest_send(&header, sent, size); /* lost */
 	post(0, 10, BUFFER);
 	link_set(true);
 	ck_assert_int_eq(getsockopt(host, SOL_SOCKET, SO_ERROR, &error, &length),
 	                 0); /* forgets it */
 	host_send(&plain, sent, size);
-	ck_assert_uint_eq(guest_receive(&header, got), size);
+	ck_assert_uint_eq(net_guest_receive(&header, got), size);
 	ck_assert_mem_eq(got, sent, size);
 	stop();
 }
 END_TEST
-
-/* Whether this machine lets us have a namespace and a tap at all. */
-static bool possible(void)
-{
-	int status = 1;
-	pid_t pid = fork();
-
-	if (pid == 0)
-		_exit(tap_make() == 0 ? 0 : 1);
-	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
-}
 
 int main(void)
 {

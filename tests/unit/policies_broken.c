@@ -109,6 +109,7 @@ static const struct broken {
          "a name can be looked up, but a sender cannot be known by it"},
         {"names_without_dns", 8, 17, 1, "a rule by name where the guest may not ask for names",
          "cidrs, or dns: true", ""},
+        {"nic_queues", 5, 30, 1, "\"9\"", "1 to 8", ""},
         {"no_kernel", 2, 1, 2, "vm without kernel",
          "kernel: an imported image, or the path of a kernel", ""},
         {"no_version", 1, 1, 1, "the policy without version", "version: of the policy language",

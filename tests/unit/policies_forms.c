@@ -64,7 +64,8 @@ START_TEST(test_vm_forms)
 	      "      read_only: true\n"
 	      "      serial: root 1\n"
 	      "  nics:\n"
-	      "    - {mode: bridge, bridge: br-lan.5, mac: 52:54:00:AB:cd:01, mtu: 9000}\n"
+	      "    - {mode: bridge, bridge: br-lan.5, mac: 52:54:00:AB:cd:01, mtu: 9000, queues: "
+	      "8}\n"
 	      "    - {mode: host-only, limit: {bandwidth: 8Mbit, iops: 500, burst: 64K}}\n"
 	      "    - {mode: routed}\n");
 	ck_assert_str_eq(vm->name, "0-a");
@@ -79,6 +80,7 @@ START_TEST(test_vm_forms)
 	ck_assert_str_eq(vm->nics[0].bridge, "br-lan.5");
 	ck_assert_mem_eq(vm->nics[0].mac, "\x52\x54\x00\xab\xcd\x01", 6);
 	ck_assert_uint_eq(vm->nics[0].mtu, 9000);
+	ck_assert_uint_eq(vm->nics[0].queues, 8);
 	ck_assert_int_eq(vm->nics[1].mode, POLICY_NIC_HOST_ONLY);
 	ck_assert_uint_eq(vm->nics[1].limit.bandwidth, 1000000);
 	ck_assert_uint_eq(vm->nics[1].limit.iops, 500);

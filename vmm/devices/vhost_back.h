@@ -15,14 +15,15 @@
 #include "vmm/devices/vring.h"
 
 enum {
-	VHOST_BACK_QUEUES = 8,
-	VHOST_BACK_BATCH = 64, /* requests of one queue before another gets its turn */
+	VHOST_BACK_QUEUES = 17, /* eight pairs and control */
+	VHOST_BACK_BATCH = 64,  /* requests of one queue before another gets its turn */
 };
 
 struct vhost_device_ops {
-	const char *name;       /* of the program, for messages */
-	unsigned int queues;    /* at most VHOST_BACK_QUEUES */
-	unsigned int queue_num; /* what GET_QUEUE_NUM answers: queues, or pairs of them for net */
+	const char *name;                  /* of the program, for messages */
+	unsigned int queues;               /* at most VHOST_BACK_QUEUES */
+	unsigned int queue_num;            /* what GET_QUEUE_NUM answers */
+	unsigned int (*pairs)(void *self); /* that answer of a net device; NULL: queue_num is it */
 
 	/* The device type's own feature bits; those of rings and of vhost are added to them. */
 	uint64_t (*features)(void *self);

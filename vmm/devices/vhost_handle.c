@@ -268,7 +268,8 @@ static int set_vring_enable(struct vhost_back *back, struct vhost_message *m)
 
 static int get_queue_num(struct vhost_back *back, struct vhost_message *m)
 {
-	return vhost_answer_u64(back, m, back->ops->queue_num);
+	return vhost_answer_u64(
+	        back, m, back->ops->pairs ? back->ops->pairs(back->self) : back->ops->queue_num);
 }
 
 static int set_backend_requests(struct vhost_back *back, struct vhost_message *m)
