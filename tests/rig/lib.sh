@@ -24,6 +24,14 @@ skip() {
 	exit 77
 }
 
+# part NAME ok|fail|skip [WHY…]: something that the case tests and that is to be counted by its own name. One
+# that fails makes the run fail; the case goes on.
+part() {
+	local name=$1 result=$2
+	shift 2
+	printf '%s\t%s\t%s\n' "$result" "$name" "$*" >>"${CASE_PARTS:?}"
+}
+
 # want COMMAND…: it has to succeed. What it prints is the case's to use (and shown if the case fails).
 want() {
 	"$@" || fail "failed with $?: $*"

@@ -1,0 +1,92 @@
+# A guest of our own that is wrong on purpose (tests/hostile) runs under the real cordon run, with every
+# device. Each class of wrong input is a part of this case. Throughout, the vmm and the device processes are
+# the same ones, none grows, the log stays short, the kernel has nothing to say, and what the guest may not
+# write is as it was.
+# time: 400
+. "$CORDON_TREE/tests/rig/vm.sh"
+
+RSS_MORE=2048    # KiB that a process may have gained
+LOG_LINES=400    # in the VM's log
+
+want cp "$CORDON_TREE/build/tests/hostile/hostile" "$VM_DIR/hostile"
+truncate -s 4M "$VM_DIR/disk.raw"
+printf 'what the guest may not touch' | dd of="$VM_DIR/disk.raw" conv=notrunc status=none
+cat >"$VM_DIR/hostile.yaml" <<'POLICY'
+version: 1
+vm:
+  name: hostile
+  vcpus: 2
+  memory: 64M
+  kernel: ./hostile
+  disks: [{path: disk.raw}]
+  nics: [{mode: nat}]
+POLICY
+
+serial=/var/log/cordon/hostile.serial
+said() {
+	grep -qa "^hostile: $1" "$serial"
+}
+# devices: "ROLE PID" of the processes that read what the guest writes.
+devices() {
+	vm_processes hostile | awk '$1 !~ /^dnsmasq/ { print $1, $2 }'
+}
+# memory: "ROLE KIB", private memory of each.
+memory() {
+	local role pid
+	while read -r role pid; do
+		echo "$role $(awk '$1 == "RssAnon:" { print $2 }' "/proc/$pid/status")"
+	done < <(devices)
+}
+# complaints: what the kernel has said that a guest may not make it say.
+complaints() {
+	dmesg | grep -E 'WARNING|BUG:|Oops|general protection|segfault|Call Trace|hung task|rcu:.*stall' || true
+}
+
+complaints_before=$(complaints)
+at_end vm_gone hostile
+want "$CORDON" run --detach "$VM_DIR/hostile.yaml"
+wait_for 60 said '[0-9]* classes on'
+before=$(devices)
+memory_before=$(memory)
+echo "$before"
+
+# Every device that there is has a driver in the guest.
+found=$(sed -n 's/^hostile: [0-9]* classes on \([0-9]*\) devices.*/\1/p' "$serial")
+want_equal "$found" "$(grep -vc '^vmm ' <<<"$before")" "devices that the guest found"
+
+done_or_dead() {
+	said done || [ ! -e /run/cordon/vms/hostile ]
+}
+wait_for 250 done_or_dead || true
+tr -d '\r' <"$serial" | grep -a '^hostile: '
+"$CORDON" logs --vmm hostile | tail -n 50
+
+failures=0 count=0
+while read -r _ name result why; do
+	count=$((count + 1))
+	[ "$result" = ok ] || failures=$((failures + 1))
+	part "$name" "$result" "$why"
+done < <(tr -d '\r' <"$serial" | grep -aE '^hostile: [a-z0-9_]+ (ok|fail:)' | sed 's/fail:/fail/')
+want_equal "$count" "$(sed -n 's/^hostile: \([0-9]*\) classes on.*/\1/p' "$serial")" "classes that were reported"
+want said done
+
+want_equal "$(devices)" "$before" "the processes"
+while read -r role now; do
+	was=$(awk -v role="$role" '$1 == role { print $2 }' <<<"$memory_before")
+	[ "$now" -le $((was + RSS_MORE)) ] || fail "$role has grown from $was to $now KiB"
+done < <(memory)
+lines=$("$CORDON" logs --vmm hostile | wc -l)
+[ "$lines" -le $LOG_LINES ] || fail "the log has $lines lines"
+want_equal "$("$CORDON" inspect --format json hostile | jq -r .state)" running
+
+# A byte, and it switches itself off, as ACPI has it.
+guest_attach hostile
+echo >&"$GUEST_IN"
+wait_for 60 test ! -e /run/cordon/vms/hostile
+guest_detach
+want_equal "$("$CORDON" inspect --format json hostile | jq -r .reason)" "powered off"
+
+want_equal "$(complaints)" "$complaints_before" "what the kernel says"
+want_equal "$(stat -c %s "$VM_DIR/disk.raw")" $((4 << 20)) "the disk's size"
+no_leftovers
+[ $failures = 0 ] || fail "$failures classes failed"
