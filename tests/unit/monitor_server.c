@@ -63,16 +63,20 @@ static void start(void)
 	                           {tap_watch_events(taps), MONITOR_FD_EVENTS},
 	                           {log_fd, MONITOR_FD_ALERTS},
 	                           {messages_fd, STDERR_FILENO}};
-	struct isolate_process process = {.name = "monitor",
-	                                  .binary = binary,
-	                                  .argv = argv,
-	                                  .uid = UID,
-	                                  .gid = UID,
-	                                  .fds = fds,
-	                                  .fd_count = BASE_COUNT(fds),
-	                                  .cgroup = -1,
-	                                  .file_size_max = UINT64_MAX,
-	                                  .open_files_max = 256};
+	struct isolate_process process = {
+	        .name = "monitor",
+	        .binary = binary,
+	        .argv = argv,
+	        .uid = UID,
+	        .gid = UID,
+	        .fds = fds,
+	        .fd_count = BASE_COUNT(fds),
+	        .cgroup = -1,
+	        /* a test that fails never comes to its teardown, and a monitor
+	                                   * with a VM waits for it to be forgotten */
+	        .flags = ISOLATE_PDEATHSIG,
+	        .file_size_max = UINT64_MAX,
+	        .open_files_max = 256};
 	const char *stage = "";
 
 	monitor = isolate_spawn(&process, &stage);
