@@ -113,6 +113,13 @@ int cli_vm_call(const char *method, const char *name, bool json, const char *don
 	return VERB_OK;
 }
 
+bool cli_has_ended(const json_t *vm)
+{
+	const char *state = json_string_value(json_object_get(vm, "state"));
+
+	return state && strcmp(state, "ended") == 0;
+}
+
 void cli_print_escaped(FILE *out, const char *text, size_t size)
 {
 	for (size_t i = 0; i < size; i++) {

@@ -37,6 +37,9 @@ int cli_failed(struct host_error *error, bool json);
 /* Calls `method` for one VM and prints `done` (a printf format with the name) or the JSON result. */
 int cli_vm_call(const char *method, const char *name, bool json, const char *done);
 
+/* Whether what vm.wait has returned is an end: the VM may have been started again. */
+bool cli_has_ended(const json_t *vm);
+
 /* Prints a JSON value, as JSON, on one line. */
 void cli_print_json(const json_t *json);
 

@@ -15,6 +15,7 @@
  *   watch.c      the link to the monitor: starts it, hands it VMs, does what its alerts ask for
  *   limit.c      what its disks and NICs may do, while it runs
  *   balloon.c    what it has of its memory, and gives back
+ *   restart.c    starts a VM again that has reset itself
  *   methods.c    the operations by name, with JSON parameters: what the socket and the verbs call
  *   serve.c      listens for what alerts ask, and starts the monitor again
  *   request.c    a line of JSON-RPC 2.0, and its answer
@@ -89,10 +90,12 @@ struct host_vm {
 	        keeper_start; /* clock ticks since boot: tells the keeper from a later process of its pid */
 	uint32_t vcpus;
 	uint64_t memory;
-	char state[16]; /* "starting", "running" */
+	char state[16]; /* "starting", "running", "restarting" */
 	bool quarantined;
 	int64_t started; /* Unix time, milliseconds */
+	uint32_t restarts;
 	char policy_path[POLICY_PATH_MAX];
+	char dir[POLICY_PATH_MAX]; /* what the policy's relative paths are relative to */
 };
 
 /* --- registry.c --- */
@@ -112,6 +115,8 @@ int registry_try_vm(const char *name);
 int registry_claim(struct host_vm *vm, size_t nics, int *lock, struct host_error *error);
 /* Gives back folder, slot and links; 0 also when some are gone already. */
 int registry_drop(const struct host_vm *vm);
+/* Empties the folder but for the policy and the state. */
+int registry_clear(const struct host_vm *vm);
 int registry_save(const struct host_vm *vm);
 int registry_load(const char *name, struct host_vm *vm);
 /* Gives back what nobody has any more, where there is no VM; the caller holds the host's lock. */
@@ -125,7 +130,8 @@ void registry_path(char out[POLICY_PATH_MAX], const char *name, const char *file
 /* The policy text that the VM was started with. */
 int registry_policy(const char *name, struct policy *policy);
 bool registry_name_valid(const char *name);
-/* Opens a file of the log folder for writing, for the group to read; `flags` are added. An fd or -errno. */
+/* Opens a file of the log folder for writing, for the group to read; `flags` are added, O_RDWR too. An fd or
+ * -errno. */
 int registry_log_open(const char *file, int flags);
 /* Writes the whole file by way of a temporary one. */
 int registry_write_file(const char *path, const char *text, size_t size, mode_t mode);
@@ -163,6 +169,19 @@ void thp_restore(void);
 /* Starts the VM that the policy text describes; `dir` is what relative paths are relative to. */
 int launch_vm(const char *text, size_t size, const char *path, const char *dir, struct host_vm *vm,
               struct host_error *error);
+
+/*
+ * Starts a VM again whose processes, tap, rules and cgroup are gone, and whose folder and numbers are not;
+ * the caller has its lock. On failure what was made is the caller's to remove.
+ */
+int launch_again(struct host_vm *vm, bool watchdog_fired, struct host_error *error);
+
+/* --- restart.c --- */
+
+/* Whether the vmm's wait status is one after which the policy, or the operator, wants the VM back. */
+bool restart_wanted(const struct host_vm *vm, int status);
+/* Starts it again, with SIGTERM blocked; -ECANCELED when one came. */
+int restart_vm(struct host_vm *vm, int status);
 
 /* --- reap.c --- */
 
@@ -238,6 +257,8 @@ int rpc_serve(struct host_error *error);
 
 /* Serves one VM for as long as it lives, where no daemon does; in a process of its own. */
 int serve_start(const struct host_vm *vm);
+/* The same by its name, unless a daemon runs. */
+int serve_ensure(const char *name);
 /* Serves all VMs; does not return. */
 _Noreturn void serve_all(void);
 

@@ -114,6 +114,8 @@ static int launch_wire(struct launch *launch, struct host_vm *vm, struct host_er
 		return host_fail(error, -errno, 126, "libnftables gives no context: %s",
 		                 strerror(errno));
 	err = firewall_vm_apply(fw, policy, vm->nics, vm->nic_count);
+	if (!err && vm->quarantined) /* of one that is started again: a reset is no way out */
+		err = firewall_vm_quarantine(fw, vm->name, NULL);
 	if (err)
 		host_fail(error, err, 126, "the firewall was not loaded: %s", firewall_error(fw));
 	firewall_close(fw);
@@ -229,7 +231,8 @@ static int launch_all(struct launch *launch, struct host_vm *vm, const char *dir
 
 /* Names what the VM will be, and takes its folder. */
 static int launch_claim(const struct policy *policy, const char *text, size_t size,
-                        const char *path, struct host_vm *vm, int *lock, struct host_error *error)
+                        const char *path, const char *dir, struct host_vm *vm, int *lock,
+                        struct host_error *error)
 {
 	char file[POLICY_PATH_MAX];
 	int err;
@@ -237,6 +240,7 @@ static int launch_claim(const struct policy *policy, const char *text, size_t si
 	memset(vm, 0, sizeof(*vm));
 	base_copy_string(vm->name, sizeof(vm->name), policy->vm.name);
 	base_copy_string(vm->policy_path, sizeof(vm->policy_path), path);
+	base_copy_string(vm->dir, sizeof(vm->dir), dir);
 	base_copy_string(vm->state, sizeof(vm->state), "starting");
 	vm->vcpus = policy->vm.vcpus;
 	vm->memory = policy->vm.memory;
@@ -275,7 +279,7 @@ int launch_vm(const char *text, size_t size, const char *path, const char *dir, 
 		return err;
 	reap_stale();
 	/* The lock is held until the guest runs: a reaper must not take it for a dead one. */
-	err = launch_claim(policy, text, size, path, vm, &lock, error);
+	err = launch_claim(policy, text, size, path, dir, vm, &lock, error);
 	if (err)
 		return err;
 	launch_init(launch, policy);
@@ -288,5 +292,31 @@ int launch_vm(const char *text, size_t size, const char *path, const char *dir, 
 			        "start\n",
 			        vm->name);
 	}
+	return err;
+}
+
+int launch_again(struct host_vm *vm, bool watchdog_fired, struct host_error *error)
+{
+	BASE_AUTO_FREE struct policy *policy = calloc(1, sizeof(*policy));
+	BASE_AUTO_FREE struct launch *launch = calloc(1, sizeof(*launch));
+	int err;
+
+	if (!policy || !launch)
+		return host_fail(error, -ENOMEM, 125, "out of memory");
+	err = registry_policy(vm->name, policy);
+	if (!err)
+		err = registry_clear(vm);
+	if (err)
+		return host_fail(error, err, 125, "its folder cannot be used again: %s",
+		                 strerror(-err));
+	vm->process_count = 0;
+	vm->restarts++;
+	base_copy_string(vm->state, sizeof(vm->state), "restarting");
+	launch_init(launch, policy);
+	launch->again = true;
+	launch->watchdog_fired = watchdog_fired;
+	err = launch_all(launch, vm, vm->dir, error);
+	if (err)
+		launch_close(launch);
 	return err;
 }

@@ -15,8 +15,11 @@ struct launch {
 	const struct policy *policy;
 	int kvm, memory, kernel, initrd; /* fds; initrd may be -1 */
 	int control, console, balloon;   /* listening sockets; balloon may be -1 */
-	int serial_log, log;
-	int limits; /* the page that devices read */
+	int serial_log, serial_old, log;
+	int last;            /* what the vmm leaves its last counters in */
+	bool again;          /* after a reset: the logs go on */
+	bool watchdog_fired; /* and why */
+	int limits;          /* the page that devices read */
 	int disks[POLICY_DISKS_MAX];
 	bool disk_read_only[POLICY_DISKS_MAX];
 	size_t disk_count;

@@ -21,6 +21,7 @@ static const struct verb verbs[] = {
         {"inspect", verb_inspect, "all that is known of one guest"},
         {"stop", verb_stop, "ask a guest to shut down, then end it"},
         {"kill", verb_kill, "end a guest at once"},
+        {"reset", verb_reset, "start a guest again, without asking it"},
         {"pause", verb_pause, "stop a guest's vCPUs"},
         {"resume", verb_resume, "let a paused guest go on"},
         {"balloon", verb_balloon, "show what a guest has of its memory, and ask some of it back"},

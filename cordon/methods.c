@@ -77,12 +77,18 @@ static json_t *method_describe(const struct host_vm *vm)
 		return json;
 	}
 	json_object_set_new(json, "vmm",
-	                    json_pack("{s:s, s:I, s:I}", "state",
+	                    json_pack("{s:s, s:I, s:I, s:I}", "state",
 	                              states[answer.state < BASE_COUNT(states) ? answer.state : 0],
 	                              "exits", (json_int_t)answer.exits, "unknown_io",
-	                              (json_int_t)answer.unknown_io));
-	if (answer.state == VMM_PAUSED)
+	                              (json_int_t)answer.unknown_io, "panics",
+	                              (json_int_t)answer.panics));
+	if (answer.state == VMM_PAUSED) {
 		json_object_set_new(json, "state", json_string("paused"));
+		/* what it was that paused it, if it was not a person */
+		if (answer.end && vmm_end_text(answer.end))
+			json_object_set_new(json, "paused_by",
+			                    json_string(vmm_end_text(answer.end)));
+	}
 	return json;
 }
 
@@ -137,10 +143,12 @@ static json_t *method_control(const json_t *params, enum vmm_verb verb, struct h
 	if (!vm || method_vm(params, vm, error) < 0)
 		return NULL;
 	err = control_call(vm->name, verb, &answer, METHOD_CONTROL_MS);
-	/* a vmm that was told to quit may be gone before it has answered */
-	if (err && !(verb == VMM_QUIT && err == -ECONNRESET)) {
+	/* a vmm that was told to end may be gone before it has answered */
+	if (err && !(verb == VMM_RESET && err == -ECONNRESET)) {
 		host_fail(error, err, 125, "the vmm of '%s' did not do it: %s", vm->name,
-		          strerror(-err));
+		          err == -EALREADY ? "it is in that state already"
+		          : err == -EAGAIN ? "its guest does not run"
+		                           : strerror(-err));
 		return NULL;
 	}
 	return json_pack("{s:s}", "name", vm->name);
@@ -159,6 +167,12 @@ static json_t *method_pause(const json_t *params, struct host_error *error)
 static json_t *method_resume(const json_t *params, struct host_error *error)
 {
 	return method_control(params, VMM_RESUME, error);
+}
+
+/* Started again whatever the policy says of resets: that is about what the guest does by itself. */
+static json_t *method_reset(const json_t *params, struct host_error *error)
+{
+	return method_control(params, VMM_RESET, error);
 }
 
 /* By way of the keeper, which needs nobody's cooperation. */
@@ -181,7 +195,7 @@ static json_t *method_kill(const json_t *params, struct host_error *error)
 	return json_pack("{s:s}", "name", vm->name);
 }
 
-/* Returns once the VM is gone and cleaned up, with how it ended. */
+/* Returns once the VM is gone and cleaned up, with how it ended; or, when it was started again, as it is. */
 static json_t *method_wait(const json_t *params, struct host_error *error)
 {
 	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
@@ -208,6 +222,8 @@ static json_t *method_wait(const json_t *params, struct host_error *error)
 			return NULL;
 		}
 		reap_vm(name, -1, NULL); /* there is nothing to do, unless the keeper was killed */
+		if (registry_load(name, vm) == 0 && registry_alive(vm))
+			return registry_json(vm);
 	}
 	ended = err == -EINVAL ? NULL : method_ended(name);
 	if (!ended)
@@ -308,13 +324,21 @@ json_t *method_call(const char *method, const json_t *params, struct host_error 
 		const char *name;
 		json_t *(*call)(const json_t *params, struct host_error *error);
 	} methods[] = {
-	        {"vm.run", method_run},         {"vm.list", method_list},
-	        {"vm.inspect", method_inspect}, {"vm.stop", method_stop},
-	        {"vm.kill", method_kill},       {"vm.pause", method_pause},
-	        {"vm.resume", method_resume},   {"vm.wait", method_wait},
-	        {"vm.limit", limit_method},     {"vm.quarantine", method_quarantine},
-	        {"vm.release", method_release}, {"vm.counters", method_counters},
-	        {"vm.balloon", balloon_method}, {"version", method_version},
+	        {"vm.run", method_run},
+	        {"vm.list", method_list},
+	        {"vm.inspect", method_inspect},
+	        {"vm.stop", method_stop},
+	        {"vm.kill", method_kill},
+	        {"vm.pause", method_pause},
+	        {"vm.reset", method_reset},
+	        {"vm.resume", method_resume},
+	        {"vm.wait", method_wait},
+	        {"vm.limit", limit_method},
+	        {"vm.quarantine", method_quarantine},
+	        {"vm.release", method_release},
+	        {"vm.counters", method_counters},
+	        {"vm.balloon", balloon_method},
+	        {"version", method_version},
 	};
 
 	for (size_t i = 0; i < BASE_COUNT(methods); i++)

@@ -15,12 +15,15 @@
 
 #include "base/base.h"
 
+enum { LAUNCH_LOG_MAX = 1024 * 1024 };
+
 void launch_init(struct launch *launch, const struct policy *policy)
 {
 	memset(launch, 0, sizeof(*launch));
 	launch->policy = policy;
 	launch->kvm = launch->memory = launch->kernel = launch->initrd = -1;
-	launch->control = launch->console = launch->serial_log = launch->log = -1;
+	launch->control = launch->console = launch->serial_log = launch->log = launch->last = -1;
+	launch->serial_old = -1;
 	launch->cgroup = launch->status = launch->record = launch->limits = -1;
 	launch->balloon = -1;
 	for (size_t i = 0; i < POLICY_DISKS_MAX; i++)
@@ -32,10 +35,10 @@ void launch_init(struct launch *launch, const struct policy *policy)
 
 void launch_close(struct launch *launch)
 {
-	int *fds[] = {&launch->kvm,     &launch->memory,  &launch->kernel,     &launch->initrd,
-	              &launch->control, &launch->console, &launch->serial_log, &launch->log,
-	              &launch->cgroup,  &launch->status,  &launch->record,     &launch->limits,
-	              &launch->balloon};
+	int *fds[] = {&launch->kvm,     &launch->memory,     &launch->kernel,     &launch->initrd,
+	              &launch->control, &launch->console,    &launch->serial_log, &launch->log,
+	              &launch->cgroup,  &launch->status,     &launch->record,     &launch->limits,
+	              &launch->last,    &launch->serial_old, &launch->balloon};
 
 	for (size_t i = 0; i < BASE_COUNT(fds); i++)
 		base_close(fds[i]);
@@ -82,12 +85,40 @@ static int launch_listen(const char *vm, const char *file, int type, mode_t mode
 	return base_take_fd(&fd);
 }
 
-static int launch_log(const char *vm, const char *suffix)
+static int launch_log(const char *vm, const char *suffix, bool again)
 {
 	char file[POLICY_NAME_MAX + 16];
 
 	snprintf(file, sizeof(file), "%s.%s", vm, suffix);
-	return registry_log_open(file, O_TRUNC | O_APPEND);
+	return registry_log_open(file, again ? O_RDWR | O_APPEND : O_RDWR | O_TRUNC | O_APPEND);
+}
+
+/* A guest that resets itself for ever must not fill the disk: a long log becomes the old one. */
+static void launch_log_rotate(const char *vm, bool again)
+{
+	char path[POLICY_PATH_MAX], old[POLICY_PATH_MAX + 8];
+	struct stat facts;
+
+	snprintf(path, sizeof(path), HOST_LOG_DIR "/%s.log", vm);
+	snprintf(old, sizeof(old), "%s.1", path);
+	if (!again)
+		unlink(old); /* another VM's that had the name */
+	if (!again || stat(path, &facts) < 0 || facts.st_size < LAUNCH_LOG_MAX ||
+	    rename(path, old) < 0)
+		return;
+	BASE_AUTO_FD int log = launch_log(vm, "log", true);
+	if (log >= 0)
+		dprintf(log, "cordon: what was logged before is in %s\n", old);
+}
+
+static int launch_file(const char *vm, const char *file)
+{
+	char path[POLICY_PATH_MAX];
+	int fd;
+
+	registry_path(path, vm, file);
+	fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	return fd < 0 ? -errno : fd;
 }
 
 /* A disk belongs to one VM at a time, unless all of them only read it. */
@@ -192,7 +223,6 @@ int launch_open(struct launch *launch, const char *dir, struct host_error *error
 	const struct policy *policy = launch->policy;
 	const char *name = policy->vm.name;
 	BASE_AUTO_FD int image_disk = -1;
-	char path[POLICY_PATH_MAX];
 	int err;
 
 	launch->kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -222,14 +252,17 @@ int launch_open(struct launch *launch, const char *dir, struct host_error *error
 	launch->console = launch_listen(name, "console.sock", SOCK_STREAM, 0660, true);
 	if (policy->vm.balloon)
 		launch->balloon = launch_listen(name, "balloon.sock", SOCK_SEQPACKET, 0600, false);
-	launch->serial_log = launch_log(name, "serial");
-	launch->log = launch_log(name, "log");
+	launch->serial_log = launch_log(name, "serial", launch->again);
+	launch->serial_old = launch_log(name, "serial.1", launch->again);
+	launch_log_rotate(name, launch->again);
+	launch->log = launch_log(name, "log", launch->again);
 	launch->limits = limit_create(&policy->vm);
-	registry_path(path, name, "record");
-	launch->record = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	launch->record = launch_file(name, "record");
+	launch->last = launch_file(name, "last");
 	if (launch->control < 0 || launch->console < 0 ||
 	    (policy->vm.balloon && launch->balloon < 0) || launch->serial_log < 0 ||
-	    launch->log < 0 || launch->record < 0 || launch->limits < 0)
+	    launch->serial_old < 0 || launch->log < 0 || launch->record < 0 || launch->last < 0 ||
+	    launch->limits < 0)
 		return host_fail(error, -EIO, 125,
 		                 "cannot make the sockets, logs and limits of '%s'", name);
 	return launch_cgroup(launch, error);

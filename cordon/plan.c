@@ -22,11 +22,13 @@ enum {
 	VMM_FD_CONTROL,
 	VMM_FD_CONSOLE,
 	VMM_FD_SERIAL_LOG,
+	VMM_FD_SERIAL_OLD,
+	VMM_FD_LAST,
 	VMM_FD_DEVICES
 };
 enum { DEVICE_FD_VHOST = 3, DEVICE_FD_BACKEND, DEVICE_FD_LIMITS, DEVICE_FD_QUEUES };
 
-enum { PLAN_LOG_SLACK = 4 * 1024 * 1024, PLAN_OPEN_FILES = 256, PLAN_DNSMASQ_FILES = 64 };
+enum { PLAN_LOG_MAX = 4 * 1024 * 1024, PLAN_OPEN_FILES = 256, PLAN_DNSMASQ_FILES = 64 };
 
 void plan_free(struct plan **plan)
 {
@@ -93,7 +95,7 @@ static struct plan_process *plan_add(struct plan *plan, const struct launch *lau
 	        .fds = each->fds,
 	        .cgroup = launch->cgroup,
 	        .flags = ISOLATE_PDEATHSIG,
-	        .file_size_max = VMM_SERIAL_LOG_MAX + PLAN_LOG_SLACK,
+	        .file_size_max = PLAN_LOG_MAX,
 	};
 	plan_fd(each, launch->log, STDERR_FILENO);
 	plan->count++;
@@ -238,6 +240,27 @@ static void plan_pair(struct plan_process *each, const char *option, int from, i
 	plan_arg(each, "%d", to);
 }
 
+/* What the vmm does by itself about a panic and a hang; a restart is cordon's (restart.c). */
+static void plan_life(struct plan_process *each, const struct launch *launch)
+{
+	static const char *const words[] = {
+	        [POLICY_THEN_STOP] = "stop",
+	        [POLICY_THEN_PAUSE] = "pause",
+	        [POLICY_THEN_LOG] = "log",
+	        [POLICY_THEN_RESTART] = "reset",
+	};
+	const struct policy_vm *policy = &launch->policy->vm;
+
+	plan_arg(each, "--on-panic");
+	plan_arg(each, "%s", words[policy->on_panic]);
+	if (policy->watchdog == POLICY_THEN_NONE)
+		return;
+	plan_arg(each, "--watchdog");
+	plan_arg(each, "%s", words[policy->watchdog]);
+	if (launch->watchdog_fired)
+		plan_arg(each, "--watchdog-fired");
+}
+
 static int plan_vmm(struct plan *plan, const struct launch *launch, const struct host_vm *vm)
 {
 	const struct policy_vm *policy = &launch->policy->vm;
@@ -248,6 +271,8 @@ static int plan_vmm(struct plan *plan, const struct launch *launch, const struct
 	if (!each)
 		return plan->error->code;
 	plan_arg(each, "cordon-vmm");
+	/* Whatever others were made to log, there is room for why the VM ended. */
+	each->process.file_size_max = PLAN_LOG_MAX + VMM_SERIAL_LOG_MAX;
 	each->process.open_files_max = PLAN_OPEN_FILES; /* eventfds: one a queue and one a vector */
 	plan_arg(each, "--name");
 	plan_arg(each, "%s", vm->name);
@@ -262,6 +287,9 @@ static int plan_vmm(struct plan *plan, const struct launch *launch, const struct
 	plan_pair(each, "--control", launch->control, VMM_FD_CONTROL);
 	plan_pair(each, "--console", launch->console, VMM_FD_CONSOLE);
 	plan_pair(each, "--serial-log", launch->serial_log, VMM_FD_SERIAL_LOG);
+	plan_pair(each, "--serial-old", launch->serial_old, VMM_FD_SERIAL_OLD);
+	plan_pair(each, "--last", launch->last, VMM_FD_LAST);
+	plan_life(each, launch);
 	plan_arg(each, "--cmdline");
 	plan_arg(each, "%s", launch->cmdline);
 	for (size_t i = 0; i + 1 < plan->count; i++) {

@@ -127,6 +127,36 @@ static int reap_wire(const struct host_vm *vm)
 	return err ? err : reap_rules(vm);
 }
 
+/* What the vmm counted until its end; NULL of one that could not say. It may be hostile: numbers only. */
+static json_t *reap_last(const struct host_vm *vm)
+{
+	struct vmm_message last;
+	char path[POLICY_PATH_MAX];
+
+	registry_path(path, vm->name, "last");
+	BASE_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 || base_read_at(fd, &last, sizeof(last), 0) < 0)
+		return NULL;
+	return json_pack("{s:I, s:I, s:I}", "exits", (json_int_t)last.exits, "unknown_io",
+	                 (json_int_t)last.unknown_io, "panics", (json_int_t)last.panics);
+}
+
+/* Why it ended is the last line of its log, also of a vmm that could not say so itself. */
+static void reap_log(const struct host_vm *vm, const char *reason, int code)
+{
+	char file[POLICY_NAME_MAX + 8], when[32];
+	time_t now = time(NULL);
+	struct tm utc;
+
+	snprintf(file, sizeof(file), "%s.log", vm->name);
+	BASE_AUTO_FD int log = registry_log_open(file, O_APPEND);
+	if (log < 0 || !gmtime_r(&now, &utc))
+		return;
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &utc);
+	dprintf(log, "cordon: '%s' has ended: %s (exit status %d) at %s\n", vm->name, reason, code,
+	        when);
+}
+
 /* How it ended, for `cordon inspect` and `cordon run`, until the name is used again. */
 static void reap_record(const struct host_vm *vm, int status)
 {
@@ -134,7 +164,7 @@ static void reap_record(const struct host_vm *vm, int status)
 	char path[POLICY_PATH_MAX];
 	struct timespec now;
 	int code = 255;
-	json_t *json;
+	json_t *json, *last;
 
 	if (status >= 0 && WIFEXITED(status)) {
 		code = WEXITSTATUS(status);
@@ -147,9 +177,15 @@ static void reap_record(const struct host_vm *vm, int status)
 		                                       : "the vmm died by a signal";
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
-	json = json_pack("{s:s, s:s, s:s, s:i, s:I, s:I}", "name", vm->name, "state", "ended",
-	                 "reason", reason, "exit", code, "started", (json_int_t)vm->started,
-	                 "ended", (json_int_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+	json = json_pack("{s:s, s:s, s:s, s:i, s:i, s:I, s:I}", "name", vm->name, "state", "ended",
+	                 "reason", reason, "exit", code, "restarts", (int)vm->restarts, "started",
+	                 (json_int_t)vm->started, "ended",
+	                 (json_int_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+	last = reap_last(vm);
+	if (json && last)
+		json_object_update(json, last);
+	json_decref(last);
+	reap_log(vm, reason, code);
 	BASE_AUTO_FREE char *text = json ? json_dumps(json, 0) : NULL;
 	json_decref(json);
 	snprintf(path, sizeof(path), HOST_RUN_DIR "/ended/%s.json", vm->name);
@@ -188,15 +224,26 @@ static void reap_forget_ends(void)
 		closedir(dir);
 }
 
-/* What could not be undone keeps the folder, and with it the uids and links: it is tried again. */
-static int reap_locked(struct host_vm *vm, int status)
+/* Ends what a run of the VM has: its processes, its wire, its cgroup. */
+static int reap_run(const struct host_vm *vm)
 {
 	int err = reap_kill(vm);
 
 	if (!err)
 		err = reap_wire(vm);
-	if (!err)
-		err = isolate_cgroup_remove(vm->name);
+	return err ? err : isolate_cgroup_remove(vm->name);
+}
+
+/* What could not be undone keeps the folder, and with it the uids and links: it is tried again. */
+static int reap_locked(struct host_vm *vm, int status)
+{
+	int err = reap_run(vm);
+
+	if (!err && restart_wanted(vm, status)) {
+		if (restart_vm(vm, status) == 0)
+			return 0;
+		err = reap_run(vm); /* what a start that failed has left */
+	}
 	if (err)
 		return err;
 	if (vm->started)
@@ -259,10 +306,15 @@ int reap_stale(void)
 int verb_reap(int argc, char **argv)
 {
 	struct host_error error = {0};
+	sigset_t term;
 	int status = -1;
 
-	/* half a clean-up helps nobody: a signal that was meant for the VM comes too late */
-	signal(SIGTERM, SIG_IGN);
+	/* Half a clean-up helps nobody: a signal that was meant for the VM waits, and is looked at before it
+	 * is started again. */
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	sigprocmask(SIG_BLOCK, &term, NULL);
+	signal(SIGTERM, SIG_DFL);
 	signal(SIGINT, SIG_IGN);
 	if (argc < 2 || !registry_name_valid(argv[1])) {
 		fprintf(stderr, "usage: cordon reap NAME [--status WAIT-STATUS]\n");

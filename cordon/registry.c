@@ -160,18 +160,41 @@ static void registry_give(const char *kind, uint32_t number)
 	rmdir(path);
 }
 
-/* The folder is flat: everything in it is a file or a socket. */
-static int registry_empty(const char *path)
+/* The folder is flat: everything in it is a file or a socket. What `keep` names stays. */
+static int registry_unlink_all(const char *path, const char *const *keep, size_t keep_count)
 {
 	DIR *dir = opendir(path);
 	struct dirent *entry;
 
 	if (!dir)
 		return errno == ENOENT ? 0 : -errno;
-	while ((entry = readdir(dir)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+	while ((entry = readdir(dir))) {
+		bool stays = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+
+		for (size_t i = 0; i < keep_count; i++)
+			stays |= strcmp(entry->d_name, keep[i]) == 0;
+		if (!stays)
 			unlinkat(dirfd(dir), entry->d_name, 0);
+	}
 	closedir(dir);
+	return 0;
+}
+
+int registry_clear(const struct host_vm *vm)
+{
+	static const char *const keep[] = {"policy.yaml", "state.json"};
+	char path[POLICY_PATH_MAX];
+
+	registry_path(path, vm->name, "");
+	return registry_unlink_all(path, keep, BASE_COUNT(keep));
+}
+
+static int registry_empty(const char *path)
+{
+	int err = registry_unlink_all(path, NULL, 0);
+
+	if (err)
+		return err;
 	if (rmdir(path) < 0 && errno != ENOENT)
 		return -errno;
 	return 0;
@@ -308,7 +331,9 @@ int registry_log_open(const char *file, int flags)
 	char path[POLICY_PATH_MAX];
 
 	snprintf(path, sizeof(path), HOST_LOG_DIR "/%s", file);
-	BASE_AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0640);
+	if (!(flags & O_ACCMODE))
+		flags |= O_WRONLY;
+	BASE_AUTO_FD int fd = open(path, O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0640);
 	if (fd < 0 || fchmod(fd, 0640) < 0 || fchown(fd, 0, registry_group()) < 0)
 		return -errno;
 	return base_take_fd(&fd);
@@ -345,12 +370,13 @@ json_t *registry_json(const struct host_vm *vm)
 		                      json_pack("{s:s, s:i, s:I}", "role", vm->processes[i].role,
 		                                "pid", (int)vm->processes[i].pid, "uid",
 		                                (json_int_t)vm->processes[i].uid));
-	return json_pack("{s:s, s:s, s:b, s:i, s:I, s:i, s:I, s:I, s:i, s:s, s:o, s:o}", "name",
-	                 vm->name, "state", vm->state, "quarantined", vm->quarantined, "vcpus",
-	                 (int)vm->vcpus, "memory", (json_int_t)vm->memory, "slot", (int)vm->slot,
-	                 "started", (json_int_t)vm->started, "keeper_start",
-	                 (json_int_t)vm->keeper_start, "keeper", (int)vm->keeper, "policy",
-	                 vm->policy_path, "nics", nics, "processes", processes);
+	return json_pack("{s:s, s:s, s:b, s:i, s:I, s:i, s:I, s:I, s:i, s:i, s:s, s:s, s:o, s:o}",
+	                 "name", vm->name, "state", vm->state, "quarantined", vm->quarantined,
+	                 "vcpus", (int)vm->vcpus, "memory", (json_int_t)vm->memory, "slot",
+	                 (int)vm->slot, "started", (json_int_t)vm->started, "keeper_start",
+	                 (json_int_t)vm->keeper_start, "keeper", (int)vm->keeper, "restarts",
+	                 (int)vm->restarts, "policy", vm->policy_path, "dir", vm->dir, "nics", nics,
+	                 "processes", processes);
 }
 
 int registry_save(const struct host_vm *vm)
@@ -450,7 +476,9 @@ int registry_load(const char *name, struct host_vm *vm)
 	vm->started = (int64_t)registry_number(json, "started", INT64_MAX);
 	vm->quarantined = json_is_true(json_object_get(json, "quarantined"));
 	registry_text(json, "state", vm->state, sizeof(vm->state));
+	vm->restarts = (uint32_t)registry_number(json, "restarts", INT32_MAX);
 	registry_text(json, "policy", vm->policy_path, sizeof(vm->policy_path));
+	registry_text(json, "dir", vm->dir, sizeof(vm->dir));
 	registry_load_nics(json_object_get(json, "nics"), vm);
 	registry_load_processes(json_object_get(json, "processes"), vm);
 	json_decref(json);

@@ -99,10 +99,23 @@ _Noreturn void serve_all(void)
 		serve_loop(&serve);
 }
 
+int serve_ensure(const char *name)
+{
+	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
+	BASE_AUTO_FD int daemon = rpc_connect();
+
+	if (daemon >= 0)
+		return 0;
+	if (!vm || registry_load(name, vm) < 0)
+		return -ENOENT; /* it has ended already */
+	return serve_start(vm);
+}
+
 int serve_start(const struct host_vm *vm)
 {
 	struct serve serve = {.vm = vm, .keeper = -1, .monitor = -1, .retry_ms = SERVE_RETRY_MS};
 	char path[POLICY_PATH_MAX];
+	sigset_t none;
 	int log, null;
 	pid_t child;
 
@@ -112,6 +125,8 @@ int serve_start(const struct host_vm *vm)
 		return child < 0 ? -errno : 0;
 	prctl(PR_SET_NAME, "cordon-serve");
 	setsid();
+	sigemptyset(&none); /* who starts a VM again has SIGTERM blocked */
+	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (chdir("/") < 0)
 		_exit(1);
 	snprintf(path, sizeof(path), HOST_LOG_DIR "/%s.log", vm->name);

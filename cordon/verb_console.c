@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <termios.h>
 
@@ -123,31 +124,55 @@ struct logs_options {
 	bool raw, follow, vmm;
 };
 
-static int logs_print(const char *name, const struct logs_options *options)
+static int logs_open(const char *name, const struct logs_options *options, const char *suffix)
 {
-	char path[POLICY_PATH_MAX], data[CONSOLE_CHUNK];
+	char path[POLICY_PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), HOST_LOG_DIR "/%s.%s%s", name, options->vmm ? "log" : "serial",
+	         suffix);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return fd < 0 ? -errno : fd;
+}
+
+/* At the end of the file: waits for more. One that became shorter was begun anew. */
+static void logs_wait(int fd)
+{
+	struct stat facts;
+
+	fflush(stdout);
+	poll(NULL, 0, 200);
+	if (fstat(fd, &facts) == 0 && facts.st_size < lseek(fd, 0, SEEK_CUR))
+		lseek(fd, 0, SEEK_SET);
+}
+
+static void logs_copy(int fd, const struct logs_options *options, bool follow)
+{
+	char data[CONSOLE_CHUNK];
 	ssize_t n;
 
-	snprintf(path, sizeof(path), HOST_LOG_DIR "/%s.%s", name, options->vmm ? "log" : "serial");
-	BASE_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0) {
-		int err = errno;
-
-		fprintf(stderr, "cordon: no log of '%s': %s\n", name, strerror(err));
-		return err == ENOENT ? VERB_NOT_FOUND : VERB_FAILED;
-	}
-	while ((n = read(fd, data, sizeof(data))) > 0 || options->follow) {
-		if (n <= 0) {
-			fflush(stdout);
-			poll(NULL, 0, 200);
-		} else if (options->raw) {
+	while (((n = read(fd, data, sizeof(data))) > 0 || follow) && !ferror(stdout)) {
+		if (n <= 0)
+			logs_wait(fd);
+		else if (options->raw)
 			fwrite(data, 1, (size_t)n, stdout);
-		} else {
+		else
 			cli_print_escaped(stdout, data, (size_t)n);
-		}
-		if (ferror(stdout))
-			break;
 	}
+}
+
+static int logs_print(const char *name, const struct logs_options *options)
+{
+	BASE_AUTO_FD int old = logs_open(name, options, ".1");
+	BASE_AUTO_FD int fd = logs_open(name, options, "");
+
+	if (fd < 0) {
+		fprintf(stderr, "cordon: no log of '%s': %s\n", name, strerror(-fd));
+		return fd == -ENOENT ? VERB_NOT_FOUND : VERB_FAILED;
+	}
+	if (old >= 0)
+		logs_copy(old, options, false);
+	logs_copy(fd, options, options->follow);
 	return VERB_OK;
 }
 

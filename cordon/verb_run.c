@@ -95,30 +95,21 @@ static json_t *run_start(const char *path, const char *text, size_t size, struct
 	return vm;
 }
 
-/* No daemon started it, so nobody yet listens for what its alerts ask. */
-static int run_serve(const char *name)
-{
-	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
-	BASE_AUTO_FD int daemon = rpc_connect();
-
-	if (daemon >= 0)
-		return 0;
-	if (!vm || registry_load(name, vm) < 0)
-		return -ENOENT; /* it has ended already */
-	return serve_start(vm);
-}
-
 /* Stays until the VM is gone; returns how it ended. */
 static int run_follow(const char *name, const struct run_options *options)
 {
+	json_t *params = json_pack("{s:s}", "name", name), *ended = NULL;
 	struct host_error error = {0};
-	json_t *params = json_pack("{s:s}", "name", name), *ended;
 	const char *reason;
 	int status;
 
-	if (!options->quiet && !options->json)
-		console_relay(name, isatty(STDIN_FILENO));
-	ended = method_call_any("vm.wait", params, &error);
+	/* one that was started again has a new console */
+	do {
+		json_decref(ended);
+		if (!options->quiet && !options->json)
+			console_relay(name, isatty(STDIN_FILENO));
+		ended = params ? method_call_any("vm.wait", params, &error) : NULL;
+	} while (ended && !cli_has_ended(ended));
 	json_decref(params);
 	if (!ended)
 		return cli_failed(&error, options->json);
@@ -154,7 +145,7 @@ int verb_run(int argc, char **argv)
 	if (!vm)
 		return run_refused(argv[optind], text, (size_t)size, &error, options.json);
 	base_copy_string(name, sizeof(name), json_string_value(json_object_get(vm, "name")));
-	run_serve(name);
+	serve_ensure(name); /* no daemon started it: nobody yet listens for what its alerts ask */
 	if (options.detach) {
 		if (options.json)
 			cli_print_json(vm);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The verbs that are one method each: ps, inspect, stop, kill, pause, resume, quarantine, release. */
+/* The verbs that are one method each: ps, inspect, stop, kill, reset, pause, resume, quarantine, release. */
 #include "cordon/cli.h"
 
 #include "base/base.h"
 #include "cordon/verbs.h"
 
-enum { STOP_DEFAULT_S = 20 };
+enum { STOP_DEFAULT_S = 20, STOP_TRIES = 3, RESET_WAIT_S = 120 };
 
 static void ps_row(const json_t *vm)
 {
@@ -79,18 +79,42 @@ int verb_inspect(int argc, char **argv)
 	return VERB_OK;
 }
 
-/* Waits until the VM is gone; false when the time is over first. */
-static bool stop_wait(const char *name, int seconds)
+enum stop_result { STOP_GONE, STOP_RUNS, STOP_AGAIN };
+
+/* Waits until the VM is gone, was started again, or the time is over. */
+static enum stop_result stop_wait(const char *name, int seconds)
 {
 	struct host_error error = {0};
 	json_t *params = json_pack("{s:s, s:i}", "name", name, "timeout_ms", seconds * 1000);
 	json_t *ended = params ? method_call_any("vm.wait", params, &error) : NULL;
-	bool gone = ended || error.exit == VERB_NOT_FOUND;
+	enum stop_result result = STOP_RUNS;
+
+	if (ended && !cli_has_ended(ended))
+		result = STOP_AGAIN;
+	else if (ended || error.exit == VERB_NOT_FOUND)
+		result = STOP_GONE;
 
 	json_decref(params);
 	json_decref(ended);
 	host_error_clear(&error);
-	return gone;
+	return result;
+}
+
+/* A guest that resets itself just then is started again by who does not know yet: not for long. */
+static int stop_kill(const char *name, bool json, const char *done)
+{
+	int status = cli_vm_call("vm.kill", name, json, done);
+
+	for (int i = 0; i < STOP_TRIES && stop_wait(name, STOP_DEFAULT_S) == STOP_AGAIN; i++) {
+		struct host_error error = {0};
+		json_t *params = json_pack("{s:s}", "name", name);
+		json_t *result = params ? method_call_any("vm.kill", params, &error) : NULL;
+
+		json_decref(params);
+		json_decref(result);
+		host_error_clear(&error);
+	}
+	return status;
 }
 
 static int stop_parse(int argc, char **argv, bool *json, long *seconds)
@@ -135,6 +159,7 @@ int verb_stop(int argc, char **argv)
 	long seconds = STOP_DEFAULT_S;
 	bool json = false;
 	json_t *params, *result;
+	bool heard;
 	int status = stop_parse(argc, argv, &json, &seconds);
 
 	if (status >= 0)
@@ -144,19 +169,20 @@ int verb_stop(int argc, char **argv)
 	json_decref(params);
 	if (!result && error.exit == VERB_NOT_FOUND)
 		return cli_failed(&error, json);
+	heard = result != NULL;
 	json_decref(result);
 	host_error_clear(&error);
 	/* A vmm that does not answer, or a guest that does not listen, is ended all the same. */
-	if (seconds > 0 && stop_wait(argv[optind], (int)seconds)) {
+	if (heard && seconds > 0 && stop_wait(argv[optind], (int)seconds) == STOP_GONE) {
 		if (json)
 			printf("{\"name\":\"%s\",\"stopped\":\"by itself\"}\n", argv[optind]);
 		else
 			printf("%s: stopped\n", argv[optind]);
 		return VERB_OK;
 	}
-	status = cli_vm_call("vm.kill", argv[optind], json, "did not stop in time, and is ended");
-	stop_wait(argv[optind], STOP_DEFAULT_S);
-	return status;
+	return stop_kill(argv[optind], json,
+	                 heard ? "did not stop in time, and is ended"
+	                       : "could not be asked, and is ended");
 }
 
 static int vm_verb(int argc, char **argv, const char *usage, const char *method, const char *done)
@@ -180,10 +206,41 @@ int verb_kill(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	status = cli_vm_call("vm.kill", argv[options.first], options.json, "killed");
-	if (status == VERB_OK)
-		stop_wait(argv[options.first], STOP_DEFAULT_S);
-	return status;
+	return stop_kill(argv[options.first], options.json, "killed");
+}
+
+int verb_reset(int argc, char **argv)
+{
+	static const char usage[] =
+	        "usage: cordon reset [--format table|json] NAME\n\nStarts a guest again at once, "
+	        "as if by the button on a machine: its kernel is not asked,\nits processes are new "
+	        "ones, its addresses and disks the same.\n";
+	struct host_error error = {0};
+	struct cli_options options;
+	json_t *params, *result;
+	const char *name;
+	int status = cli_simple(argc, argv, usage, 1, 1, &options);
+
+	if (status >= 0)
+		return status;
+	name = argv[options.first];
+	params = json_pack("{s:s}", "name", name);
+	result = params ? method_call_any("vm.reset", params, &error) : NULL;
+	json_decref(params);
+	if (!result)
+		return cli_failed(&error, options.json);
+	json_decref(result);
+	if (stop_wait(name, RESET_WAIT_S) != STOP_AGAIN) {
+		host_fail(&error, -EIO, VERB_FAILED,
+		          "'%s' was not started again; `cordon logs --vmm %s` may say why", name,
+		          name);
+		return cli_failed(&error, options.json);
+	}
+	if (options.json)
+		printf("{\"name\":\"%s\",\"reset\":true}\n", name);
+	else
+		printf("%s: started again\n", name);
+	return VERB_OK;
 }
 
 int verb_pause(int argc, char **argv)

@@ -20,6 +20,7 @@ int verb_ps(int argc, char **argv);
 int verb_inspect(int argc, char **argv);
 int verb_stop(int argc, char **argv);
 int verb_kill(int argc, char **argv);
+int verb_reset(int argc, char **argv);
 int verb_pause(int argc, char **argv);
 int verb_resume(int argc, char **argv);
 int verb_quarantine(int argc, char **argv);

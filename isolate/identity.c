@@ -8,6 +8,7 @@
 #include <linux/capability.h>
 #include <linux/keyctl.h>
 #include <linux/securebits.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -43,6 +44,8 @@ int isolate_limits_set(uint64_t file_size_max, uint64_t open_files_max)
 	};
 	int error = 0;
 
+	/* A file that is full is an error of the write, and not the end of the process. */
+	signal(SIGXFSZ, SIG_IGN);
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]) && error == 0; i++)
 		error = limit(limits[i].resource, limits[i].value);
 	umask(077);

@@ -42,6 +42,21 @@ static void explain_nic(FILE *out, size_t index, const struct policy_nic *nic)
 	fputc('\n', out);
 }
 
+static void explain_life(FILE *out, const struct policy_vm *vm)
+{
+	static const char *const then[] = {
+	        [POLICY_THEN_NONE] = "none",
+	        [POLICY_THEN_STOP] = "the VM ends",
+	        [POLICY_THEN_PAUSE] = "the VM is paused",
+	        [POLICY_THEN_LOG] = "said in the log",
+	        [POLICY_THEN_RESTART] = "the VM is started again, in new processes",
+	};
+
+	fprintf(out, "  panic        %s\n  reset        %s\n  watchdog     %s%s\n",
+	        then[vm->on_panic], then[vm->on_reset], vm->watchdog ? "expires: " : "",
+	        then[vm->watchdog]);
+}
+
 static void explain_vm(FILE *out, const struct policy_vm *vm)
 {
 	char memory[POLICY_FORMAT_MAX];
@@ -73,6 +88,7 @@ static void explain_vm(FILE *out, const struct policy_vm *vm)
 		explain_nic(out, i, &vm->nics[i]);
 	if (vm->nic_count == 0)
 		fputs("  network      none\n", out);
+	explain_life(out, vm);
 }
 
 static void explain_cpus(FILE *out, const uint8_t *bitmap)

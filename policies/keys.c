@@ -205,6 +205,23 @@ static const struct policy_word words_confidential[] = {
         {"none", POLICY_CC_NONE},       {"sev", POLICY_CC_SEV}, {"sev-es", POLICY_CC_SEV_ES},
         {"sev-snp", POLICY_CC_SEV_SNP}, {"tdx", POLICY_CC_TDX}, {NULL, 0},
 };
+static const struct policy_word words_on_panic[] = {
+        {"stop", POLICY_THEN_STOP},
+        {"pause", POLICY_THEN_PAUSE},
+        {"log", POLICY_THEN_LOG},
+        {NULL, 0},
+};
+static const struct policy_word words_on_reset[] = {
+        {"stop", POLICY_THEN_STOP},
+        {"restart", POLICY_THEN_RESTART},
+        {NULL, 0},
+};
+static const struct policy_word words_watchdog[] = {
+        {"reset", POLICY_THEN_RESTART},
+        {"stop", POLICY_THEN_STOP},
+        {"pause", POLICY_THEN_PAUSE},
+        {NULL, 0},
+};
 static const struct policy_word words_proto[] = {
         {"any", POLICY_PROTO_ANY},
         {"tcp", POLICY_PROTO_TCP},
@@ -233,6 +250,13 @@ static void default_vm(void *base)
 	vm->vcpus = 1;
 	vm->memory = 256 * MiB;
 	vm->balloon = vm->memory_reclaim = true;
+	vm->on_panic = vm->on_reset = POLICY_THEN_STOP;
+}
+
+/* A watchdog that is asked for. */
+static void default_watchdog(void *base)
+{
+	((struct policy_vm *)base)->watchdog = POLICY_THEN_RESTART;
 }
 
 static void default_capture(void *base)
@@ -302,6 +326,13 @@ static const struct policy_key keys_nic[] = {
 MAP(map_nic, keys_nic, .what = "a NIC", .line = offsetof(struct policy_nic, line),
     .check = policy_check_nic);
 
+static const struct policy_key keys_watchdog[] = {
+        {"action", &policy_kind_word, FIELD(policy_vm, watchdog), .words = words_watchdog,
+         .fallback = "reset", .help = "what comes of a guest that does not reload it in time"},
+};
+MAP(map_watchdog, keys_watchdog, .what = "a watchdog", .line = POLICY_NO_OFFSET,
+    .defaults = default_watchdog);
+
 static const struct policy_key keys_vm[] = {
         {"name", &kind_name, FIELD(policy_vm, name), .required = true,
          .help = "the VM's name on this host"},
@@ -323,6 +354,12 @@ static const struct policy_key keys_vm[] = {
          .map = &map_disk, .help = "disks, in the order that the guest sees"},
         {"nics", &policy_kind_list, ITEMS(policy_vm, nics, nic_count, POLICY_NICS_MAX),
          .map = &map_nic, .help = "network cards; without one the guest has no network"},
+        {"on_panic", &policy_kind_word, FIELD(policy_vm, on_panic), .words = words_on_panic,
+         .fallback = "stop", .help = "what comes of a guest whose kernel panics"},
+        {"on_reset", &policy_kind_word, FIELD(policy_vm, on_reset), .words = words_on_reset,
+         .fallback = "stop", .help = "what comes of a guest that resets itself"},
+        {"watchdog", &policy_kind_map, 0, 0, .map = &map_watchdog, .fallback = "none",
+         .help = "a hardware watchdog, which a guest that hangs does not reload"},
 };
 MAP(map_vm, keys_vm, .what = "vm", .line = offsetof(struct policy_vm, line), .defaults = default_vm,
     .check = policy_check_vm);

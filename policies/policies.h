@@ -94,6 +94,15 @@ struct policy_nic {
 	uint32_t line;
 };
 
+/* What comes of a guest that panics, resets itself or hangs. */
+enum policy_then {
+	POLICY_THEN_NONE, /* of a watchdog: there is none */
+	POLICY_THEN_STOP,
+	POLICY_THEN_PAUSE,
+	POLICY_THEN_LOG,     /* said in the log; the guest goes on */
+	POLICY_THEN_RESTART, /* started again, in new processes */
+};
+
 struct policy_vm {
 	char name[POLICY_NAME_MAX];
 	uint32_t vcpus;      /* 1..64 */
@@ -107,6 +116,9 @@ struct policy_vm {
 	size_t disk_count;
 	struct policy_nic nics[POLICY_NICS_MAX];
 	size_t nic_count;
+	enum policy_then on_panic; /* stop, pause or log */
+	enum policy_then on_reset; /* stop or restart */
+	enum policy_then watchdog; /* none, stop, pause or restart */
 	uint32_t line;
 };
 

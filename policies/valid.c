@@ -71,7 +71,11 @@ static bool valid_vm(const struct policy_vm *vm)
 	    !is_text(vm->kernel, sizeof(vm->kernel)) || !vm->kernel[0] ||
 	    !is_text(vm->initrd, sizeof(vm->initrd)) ||
 	    !is_text(vm->cmdline, sizeof(vm->cmdline)) || vm->disk_count > POLICY_DISKS_MAX ||
-	    vm->nic_count > POLICY_NICS_MAX)
+	    vm->nic_count > POLICY_NICS_MAX ||
+	    !in_range(vm->on_panic, POLICY_THEN_STOP, POLICY_THEN_LOG) ||
+	    (vm->on_reset != POLICY_THEN_STOP && vm->on_reset != POLICY_THEN_RESTART) ||
+	    !in_range(vm->watchdog, POLICY_THEN_NONE, POLICY_THEN_RESTART) ||
+	    vm->watchdog == POLICY_THEN_LOG)
 		return false;
 	for (size_t i = 0; i < vm->disk_count; i++)
 		if (!valid_disk(&vm->disks[i]))

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * console: bytes from the guest are gathered in a small buffer, so that a line costs one write and
- * not one per byte; the event loop writes it out, or the vCPU when the buffer is full. The log is
- * capped; a client that does not read is dropped; only --stdio may block, as a person's flow control.
+ * not one per byte; the event loop writes it out, or the vCPU when the buffer is full. A log that is
+ * full becomes the old one, and another is begun: the end of what a guest said is what matters; a client that does not read is dropped; only --stdio may block, as a person's flow control.
  * Bytes for the guest are read only while the serial port has room for them.
  */
 #include "vmm/console.h"
@@ -16,8 +16,10 @@
 #include "base/base.h"
 #include "vmm/vm.h"
 
-static const char console_log_full[] =
-        "\r\n[cordon: the serial log is full; nothing more is kept]\r\n";
+static const char console_log_begun[] = "[cordon: the serial log was full, and is begun anew; the "
+                                        "last of it is in its .1 file]\r\n";
+static const char console_log_lost[] =
+        "[cordon: the serial log was full, and is begun anew; what it had is gone]\r\n";
 
 static void console_watch_inputs(struct console *console);
 
@@ -27,19 +29,49 @@ static void console_drop(struct console_client *client)
 	base_close(&client->fd);
 }
 
+/* #syscall vmm: pread64 - what the full serial log has */
+/* #syscall vmm: ftruncate - a full serial log is begun anew */
+/* Makes the log the old one. 0 or a negative errno. */
+static int console_rotate(struct console *console)
+{
+	const char *note = console->fds.old >= 0 ? console_log_begun : console_log_lost;
+	uint8_t data[CONSOLE_OUTPUT_MAX];
+	uint64_t at = 0;
+	int error = 0;
+
+	if (console->fds.old >= 0 && ftruncate(console->fds.old, 0) < 0)
+		return -errno;
+	while (!error && console->fds.old >= 0 && at < console->logged) {
+		size_t size = BASE_MIN(sizeof(data), console->logged - at);
+
+		error = base_read_at(console->fds.log, data, size, at);
+		if (!error)
+			error = base_write_all(console->fds.old, data, size);
+		at += size;
+	}
+	if (error)
+		return error;
+	if (ftruncate(console->fds.log, 0) < 0)
+		return -errno;
+	console->logged = strlen(note);
+	machine_log(console->machine, "the serial log was full, and is begun anew");
+	return base_write_all(console->fds.log, note, console->logged);
+}
+
 static void console_write_log(struct console *console, size_t size)
 {
-	size_t room = VMM_SERIAL_LOG_MAX - sizeof(console_log_full) + 1;
+	int error = 0;
 
-	if (console->fds.log < 0 || console->logged >= room)
+	if (console->fds.log < 0)
 		return;
-	size = BASE_MIN(size, room - console->logged);
+	if (console->logged + size > VMM_SERIAL_LOG_MAX)
+		error = console_rotate(console);
+	if (!error)
+		error = base_write_all(console->fds.log, console->output, size);
 	console->logged += size;
-	if (base_write_all(console->fds.log, console->output, size) < 0 ||
-	    (console->logged == room && base_write_all(console->fds.log, console_log_full,
-	                                               sizeof(console_log_full) - 1) < 0)) {
+	if (error) {
 		machine_log(console->machine, "the serial log cannot be written: %s",
-		            strerror(errno));
+		            strerror(-error));
 		console->fds.log = -1;
 	}
 }

@@ -10,7 +10,8 @@ enum { CONSOLE_CLIENTS_MAX = 4, CONSOLE_OUTPUT_MAX = 4096 };
 
 struct console_fds {
 	int listener; /* listening stream socket, or -1 */
-	int log;      /* file, or -1 */
+	int log;      /* file to read and append to, or -1 */
+	int old;      /* file that gets what the log has when it is full, or -1 */
 	bool stdio;
 };
 

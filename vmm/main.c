@@ -26,8 +26,10 @@ struct vmm {
 
 static int vmm_devices(struct vmm *vmm, const struct options *options, char *why)
 {
-	const struct console_fds fds = {
-	        .listener = options->console, .log = options->serial_log, .stdio = options->stdio};
+	const struct console_fds fds = {.listener = options->console,
+	                                .log = options->serial_log,
+	                                .old = options->serial_old,
+	                                .stdio = options->stdio};
 	struct machine *m = &vmm->machine;
 	int error = console_create(&vmm->console, m, &fds);
 

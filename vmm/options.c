@@ -39,6 +39,7 @@ static const struct {
         {"control", OPTION_FD, OPTIONS_AT(control), false},
         {"console", OPTION_FD, OPTIONS_AT(console), false},
         {"serial-log", OPTION_FD, OPTIONS_AT(serial_log), false},
+        {"serial-old", OPTION_FD, OPTIONS_AT(serial_old), false},
         {"last", OPTION_FD, OPTIONS_AT(last), false},
         {"on-panic", OPTION_PANIC, OPTIONS_AT(board.panic), false},
         {"watchdog", OPTION_WATCHDOG, OPTIONS_AT(board.watchdog), false},
@@ -167,6 +168,7 @@ int options_parse(struct options *options, int argc, char *const argv[], char *w
 	        .control = -1,
 	        .console = -1,
 	        .serial_log = -1,
+	        .serial_old = -1,
 	        .last = -1,
 	        .board = {.panic = VMM_ACTION_STOP},
 	};

@@ -18,8 +18,9 @@ struct options_device {
 struct options {
 	const char *name, *cmdline;
 	unsigned int vcpus;
-	uint64_t memory;                                                    /* bytes */
-	int kvm, memfd, kernel, initrd, control, console, serial_log, last; /* -1: not given */
+	uint64_t memory; /* bytes */
+	int kvm, memfd, kernel, initrd, control, console, serial_log, serial_old,
+	        last; /* -1: not given */
 	bool stdio, sandbox;
 	struct board_options board;
 	struct options_device devices[VMM_DEVICES_MAX];

@@ -10,7 +10,8 @@
 #include "base/base.h"
 #include "vmm/vm.h"
 
-enum { REPORT_CODE_MAX = 16, REPORT_DATA_MAX = 16, REPORT_PAGE = 4096 };
+enum { REPORT_CODE_MAX = 16, REPORT_DATA_MAX = 16, REPORT_PAGE = 4096, REPORT_RESET_RIP = 0xfff0 };
+#define REPORT_RESET_BASE 0xffff0000ull
 
 /* The data that goes with the exit: which member of the union it is depends on the reason. */
 static void report_exit(const struct vcpu *vcpu, const char *what)
@@ -125,6 +126,13 @@ void vcpu_report(const struct vcpu *vcpu, const char *what)
 	    ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0) {
 		machine_log(vcpu->machine, "vCPU %u: KVM does not give its registers: %s",
 		            vcpu->index, strerror(errno));
+		return;
+	}
+	/* AMD leaves a processor's state undefined at a shutdown, so KVM has reset the vCPU there. */
+	if (vcpu->run->exit_reason == KVM_EXIT_SHUTDOWN && regs.rip == REPORT_RESET_RIP &&
+	    sregs.cs.base == REPORT_RESET_BASE) {
+		machine_log(vcpu->machine, "vCPU %u: this host's KVM has reset its registers",
+		            vcpu->index);
 		return;
 	}
 	report_registers(vcpu, &regs);

@@ -5,7 +5,7 @@
  * cordon-vmm is handed every fd that it will ever have, by number, on its command line:
  *
  *   cordon-vmm --name web0 --vcpus 2 --memory BYTES --kvm FD --memfd FD --kernel FD [--initrd FD]
- *              [--cmdline TEXT] --control FD [--console FD] [--serial-log FD] [--stdio]
+ *              [--cmdline TEXT] --control FD [--console FD] [--serial-log FD [--serial-old FD]] [--stdio]
  *              [--on-panic stop|pause|log] [--watchdog reset|stop|pause [--watchdog-fired]]
  *              [--last FD]
  *              [--device TYPE:FD[:key=value...]]...   TYPE net|blk|console|rng|balloon|vsock;
@@ -15,7 +15,7 @@
  * --kernel is an ELF with a PVH note or a bzImage; --memfd is guest memory, of the right size;
  * --control a listening SOCK_SEQPACKET unix socket, --console a listening SOCK_STREAM one (raw bytes
  * of the serial port both ways), --serial-log a file that the vmm appends to, at most
- * VMM_SERIAL_LOG_MAX bytes. --stdio puts the serial port on fds 0 and 1 as well.
+ * VMM_SERIAL_LOG_MAX bytes: it is then copied to --serial-old, and begun anew. --stdio puts the serial port on fds 0 and 1 as well.
  *
  * --on-panic says what comes of a guest that panics (default: stop); --watchdog gives it a watchdog,
  * and says what comes of one that expires; --watchdog-fired tells the guest that it was started again for
@@ -41,7 +41,7 @@
 
 enum {
 	VMM_VERSION = 1,
-	VMM_SERIAL_LOG_MAX = 4 * 1024 * 1024,
+	VMM_SERIAL_LOG_MAX = 2 * 1024 * 1024,
 	VMM_CONTROL_CLIENTS_MAX = 4,
 	VMM_VCPUS_MAX = 64,
 	VMM_DEVICES_MAX = 24,

@@ -90,6 +90,47 @@ START_TEST(valid_names)
 }
 END_TEST
 
+static void touch(const char *name, const char *file)
+{
+	char path[POLICY_PATH_MAX];
+
+	registry_path(path, name, file);
+	ck_assert_int_eq(registry_write_file(path, "x", 1, 0640), 0);
+}
+
+static bool there(const char *name, const char *file)
+{
+	char path[POLICY_PATH_MAX];
+
+	registry_path(path, name, file);
+	return access(path, F_OK) == 0;
+}
+
+/* What a run of the VM has made goes, what the VM is stays. */
+START_TEST(clears_for_another_start)
+{
+	static const char *const made[] = {"vmm.sock", "limits", "record", "policy.yaml.new"};
+	int lock;
+	struct host_vm *vm = claim("web0", 1, &lock), *back = make("other");
+
+	touch("web0", "policy.yaml");
+	for (size_t i = 0; i < BASE_COUNT(made); i++)
+		touch("web0", made[i]);
+	ck_assert_int_eq(registry_clear(vm), 0);
+	for (size_t i = 0; i < BASE_COUNT(made); i++)
+		ck_assert_msg(!there("web0", made[i]), "%s", made[i]);
+	ck_assert(there("web0", "policy.yaml"));
+	ck_assert_int_eq(registry_load("web0", back), 0);
+	ck_assert_uint_eq(back->slot, vm->slot);
+	ck_assert(locked("web0"));
+	ck_assert_int_eq(registry_drop(vm), 0);
+	ck_assert_int_eq(registry_clear(vm), 0); /* there is nothing */
+	close(lock);
+	free(vm);
+	free(back);
+}
+END_TEST
+
 START_TEST(claims_and_drops)
 {
 	struct host_error error = {0};
@@ -277,6 +318,8 @@ START_TEST(state_round_trip)
 		vm->processes[i].pid = (pid_t)i + 1000;
 		vm->processes[i].uid = 2000000032 + (uid_t)i;
 	}
+	vm->restarts = 3;
+	base_copy_string(vm->dir, sizeof(vm->dir), "/srv/guests");
 	vm->process_count = HOST_PROCESSES_MAX;
 	ck_assert_int_eq(registry_save(vm), 0);
 	ck_assert_int_eq(registry_load(vm->name, back), 0);
@@ -284,6 +327,8 @@ START_TEST(state_round_trip)
 	ck_assert_mem_eq(vm->links, back->links, sizeof(vm->links));
 	ck_assert_mem_eq(vm->ifindex, back->ifindex, sizeof(vm->ifindex));
 	ck_assert_mem_eq(vm->processes, back->processes, sizeof(vm->processes));
+	ck_assert_str_eq(vm->dir, back->dir);
+	ck_assert_uint_eq(back->restarts, 3);
 	ck_assert_str_eq(vm->policy_path, back->policy_path);
 	ck_assert_uint_eq(back->slot, vm->slot);
 	ck_assert_uint_eq(back->memory, vm->memory);
@@ -389,6 +434,7 @@ int main(void)
 	tcase_add_test(names_case, valid_names);
 	tcase_add_checked_fixture(folders, setup, teardown);
 	tcase_add_test(folders, claims_and_drops);
+	tcase_add_test(folders, clears_for_another_start);
 	tcase_add_test(folders, leftover_of_a_claim);
 	tcase_add_test(folders, forgets_an_earlier_end);
 	tcase_add_test(folders, lock_of_a_folder_made_anew);

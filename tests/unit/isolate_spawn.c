@@ -55,7 +55,7 @@ START_TEST(test_it_is_somebody_else_without_privileges)
 	fixture_start(&probe, &process, NULL);
 	fixture_expect_role(probe.pid);
 	fixture_expect(probe.pid, "status", "SigBlk:", "0000000000000000");
-	fixture_expect(probe.pid, "status", "SigIgn:", "0000000000000000");
+	fixture_expect(probe.pid, "status", "SigIgn:", "0000000001000000"); /* SIGXFSZ alone */
 	fixture_expect(probe.pid, "personality", "0000", "0000");
 	ck_assert_int_eq(getsid(probe.pid), probe.pid);
 	ck_assert_int_eq(fixture_said(&probe, "securebits"), SECURE_BITS);

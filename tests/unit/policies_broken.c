@@ -120,6 +120,11 @@ static const struct broken {
          ""},
         {"number_overflow", 5, 10, 20, "\"99999999999999999999\"", "1 to 64", ""},
         {"octal_number", 5, 10, 2, "\"02\"", "a whole number", ""},
+        {"on_panic_misspelt", 5, 13, 6, "\"paused\"", "stop, pause or log", "did you mean pause?"},
+        {"on_reset_pause", 5, 13, 5, "\"pause\"", "stop or restart", ""},
+        {"watchdog_action_log", 5, 22, 3, "\"log\"", "reset, stop or pause", ""},
+        {"watchdog_is_a_word", 5, 13, 5, "\"reset\"", "a watchdog: a mapping of keys to values",
+         ""},
         {"other_version", 1, 10, 1, "\"2\"", "1", ""},
         {"peer_missing", 7, 12, 1, "an egress rule without to", "to: what the guest may reach", ""},
         {"port_backwards", 7, 44, 9, "\"8080-8000\"",
@@ -164,7 +169,9 @@ static const struct broken {
         {"unclosed_quote", 6, 1, 1, "the end of the file inside a quoted text", "the closing quote",
          "it began in line 5"},
         {"unknown_key", 5, 3, 4, "the unknown key \"vcpu\" in vm",
-         "name, vcpus, memory, balloon, memory_reclaim, kernel, initrd, cmdline, disks or nics",
+         "name, vcpus, memory, balloon, memory_reclaim, kernel, initrd, cmdline, disks, nics, "
+         "on_panic, "
+         "on_reset or watchdog",
          "did you mean vcpus?"},
         {"unknown_top_key", 5, 1, 7, "the unknown key \"firewal\" in the policy",
          "version, vm, isolation, confidential, firewall, monitor or capture",

@@ -28,6 +28,9 @@ START_TEST(test_defaults)
 	ck_assert_uint_eq(policy.vm.memory, 256ull << 20);
 	ck_assert_uint_eq(policy.vm.nic_count, 0);
 	ck_assert(policy.vm.balloon && policy.vm.memory_reclaim);
+	ck_assert_int_eq(policy.vm.on_panic, POLICY_THEN_STOP);
+	ck_assert_int_eq(policy.vm.on_reset, POLICY_THEN_STOP);
+	ck_assert_int_eq(policy.vm.watchdog, POLICY_THEN_NONE);
 	ck_assert_uint_eq(policy.isolation.cpus[0], 0);
 	ck_assert(!policy.isolation.any);
 	ck_assert_int_eq(policy.confidential, POLICY_CC_NONE);
@@ -42,6 +45,37 @@ START_TEST(test_defaults)
 	parse(VM "capture: {ring: 2M}\n");
 	ck_assert_uint_eq(policy.capture.snaplen, 256);
 	ck_assert_uint_eq(policy.capture.before_alert, 30);
+}
+END_TEST
+
+START_TEST(test_life_forms)
+{
+	static const struct {
+		const char *text;
+		enum policy_then on_panic, on_reset, watchdog;
+	} forms[] = {
+	        {"on_panic: pause", POLICY_THEN_PAUSE, POLICY_THEN_STOP, POLICY_THEN_NONE},
+	        {"on_panic: log", POLICY_THEN_LOG, POLICY_THEN_STOP, POLICY_THEN_NONE},
+	        {"on_panic: stop", POLICY_THEN_STOP, POLICY_THEN_STOP, POLICY_THEN_NONE},
+	        {"on_reset: restart", POLICY_THEN_STOP, POLICY_THEN_RESTART, POLICY_THEN_NONE},
+	        {"on_reset: stop", POLICY_THEN_STOP, POLICY_THEN_STOP, POLICY_THEN_NONE},
+	        {"watchdog: {}", POLICY_THEN_STOP, POLICY_THEN_STOP, POLICY_THEN_RESTART},
+	        {"watchdog: {action: reset}", POLICY_THEN_STOP, POLICY_THEN_STOP,
+	         POLICY_THEN_RESTART},
+	        {"watchdog: {action: stop}", POLICY_THEN_STOP, POLICY_THEN_STOP, POLICY_THEN_STOP},
+	        {"watchdog: {action: pause}", POLICY_THEN_STOP, POLICY_THEN_STOP,
+	         POLICY_THEN_PAUSE},
+	};
+	char text[160];
+
+	for (size_t i = 0; i < BASE_COUNT(forms); i++) {
+		snprintf(text, sizeof(text), "version: 1\nvm:\n  name: a\n  kernel: k\n  %s\n",
+		         forms[i].text);
+		parse(text);
+		ck_assert_int_eq(policy.vm.on_panic, forms[i].on_panic);
+		ck_assert_int_eq(policy.vm.on_reset, forms[i].on_reset);
+		ck_assert_int_eq(policy.vm.watchdog, forms[i].watchdog);
+	}
 }
 END_TEST
 
@@ -298,9 +332,11 @@ START_TEST(test_explained)
 	        "  memory       256M\n",
 	        "  balloon      what the guest frees goes back to the host by itself\n",
 	        "  CPUs         2-3,5\n",
-	        "    reject tcp 22, 8000-8080 from 192.0.2.0/24, 2001:db8::1/128, logged  (line "
-	        "5)\n",
+	        ("    reject tcp 22, 8000-8080 from 192.0.2.0/24, 2001:db8::1/128, logged  (line "
+	         "5)\n"),
 	        "    drop   everything else\n",
+	        "  panic        the VM ends\n",
+	        "  watchdog     none\n",
 	        "  limit        50 new connections/s\n",
 	        "  scan         alert, quarantine\n",
 	        "  dns_tunnel, exfiltration, beacon: not in this version\n",
@@ -377,6 +413,7 @@ int main(void)
 
 	tcase_add_test(forms, test_defaults);
 	tcase_add_test(forms, test_vm_forms);
+	tcase_add_test(forms, test_life_forms);
 	tcase_add_test(forms, test_peers);
 	tcase_add_test(forms, test_rules);
 	tcase_add_test(forms, test_monitor_forms);

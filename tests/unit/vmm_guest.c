@@ -40,7 +40,8 @@ static void guest_create_mode(const void *code, size_t size, bool real_mode)
 	vm_init(&m, "test");
 	ck_assert_msg(vm_memory_map(&m, memfd, MEMORY, why) == 0, "%s", why);
 	ck_assert_msg(vm_create(&m, kvm, why) == 0, "%s", why);
-	ck_assert_int_eq(console_create(&console, &m, &(struct console_fds){-1, log_fd, false}), 0);
+	ck_assert_int_eq(console_create(&console, &m, &(struct console_fds){-1, log_fd, -1, false}),
+	                 0);
 	power = (struct power){.machine = &m, .interrupt = ignore_interrupt};
 	ck_assert_int_eq(
 	        machine_io_add(&m, MACHINE_PIO, POWER_PORT, POWER_PORTS, &power_io, &power), 0);
@@ -153,13 +154,20 @@ static int log_caught(void)
 	return fd;
 }
 
-static void log_wants(int fd, const char *text)
+static const char *log_read(int fd)
 {
 	static char log[16384];
 	ssize_t size = pread(fd, log, sizeof(log) - 1, 0);
 
 	ck_assert_int_gt(size, 0);
 	log[size] = '\0';
+	return log;
+}
+
+static void log_wants(int fd, const char *text)
+{
+	const char *log = log_read(fd);
+
 	ck_assert_msg(strstr(log, text), "no '%s' in:\n%s", text, log);
 }
 
@@ -203,7 +211,9 @@ START_TEST(a_triple_fault_shows_its_code)
 	guest_create_mode(code, sizeof(code), false);
 	guest_run();
 	log_wants(fd, "triple fault, by which it resets itself");
-	log_wants(fd, "code at 0000000000001007: 0f 0b de ad");
+	/* AMD's processors do not say what they were at; the others do */
+	if (!strstr(log_read(fd), "has reset its registers"))
+		log_wants(fd, "code at 0000000000001007: 0f 0b de ad");
 	guest_destroy();
 }
 END_TEST

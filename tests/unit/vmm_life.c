@@ -5,11 +5,13 @@
  * kind of VM exit that a vCPU cannot go on from, made up here.
  */
 #include <check.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 
 #include "base/base.h"
 #include "tests/unit/vmm_fixture.h"
 #include "vmm/boot.h"
+#include "vmm/console.h"
 #include "vmm/generation.h"
 #include "vmm/options.h"
 #include "vmm/power.h"
@@ -355,6 +357,101 @@ START_TEST(what_a_vcpu_cannot_go_on_from_ends_the_vm_with_a_report)
 }
 END_TEST
 
+/* ---- serial log ---- */
+
+static struct console console;
+
+static int log_file(void)
+{
+	int fd = memfd_create("serial", MFD_CLOEXEC);
+
+	ck_assert_int_eq(fcntl(fd, F_SETFL, O_APPEND), 0);
+	return fd;
+}
+
+static void no_route(void *self, unsigned int pin, const struct ioapic_message *message)
+{
+	(void)self;
+	(void)pin;
+	(void)message;
+}
+
+/* The guest writes `count` bytes; every 64th is a line feed, the others a letter that `from` moves. */
+static void guest_writes(uint64_t from, uint64_t count)
+{
+	for (uint64_t at = from; at < from + count; at++) {
+		char byte = at % 64 == 63 ? '\n' : (char)('a' + at / 64 % 26);
+
+		serial_io.write(&console.serial, 0, &byte, 1);
+	}
+	console_flush(&console);
+}
+
+static void console_new(int log, int old)
+{
+	ck_assert_int_eq(loop_create(&m), 0);
+	ioapic_init(&m.ioapic, &(struct ioapic_host){.route = no_route});
+	ck_assert_int_eq(console_create(&console, &m, &(struct console_fds){-1, log, old, false}),
+	                 0);
+}
+
+/* However much a guest writes, two files of their size have the last of it, each byte once. */
+START_TEST(a_full_serial_log_is_begun_anew)
+{
+	const uint64_t most = VMM_SERIAL_LOG_MAX;
+	int log = log_file(), old = log_file();
+	char first[64], last[64];
+	off_t size;
+
+	console_new(log, old);
+	guest_writes(0, most);
+	ck_assert_int_eq(lseek(log, 0, SEEK_END), most);
+	ck_assert_int_eq(lseek(old, 0, SEEK_END), 0);
+	guest_writes(most, 64);
+	ck_assert_int_eq(lseek(old, 0, SEEK_END), most);
+	ck_assert_int_eq(base_read_at(log, first, sizeof(first), 0), 0);
+	ck_assert_int_eq(strncmp(first, "[cordon: the serial log was full, and is begun", 46), 0);
+	size = lseek(log, 0, SEEK_END);
+	ck_assert_int_eq(base_read_at(old, last, 64, most - 64), 0);
+	ck_assert_int_eq(last[0], 'a' + (char)((most - 64) / 64 % 26));
+	ck_assert_int_eq(base_read_at(log, last, 64, (uint64_t)size - 64), 0);
+	ck_assert_int_eq(last[0], 'a' + (char)(most / 64 % 26));
+	ck_assert_uint_eq(logged("begun anew"), 1);
+	guest_writes(0, most);
+	ck_assert_int_le(lseek(log, 0, SEEK_END), most);
+	ck_assert_int_le(lseek(old, 0, SEEK_END), most);
+	console_destroy(&console);
+}
+END_TEST
+
+START_TEST(without_an_old_log_the_full_one_is_lost)
+{
+	int log = log_file();
+	char first[80];
+
+	console_new(log, -1);
+	guest_writes(0, VMM_SERIAL_LOG_MAX + 64);
+	ck_assert_int_eq(base_read_at(log, first, sizeof(first), 0), 0);
+	ck_assert_ptr_nonnull(memmem(first, sizeof(first), "what it had is gone", 19));
+	ck_assert_int_lt(lseek(log, 0, SEEK_END), 4096);
+	console_destroy(&console);
+}
+END_TEST
+
+/* A log that goes on, after a restart, is not begun from nothing, nor larger than it may be. */
+START_TEST(a_log_that_goes_on_counts_what_it_has)
+{
+	int log = log_file(), old = log_file();
+
+	ck_assert_int_eq(ftruncate(log, VMM_SERIAL_LOG_MAX - 10), 0);
+	console_new(log, old);
+	guest_writes(0, 64);
+	ck_assert_int_eq(lseek(old, 0, SEEK_END), VMM_SERIAL_LOG_MAX - 10);
+	ck_assert_int_lt(lseek(log, 0, SEEK_END), 4096);
+	console_destroy(&console);
+}
+END_TEST
+
 /* ---- options ---- */
 
 START_TEST(options_of_a_guests_life)
@@ -393,6 +490,7 @@ int main(void)
 	int failed;
 
 	tcase_add_checked_fixture(tests, machine_new, NULL);
+	tcase_set_timeout(tests, 100);
 	tcase_add_test(tests, a_panic_does_what_was_asked);
 	tcase_add_test(tests, a_guest_cannot_fill_the_log_with_panics);
 	tcase_add_test(tests, the_keyboard_controller_resets);
@@ -404,6 +502,9 @@ int main(void)
 	tcase_add_test(tests, its_time_stands_still_while_the_guest_is_paused);
 	tcase_add_test(tests, its_registers_hold_what_they_may);
 	tcase_add_test(tests, what_a_vcpu_cannot_go_on_from_ends_the_vm_with_a_report);
+	tcase_add_test(tests, a_full_serial_log_is_begun_anew);
+	tcase_add_test(tests, without_an_old_log_the_full_one_is_lost);
+	tcase_add_test(tests, a_log_that_goes_on_counts_what_it_has);
 	tcase_add_test(tests, options_of_a_guests_life);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);

@@ -22,7 +22,9 @@ guest_attach web0
 want_equal "$(guest_say http http://$WORLD_SERVER:8080/)" "http ok hello"
 want "$CORDON" pause web0
 want_equal "$("$CORDON" inspect --format json web0 | jq -r .state)" paused
+want_status 125 "$CORDON" pause web0
 want "$CORDON" resume web0
+want_status 125 "$CORDON" resume web0
 want_equal "$(guest_say http http://$WORLD_SERVER:8080/)" "http ok hello"
 
 # limits of the image's disk and of the NIC, changed while the guest uses them
