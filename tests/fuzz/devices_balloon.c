@@ -11,9 +11,7 @@
 
 #include "vmm/devices/vhost_user.h"
 
-#define cordon_device cordon_device_balloon
 #include "vmm/devices/balloon.c"
-#undef cordon_device
 
 enum {
 	REGION = 16384,

@@ -9,12 +9,8 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
-#define cordon_device cordon_device_blk
 #include "vmm/devices/blk.c"
-#undef cordon_device
-#define cordon_device cordon_device_rng
 #include "vmm/devices/rng.c"
-#undef cordon_device
 
 enum {
 	REGION = 16384,

@@ -418,7 +418,7 @@ static const struct device_option balloon_options[] = {
         {"no-reports", NULL, false, set_no_reports},
 };
 
-const struct device_program cordon_device = {
+const struct device_program device_balloon = {
         .ops = &balloon_ops,
         .options = balloon_options,
         .option_count = BASE_COUNT(balloon_options),

@@ -345,7 +345,7 @@ static const struct device_option blk_options[] = {
         {"limits", "FD:ENTRY", false, set_limits},
 };
 
-const struct device_program cordon_device = {
+const struct device_program device_blk = {
         .ops = &blk_ops,
         .options = blk_options,
         .option_count = BASE_COUNT(blk_options),

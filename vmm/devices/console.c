@@ -440,7 +440,7 @@ static const struct device_option console_options[] = {
         {"log", "FD", false, set_log},
 };
 
-const struct device_program cordon_device = {
+const struct device_program device_console = {
         .ops = &console_ops,
         .options = console_options,
         .option_count = BASE_COUNT(console_options),

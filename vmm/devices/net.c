@@ -246,7 +246,7 @@ static const struct device_option net_options[] = {
         {"limits", "FD:ENTRY", false, set_limits},
 };
 
-const struct device_program cordon_device = {
+const struct device_program device_net = {
         .ops = &net_ops,
         .options = net_options,
         .option_count = BASE_COUNT(net_options),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * program: what the device programs share: their command line, the socket, the sandbox, main().
- * Each device file defines the one `cordon_device` of its program.
+ * Each device file NAME.c defines `device_NAME`; the name by which cordon-device was started, cordon-NAME, says
+ * which of them a process is.
  */
 #ifndef CORDON_VMM_DEVICES_PROGRAM_H
 #define CORDON_VMM_DEVICES_PROGRAM_H
@@ -33,8 +34,6 @@ struct device_program {
 	 */
 	int (*open)(void *self, struct vhost_back *back, const char **why);
 };
-
-extern const struct device_program cordon_device;
 
 /* What every device program is told. */
 struct device_arguments {

@@ -89,7 +89,7 @@ static const struct vhost_device_ops rng_ops = {
         .queue_run = rng_queue_run,
 };
 
-const struct device_program cordon_device = {
+const struct device_program device_rng = {
         .ops = &rng_ops,
         .state_size = sizeof(struct rng),
         .list = &list_rng,

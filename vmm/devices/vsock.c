@@ -304,7 +304,7 @@ static const struct device_option vsock_options[] = {
         {"to-host", "PORTS", false, set_to_host},
 };
 
-const struct device_program cordon_device = {
+const struct device_program device_vsock = {
         .ops = &vsock_ops,
         .options = vsock_options,
         .option_count = BASE_COUNT(vsock_options),
