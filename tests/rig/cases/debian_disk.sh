@@ -1,0 +1,77 @@
+# A whole Debian, from debootstrap's raw disk: its own cloud kernel and initrd boot to multi-user, its
+# network comes by DHCP and goes through the firewall, what it writes to its disk is on the disk, and it
+# switches itself off. The disk is a block device of the host.
+# needs: debian
+# time: 900
+. "$CORDON_TREE/tests/rig/vm.sh"
+
+# block SERIAL: the device whose disk has that serial number.
+block() {
+	local file
+	for file in /sys/block/vd*/serial; do
+		[ "$(cat "$file")" != "$1" ] || basename "${file%/serial}"
+	done
+}
+disk=/dev/$(block debian)
+[ -b "$disk" ] || skip "there is no Debian disk: making one needs root (see tests/rig/base)"
+
+# What the guest does once it is up. It is Debian's, but for this.
+mkdir "$VM_DIR/disk"
+want mount "$disk" "$VM_DIR/disk"
+at_end umount -q "$VM_DIR/disk"
+cp "$VM_DIR"/disk/boot/vmlinuz-* "$VM_DIR/vmlinuz"
+cp "$VM_DIR"/disk/boot/initrd.img-* "$VM_DIR/initrd.img"
+cat >"$VM_DIR/disk/usr/local/sbin/check" <<END_CHECK
+#!/bin/bash
+# A getty takes the serial line from whoever has it open: each line opens it anew.
+say() {
+	echo "check: \$*" >/dev/console
+}
+until systemctl -q is-active multi-user.target && ip -4 route | grep -q ^default; do sleep 1; done
+say target "\$(systemctl is-active multi-user.target)"
+say failed "\$(systemctl list-units --failed --quiet --no-legend | wc -l)"
+exec 3<>/dev/tcp/$WORLD_SERVER/8080
+printf 'GET / HTTP/1.0\r\n\r\n' >&3
+say http "\$(tail -n 1 <&3)"
+dd if=/dev/urandom of=/var/blob bs=1M count=16 status=none
+sync
+echo 3 >/proc/sys/vm/drop_caches
+say blob "\$(sha256sum </var/blob | cut -c1-64)"
+systemctl poweroff
+END_CHECK
+chmod 755 "$VM_DIR/disk/usr/local/sbin/check"
+cat >"$VM_DIR/disk/etc/systemd/system/check.service" <<'END_UNIT'
+[Service]
+ExecStart=/usr/local/sbin/check
+[Install]
+WantedBy=multi-user.target
+END_UNIT
+ln -s ../check.service "$VM_DIR/disk/etc/systemd/system/multi-user.target.wants/check.service"
+want umount "$VM_DIR/disk"
+
+world_up
+at_end world_down
+want "$CORDON" image import debian-disk --kernel "$VM_DIR/vmlinuz" --initrd "$VM_DIR/initrd.img"
+at_end "$CORDON" image remove debian-disk
+cat >"$VM_DIR/debian.yaml" <<END_POLICY
+version: 1
+vm:
+  name: debian
+  vcpus: 1
+  memory: 512M
+  kernel: debian-disk
+  disks: [{path: $disk}]
+  nics: [{mode: nat}]
+firewall:
+  egress:
+    - {to: {cidrs: [$WORLD_SERVER/32]}, proto: tcp, ports: [8080]}
+END_POLICY
+at_end vm_gone debian
+want_status 0 timeout 800 "$CORDON" run --quiet "$VM_DIR/debian.yaml" </dev/null
+said=$("$CORDON" logs debian | tr -d '\r' | grep -E '^check: (target|failed|http|blob) ' || true)
+want mount -o ro "$disk" "$VM_DIR/disk"
+want_equal "$said" "check: target active
+check: failed 0
+check: http hello
+check: blob $(sha256sum <"$VM_DIR/disk/var/blob" | cut -c1-64)"
+no_leftovers
