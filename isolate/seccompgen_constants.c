@@ -10,6 +10,7 @@
 #include <linux/fs.h>
 #include <linux/futex.h>
 #include <linux/if_tun.h>
+#include <linux/io_uring.h>
 #include <linux/kvm.h>
 #include <linux/perf_event.h>
 #include <linux/prctl.h>
@@ -366,6 +367,8 @@ static const struct {
         CONSTANT(CLONE_SETTLS),
         CONSTANT(CLONE_PARENT_SETTID),
         CONSTANT(CLONE_CHILD_CLEARTID),
+        /* <linux/io_uring.h> */
+        CONSTANT(IORING_ENTER_REGISTERED_RING),
         /* <sys/resource.h>, its enums */
         CONSTANT(RLIMIT_NOFILE),
         CONSTANT(RLIMIT_STACK),

@@ -5,11 +5,14 @@
  * A list is short so that it can be read; a rule that another one already covers hides what the list
  * really permits, and is refused. Executable memory and a second program are what an attacker wants
  * next, and the calls that go around a seccomp filter (io_uring) or into another process undo the
- * rest, so these are refused here, where no room can forget it.
+ * rest, so these are refused here, where no room can forget it. A ring of io_uring that was made before the
+ * filter, and restricted to what its role does with it, is another matter: such a one can be entered, by its
+ * place in the task's table of rings, where nothing can be put any more.
  */
 #include "isolate/seccompgen.h"
 
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -24,7 +27,6 @@ static const struct {
         {"process_vm_writev", "no role writes another process"},
         {"pidfd_getfd", "no role takes another process's files"},
         {"io_uring_setup", "io_uring does its work behind the filter"},
-        {"io_uring_enter", "io_uring does its work behind the filter"},
         {"io_uring_register", "io_uring does its work behind the filter"},
         {"shmat", "it can map executable memory"},
         {"personality", "it can make every mapping executable"},
@@ -69,6 +71,15 @@ static bool is_first_exec(const struct seccompgen_rule *rule)
 	       rule->args[4].value == AT_EMPTY_PATH;
 }
 
+/* Only a ring that was registered before the list was locked; see vmm/devices/uring.c. */
+static bool is_registered_ring(const struct seccompgen_rule *rule)
+{
+	const struct seccompgen_condition *flags = &rule->args[3];
+
+	return rule->args[0].kind == SECCOMPGEN_EQUAL && flags->kind == SECCOMPGEN_MASKED &&
+	       flags->mask & flags->value & IORING_ENTER_REGISTERED_RING;
+}
+
 static bool is_unconditional(const struct seccompgen_rule *rule)
 {
 	return rule->text[0] == '\0';
@@ -110,6 +121,13 @@ int seccompgen_judge(const struct seccompgen_rule *rule, const struct seccompgen
 		seccompgen_error(
 		        rule->file, rule->line,
 		        "execveat is only allowed of one fd: (arg0 = FD, arg4 = AT_EMPTY_PATH)");
+		return -1;
+	}
+	if (strcmp(rule->name, "io_uring_enter") == 0 && !is_registered_ring(rule)) {
+		seccompgen_error(
+		        rule->file, rule->line,
+		        "io_uring_enter is only allowed of a registered ring: (arg0 = INDEX, arg3 "
+		        "& IORING_ENTER_REGISTERED_RING = IORING_ENTER_REGISTERED_RING)");
 		return -1;
 	}
 	for (size_t i = 0; i < count; i++)

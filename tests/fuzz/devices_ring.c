@@ -91,10 +91,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 0:
 		if (ftruncate(b->disk, 0) < 0 || ftruncate(b->disk, DISK) < 0)
 			abort();
-		b->blk = (struct blk){.disk = b->disk,
-		                      .capacity = DISK / SECTOR,
-		                      .read_only = data[3] & 1,
-		                      .features = data[3] & 2 ? ~0ull : 0};
+		b->blk.disk = b->disk;
+		b->blk.uring.fd = -1;
+		b->blk.capacity = DISK / BLK_SECTOR;
+		b->blk.read_only = data[3] & 1;
+		b->blk.features = data[3] & 2 ? ~0ull : 0;
 		run(&blk_ops, &b->blk, 0, &ring, base_le16(data + 4));
 		break;
 	default: run(&rng_ops, &b->rng, 0, &ring, base_le16(data + 4)); break;

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* cordon-blk, the program itself, on a temporary file: what the guest sees is compared with the file. */
+/*
+ * cordon-blk, the program itself, on a temporary file: what the guest sees is compared with the file. Each
+ * test is run with io_uring and without.
+ */
 #include <check.h>
 #include <linux/virtio_blk.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/base.h"
@@ -16,6 +20,7 @@ enum { DISK_SECTORS = 8192, HEADER = 16 };
 
 static struct vhost_client client;
 static FILE *disk;
+static char *mode; /* --synchronous, or NULL */
 
 /* Byte i of the disk before a test changes it. */
 static uint8_t pattern(uint64_t i)
@@ -23,21 +28,30 @@ static uint8_t pattern(uint64_t i)
 	return (uint8_t)(i / 512 * 7 + i % 251);
 }
 
-static void start(const char *option, const char *value, uint64_t features)
+static void start_on(FILE *file, const char *option, const char *value, uint64_t features)
 {
 	static uint8_t bytes[DISK_SECTORS * 512];
 	char number[16];
-	char *extra[] = {(char[]){"--disk"}, number, (char *)(uintptr_t)option,
-	                 (char *)(uintptr_t)value, NULL};
+	char *extra[8] = {(char[]){"--disk"}, number};
+	unsigned int n = 2;
 
+	if (mode)
+		extra[n++] = mode;
+	extra[n++] = (char *)(uintptr_t)option;
+	extra[n++] = (char *)(uintptr_t)value;
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		bytes[i] = pattern(i);
-	disk = tmpfile();
+	disk = file;
 	ck_assert_ptr_nonnull(disk);
 	ck_assert_int_eq(base_write_all(fileno(disk), bytes, sizeof(bytes)), 0);
 	snprintf(number, sizeof(number), "%d", fileno(disk));
 	ck_assert_int_eq(vhost_client_start(&client, getenv("CORDON_BLK"), extra, features), 0);
 	ck_assert_int_eq(vhost_client_queue_start(&client, 0, CLIENT_QUEUE_SIZE, 0), 0);
+}
+
+static void start(const char *option, const char *value, uint64_t features)
+{
+	start_on(tmpfile(), option, value, features);
 }
 
 static void stop(void)
@@ -69,12 +83,10 @@ static int request(uint32_t type, uint64_t sector, const struct client_buffer *l
 
 static void assert_disk(uint64_t offset, const uint8_t *expected, size_t size)
 {
-	uint8_t byte;
+	static uint8_t bytes[DISK_SECTORS * 512];
 
-	for (size_t i = 0; i < size; i++) {
-		ck_assert_int_eq(pread(fileno(disk), &byte, 1, (off_t)(offset + i)), 1);
-		ck_assert_uint_eq(byte, expected[i]);
-	}
+	ck_assert_int_eq(pread(fileno(disk), bytes, size, (off_t)offset), (ssize_t)size);
+	ck_assert_int_eq(memcmp(bytes, expected, size), 0);
 }
 
 START_TEST(config_says_what_the_disk_is)
@@ -89,6 +101,8 @@ START_TEST(config_says_what_the_disk_is)
 	ck_assert_uint_eq(config.capacity, DISK_SECTORS);
 	ck_assert_uint_eq(config.blk_size, 512);
 	ck_assert_uint_eq(config.seg_max, 254);
+	ck_assert_uint_eq(config.size_max, 128 << 10);
+	ck_assert_uint_eq(config.wce, 1);
 	stop();
 }
 END_TEST
@@ -290,6 +304,124 @@ START_TEST(any_layout_of_buffers)
 }
 END_TEST
 
+/* tmpfs knows holes, but no ranges of zeros that stay: those are written. */
+START_TEST(zeroes_are_written_where_the_disk_knows_no_better)
+{
+	struct virtio_blk_discard_write_zeroes ranges[] = {{.sector = 8, .num_sectors = 3},
+	                                                   {.sector = 20, .num_sectors = 0},
+	                                                   {.sector = 100, .num_sectors = 5000}};
+	struct client_buffer list = {DATA_AT, sizeof(ranges), false};
+	static uint8_t zeros[5000 * 512];
+	uint8_t byte;
+
+	start_on(fdopen(memfd_create("disk", 0), "w+"), NULL, NULL, ~0ull);
+	memcpy(vhost_client_at(&client, DATA_AT), ranges, sizeof(ranges));
+	ck_assert_int_eq(request(VIRTIO_BLK_T_WRITE_ZEROES, 0, &list, 1, NULL), VIRTIO_BLK_S_OK);
+	for (size_t i = 0; i < BASE_COUNT(ranges); i++) {
+		uint64_t at = ranges[i].sector * 512, size = ranges[i].num_sectors * 512;
+
+		assert_disk(at, zeros, size);
+		ck_assert_int_eq(pread(fileno(disk), &byte, 1, (off_t)(at + size)), 1);
+		ck_assert_uint_eq(byte, pattern(at + size));
+		ck_assert_int_eq(pread(fileno(disk), &byte, 1, (off_t)at - 1), 1);
+		ck_assert_uint_eq(byte, pattern(at - 1));
+	}
+	stop();
+}
+END_TEST
+
+/* Many at once, of all kinds, answered in any order. */
+START_TEST(many_in_flight)
+{
+	enum { COUNT = CLIENT_QUEUE_SIZE / 3, BYTES = 8192 };
+	struct client_queue *q;
+	struct client_used used;
+
+	start(NULL, NULL, _i ? ~0ull : ~(1ull << VIRTIO_BLK_F_FLUSH));
+	q = &client.queue[0];
+	for (unsigned int i = 0; i < COUNT; i++) {
+		uint64_t at = DATA_AT + i * 0x4000ull;
+		struct client_buffer list[] = {{at, HEADER, false},
+		                               {at + 0x1000, BYTES, i % 2 == 0},
+		                               {at + 0x100, 1, true}};
+
+		*(struct virtio_blk_outhdr *)vhost_client_at(&client,
+		                                             at) = (struct virtio_blk_outhdr){
+		        .type = i % 2 ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN, .sector = i * 16};
+		*(uint8_t *)vhost_client_at(&client, at + 0x100) = 0xee;
+		memset(vhost_client_at(&client, at + 0x1000), (int)i + 1, BYTES);
+		vhost_client_add(q, list, 3);
+	}
+	vhost_client_kick(q);
+	for (unsigned int i = 0; i < COUNT; i++)
+		ck_assert_int_eq(vhost_client_used(q, &used, CLIENT_WAIT_MS), 0);
+	for (unsigned int i = 0; i < COUNT; i++) {
+		uint8_t *at = vhost_client_at(&client, DATA_AT + i * 0x4000ull), expected[BYTES];
+
+		ck_assert_uint_eq(at[0x100], VIRTIO_BLK_S_OK);
+		for (size_t b = 0; b < BYTES; b++)
+			expected[b] = i % 2 ? (uint8_t)(i + 1) : pattern(i * BYTES + b);
+		ck_assert_int_eq(memcmp(at + 0x1000, expected, BYTES), 0);
+		assert_disk(i * (uint64_t)BYTES, expected, 64);
+	}
+	ck_assert_int_eq(vhost_client_used(q, &used, 5), -ETIMEDOUT);
+	stop();
+}
+END_TEST
+
+/* A chain of more pieces than a request that waits can keep. */
+START_TEST(a_long_chain)
+{
+	enum { SIZE = 1024, PIECES = 700 };
+	struct client_buffer list[PIECES + 2] = {{HEADER_AT, HEADER, false}};
+	struct client_used used;
+
+	start(NULL, NULL, ~0ull);
+	vhost_client_queue_stop(&client, 0);
+	ck_assert_int_eq(vhost_client_queue_start(&client, 0, SIZE, 0), 0);
+	memset(vhost_client_at(&client, HEADER_AT), 0, HEADER);
+	for (unsigned int i = 0; i < PIECES; i++) /* with gaps, so that none can be joined */
+		list[i + 1] = (struct client_buffer){DATA_AT + i * 1024ull, 512, true};
+	list[PIECES + 1] = (struct client_buffer){STATUS_AT, 1, true};
+	vhost_client_add(&client.queue[0], list, PIECES + 2);
+	vhost_client_kick(&client.queue[0]);
+	ck_assert_int_eq(vhost_client_used(&client.queue[0], &used, CLIENT_WAIT_MS), 0);
+	ck_assert_uint_eq(used.length, PIECES * 512 + 1);
+	for (size_t i = 0; i < PIECES; i++) {
+		const uint8_t *at = vhost_client_at(&client, DATA_AT + i * 1024ull);
+
+		ck_assert(at[0] == pattern(i * 512) && at[511] == pattern(i * 512 + 511));
+		ck_assert_uint_eq(at[512], 0);
+	}
+	stop();
+}
+END_TEST
+
+START_TEST(the_cache_can_be_switched)
+{
+	struct vhost_message m = {
+	        .header = {.request = VHOST_USER_SET_CONFIG, .size = VHOST_USER_CONFIG_SIZE(1)},
+	        .payload.config = {.offset = offsetof(struct virtio_blk_config, wce), .size = 1},
+	};
+	struct client_buffer out = {DATA_AT, 512, false};
+	uint8_t wce;
+
+	start(NULL, NULL, ~0ull);
+	for (unsigned int i = 0; i < 3; i++) {
+		m.payload.config.bytes[0] = (uint8_t)i; /* 2 is neither */
+		ck_assert_int_eq(vhost_client_send(&client, &m), 0);
+		ck_assert_int_eq(vhost_client_config(&client, m.payload.config.offset, &wce, 1), 0);
+		ck_assert_uint_eq(wce, i > 0);
+		ck_assert_int_eq(request(VIRTIO_BLK_T_OUT, 0, &out, 1, NULL), VIRTIO_BLK_S_OK);
+	}
+	m.payload.config.offset = 0; /* the capacity is not the guest's to set */
+	ck_assert_int_eq(vhost_client_send(&client, &m), 0);
+	ck_assert_int_eq(vhost_client_config(&client, 0, &wce, 1), 0);
+	ck_assert_uint_eq(wce, DISK_SECTORS & 0xff);
+	stop();
+}
+END_TEST
+
 START_TEST(a_shorter_file_is_an_error_and_no_end)
 {
 	struct client_buffer in = {DATA_AT, 4096, true};
@@ -303,14 +435,24 @@ START_TEST(a_shorter_file_is_an_error_and_no_end)
 }
 END_TEST
 
-int main(void)
+static void with_uring(void)
 {
-	Suite *suite = suite_create("devices: blk");
-	TCase *cases = tcase_create("blk");
-	SRunner *runner;
-	int failed;
+	mode = NULL;
+}
+
+static void without_uring(void)
+{
+	static char option[] = "--synchronous";
+
+	mode = option;
+}
+
+static TCase *cases_make(const char *name, void (*setup)(void))
+{
+	TCase *cases = tcase_create(name);
 
 	tcase_set_timeout(cases, 60);
+	tcase_add_checked_fixture(cases, setup, NULL);
 	tcase_add_test(cases, config_says_what_the_disk_is);
 	tcase_add_test(cases, read_gives_the_files_bytes);
 	tcase_add_loop_test(cases, write_reaches_the_file, 0, 2);
@@ -321,8 +463,22 @@ int main(void)
 	tcase_add_test(cases, unknown_types_are_unsupported);
 	tcase_add_test(cases, a_short_header_fails_the_request);
 	tcase_add_test(cases, any_layout_of_buffers);
+	tcase_add_test(cases, zeroes_are_written_where_the_disk_knows_no_better);
+	tcase_add_loop_test(cases, many_in_flight, 0, 2);
+	tcase_add_test(cases, a_long_chain);
+	tcase_add_test(cases, the_cache_can_be_switched);
 	tcase_add_test(cases, a_shorter_file_is_an_error_and_no_end);
-	suite_add_tcase(suite, cases);
+	return cases;
+}
+
+int main(void)
+{
+	Suite *suite = suite_create("devices: blk");
+	SRunner *runner;
+	int failed;
+
+	suite_add_tcase(suite, cases_make("io_uring", with_uring));
+	suite_add_tcase(suite, cases_make("synchronous", without_uring));
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

@@ -158,7 +158,7 @@ int vhost_client_negotiate(struct vhost_client *c, uint64_t features)
 
 static int make_memory(struct vhost_client *c)
 {
-	*c = (struct vhost_client){.pid = -1, .socket = -1, .memfd = -1};
+	*c = (struct vhost_client){.pid = -1, .socket = -1, .memfd = -1, .inflight = -1};
 	for (unsigned int i = 0; i < CLIENT_QUEUES; i++)
 		c->queue[i].kick = c->queue[i].call = c->queue[i].error = -1;
 	c->memfd = memfd_create("guest", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -248,6 +248,81 @@ int vhost_client_start(struct vhost_client *c, const char *program, char *const 
 	return error;
 }
 
+int vhost_client_inflight_share(struct vhost_client *c)
+{
+	struct vhost_message m = {
+	        .header = {.request = VHOST_USER_SET_INFLIGHT_FD,
+	                   .size = sizeof(m.payload.inflight)},
+	        .payload.inflight = c->inflight_place,
+	        .fds = {c->inflight},
+	        .fd_count = 1,
+	};
+
+	return vhost_client_send(c, &m);
+}
+
+int vhost_client_inflight_make(struct vhost_client *c, uint16_t queues, uint16_t size)
+{
+	struct vhost_message m = {
+	        .header = {.request = VHOST_USER_GET_INFLIGHT_FD,
+	                   .size = sizeof(m.payload.inflight)},
+	        .payload.inflight = {.queue_count = queues, .queue_size = size},
+	};
+	int error = vhost_client_call(c, &m, 20);
+
+	if (error < 0)
+		return error;
+	if (m.fd_count != 1)
+		return -EPROTO;
+	base_close(&c->inflight);
+	c->inflight = m.fds[0];
+	c->inflight_place = m.payload.inflight;
+	return vhost_client_inflight_share(c);
+}
+
+int vhost_client_restart(struct vhost_client *c, const char *program, char *const *extra,
+                         uint64_t features)
+{
+	int pair[2], error;
+
+	base_close(&c->socket);
+	if (c->pid > 0) {
+		kill(c->pid, SIGKILL);
+		waitpid(c->pid, NULL, 0);
+		c->pid = -1;
+	}
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	c->socket = pair[0];
+	error = spawn(c, program, extra, pair[1]);
+	close(pair[1]);
+	if (error == 0)
+		error = vhost_client_negotiate(c, features);
+	if (error == 0)
+		error = vhost_client_share_memory(c);
+	if (error == 0 && c->inflight >= 0)
+		error = vhost_client_inflight_share(c);
+	return error;
+}
+
+int vhost_client_log(struct vhost_client *c, int fd, uint64_t size)
+{
+	struct vhost_message m = {
+	        .header = {.request = VHOST_USER_SET_LOG_BASE, .size = sizeof(m.payload.log)},
+	        .payload.log.size = size,
+	        .fds = {fd},
+	        .fd_count = 1,
+	};
+	int error = vhost_client_call(c, &m, 8);
+
+	return error < 0 ? error : (m.payload.u64 ? -EIO : 0);
+}
+
+int vhost_client_features(struct vhost_client *c, uint64_t features)
+{
+	return send_u64(c, VHOST_USER_SET_FEATURES, features, -1);
+}
+
 static int send_addresses(struct vhost_client *c, unsigned int index)
 {
 	struct client_queue *q = &c->queue[index];
@@ -262,12 +337,31 @@ static int send_addresses(struct vhost_client *c, unsigned int index)
 	return vhost_client_send(c, &m);
 }
 
+int vhost_client_queue_announce(struct vhost_client *c, unsigned int index, uint16_t base)
+{
+	const struct client_queue *q = &c->queue[index];
+	int error = send_state(c, VHOST_USER_SET_VRING_NUM, index, q->size);
+
+	if (error == 0)
+		error = send_state(c, VHOST_USER_SET_VRING_BASE, index, base);
+	if (error == 0)
+		error = send_addresses(c, index);
+	if (error == 0)
+		error = send_u64(c, VHOST_USER_SET_VRING_ERR, index, q->error);
+	if (error == 0)
+		error = send_u64(c, VHOST_USER_SET_VRING_KICK, index, q->kick);
+	if (error == 0)
+		error = send_u64(c, VHOST_USER_SET_VRING_CALL, index, q->call);
+	if (error == 0)
+		error = send_state(c, VHOST_USER_SET_VRING_ENABLE, index, 1);
+	return error;
+}
+
 int vhost_client_queue_start(struct vhost_client *c, unsigned int index, unsigned int size,
                              uint16_t base)
 {
 	struct client_queue *q = &c->queue[index];
 	uint8_t *at = c->memory + index * RING_BYTES;
-	int error;
 
 	memset(at, 0, RING_BYTES);
 	*q = (struct client_queue){
@@ -285,20 +379,7 @@ int vhost_client_queue_start(struct vhost_client *c, unsigned int index, unsigne
 	q->available[1] = q->used[1] = base;
 	if (q->kick < 0 || q->call < 0 || q->error < 0)
 		return -errno;
-	error = send_state(c, VHOST_USER_SET_VRING_NUM, index, size);
-	if (error == 0)
-		error = send_state(c, VHOST_USER_SET_VRING_BASE, index, base);
-	if (error == 0)
-		error = send_addresses(c, index);
-	if (error == 0)
-		error = send_u64(c, VHOST_USER_SET_VRING_ERR, index, q->error);
-	if (error == 0)
-		error = send_u64(c, VHOST_USER_SET_VRING_KICK, index, q->kick);
-	if (error == 0)
-		error = send_u64(c, VHOST_USER_SET_VRING_CALL, index, q->call);
-	if (error == 0)
-		error = send_state(c, VHOST_USER_SET_VRING_ENABLE, index, 1);
-	return error;
+	return vhost_client_queue_announce(c, index, base);
 }
 
 int vhost_client_queue_stop(struct vhost_client *c, unsigned int index)
@@ -352,6 +433,7 @@ int vhost_client_stop(struct vhost_client *c)
 	if (c->memory)
 		munmap(c->memory, 3 * CLIENT_REGION_SIZE);
 	base_close(&c->memfd);
+	base_close(&c->inflight);
 	return status;
 }
 

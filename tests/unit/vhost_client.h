@@ -56,6 +56,8 @@ struct vhost_client {
 	int socket, memfd;
 	uint8_t *memory; /* all three regions, one after the other */
 	uint64_t offered, features;
+	int inflight; /* the record of what is in flight, once there is one */
+	struct vhost_user_inflight inflight_place;
 	struct client_queue queue[CLIENT_QUEUES];
 };
 
@@ -76,6 +78,8 @@ int vhost_client_share_memory(struct vhost_client *c);
 /* Sets a ring of `size` entries up, from index `base`, and enables it. */
 int vhost_client_queue_start(struct vhost_client *c, unsigned int index, unsigned int size,
                              uint16_t base);
+/* Tells a back end of a ring that is there already, with a driver's side that goes on. */
+int vhost_client_queue_announce(struct vhost_client *c, unsigned int index, uint16_t base);
 /* GET_VRING_BASE: returns the index where the device stopped, or a negative errno. */
 int vhost_client_queue_stop(struct vhost_client *c, unsigned int index);
 
@@ -83,6 +87,16 @@ int vhost_client_queue_stop(struct vhost_client *c, unsigned int index);
 int vhost_client_stop(struct vhost_client *c);
 /* Waits for the program without hanging up first; -ETIMEDOUT after CLIENT_WAIT_MS. */
 int vhost_client_wait_end(struct vhost_client *c);
+
+/* Has the back end make a record of what is in flight in `queues` rings of `size`, and gives it to it. */
+int vhost_client_inflight_make(struct vhost_client *c, uint16_t queues, uint16_t size);
+int vhost_client_inflight_share(struct vhost_client *c);
+/* Kills the program, and starts it again over the same memory, with the same record if there is one. */
+int vhost_client_restart(struct vhost_client *c, const char *program, char *const *extra,
+                         uint64_t features);
+/* `size` bytes of `fd` are the dirty log from now on. */
+int vhost_client_log(struct vhost_client *c, int fd, uint64_t size);
+int vhost_client_features(struct vhost_client *c, uint64_t features);
 
 /* A guest address as a pointer; NULL when outside. */
 void *vhost_client_at(const struct vhost_client *c, uint64_t guest);

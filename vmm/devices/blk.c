@@ -1,236 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * cordon-blk: virtio-blk (virtio 1.2, section 5.2) over one raw file or block device. The format is raw,
- * whatever the bytes look like. Data moves between the file and guest memory by preadv and pwritev, with
- * no copy of ours between; only the 16 bytes of a request's header are copied here, once, and checked.
+ * whatever the bytes look like. Data moves between the file and guest memory with no copy of ours between;
+ * only the 16 bytes of a request's header are copied here, once, and checked.
  *
- * A request that makes no sense is answered with an error status in its last byte. A chain that has no
- * writable byte to put a status in breaks the ring.
+ * Requests that the page cache can serve are served at once; the others wait in an io_uring, several at a time
+ * and done in any order, which section 5.2.6 leaves to us: a flush covers what was answered before it came.
+ * Where the kernel has no io_uring for us, or --synchronous was given, each is waited for.
  */
 #include <fcntl.h>
-#include <linux/falloc.h>
 #include <linux/fs.h>
-#include <linux/virtio_blk.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
-#include "vmm/devices/limits.h"
+#include "vmm/devices/blk.h"
 #include "vmm/devices/program.h"
 #include "vmm/devices/list_blk.h"
-
-enum {
-	SECTOR = 512,
-	BLK_SEGMENTS = 254, /* what a driver may put into one request */
-	BLK_DISCARD_SEGMENTS = 16,
-	BLK_DISCARD_SECTORS = 1u << 22, /* 2 GiB in one segment */
-	BLK_TRANSFER_MAX = 32 << 20,    /* bytes of one request; more is refused */
-};
-
-struct blk {
-	int disk;
-	bool read_only, is_device;
-	char serial[VIRTIO_BLK_ID_BYTES];
-	uint64_t capacity; /* sectors */
-	uint64_t features; /* negotiated */
-	struct limiter limit;
-	struct virtio_blk_config config;
-	struct vring_request request;
-};
-
-/* A request once its parts are told apart: header and status are not in the lists any more. */
-struct blk_request {
-	struct virtio_blk_outhdr header;
-	struct iovec *data; /* of the direction that the type has */
-	unsigned int count;
-	uint64_t bytes;
-};
-
-/* Whether [sector, sector + bytes) lies on the disk; *offset is in bytes. */
-static bool on_disk(const struct blk *blk, uint64_t sector, uint64_t bytes, uint64_t *offset)
-{
-	uint64_t sectors = bytes / SECTOR;
-
-	if (bytes % SECTOR != 0 || sector > blk->capacity || sectors > blk->capacity - sector)
-		return false;
-	*offset = sector * SECTOR;
-	return true;
-}
-
-/*
- * A driver that cannot flush expects each write to last (section 5.2.6.2): hence RWF_DSYNC.
- *
- * #syscall blk: preadv - reads the disk into guest memory
- * #syscall blk: pwritev2 - writes the disk from guest memory
- */
-static uint8_t transfer(const struct blk *blk, struct blk_request *r, bool write)
-{
-	int flags = blk->features & 1ull << VIRTIO_BLK_F_FLUSH ? 0 : RWF_DSYNC;
-	uint64_t offset, left = r->bytes;
-
-	if (write && blk->read_only)
-		return VIRTIO_BLK_S_IOERR;
-	if (left == 0 || left > BLK_TRANSFER_MAX || !on_disk(blk, r->header.sector, left, &offset))
-		return VIRTIO_BLK_S_IOERR;
-	while (left > 0) {
-		ssize_t n =
-		        write ? pwritev2(blk->disk, r->data, (int)r->count, (off_t)offset, flags)
-		              : preadv(blk->disk, r->data, (int)r->count, (off_t)offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return VIRTIO_BLK_S_IOERR; /* 0: the file has become shorter */
-		left -= (uint64_t)n;
-		offset += (uint64_t)n;
-		r->count = vring_skip(&r->data, r->count, (uint64_t)n);
-	}
-	return VIRTIO_BLK_S_OK;
-}
-
-/* #syscall blk: fdatasync - the guest's flush */
-static uint8_t flush(const struct blk *blk)
-{
-	return fdatasync(blk->disk) == 0 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR;
-}
-
-static uint8_t get_id(const struct blk *blk, struct blk_request *r)
-{
-	size_t n = vring_copy_in(r->data, r->count, 0, blk->serial, sizeof(blk->serial));
-
-	return n > 0 ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR;
-}
-
-/*
- * #syscall blk: fallocate - discard and write zeroes
- */
-static uint8_t erase_segment(const struct blk *blk, const struct virtio_blk_discard_write_zeroes *s,
-                             bool zero)
-{
-	uint64_t offset, bytes = (uint64_t)s->num_sectors * SECTOR;
-	int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-
-	if (s->flags & ~(zero ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0u))
-		return VIRTIO_BLK_S_UNSUPP;
-	if (s->num_sectors > BLK_DISCARD_SECTORS || !on_disk(blk, s->sector, bytes, &offset))
-		return VIRTIO_BLK_S_IOERR;
-	if (bytes == 0)
-		return VIRTIO_BLK_S_OK;
-	if (zero && !(s->flags & VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP))
-		mode = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
-	if (fallocate(blk->disk, mode, (off_t)offset, (off_t)bytes) == 0)
-		return VIRTIO_BLK_S_OK;
-	if (errno == EOPNOTSUPP)
-		return zero ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_OK; /* a discard is only a hint */
-	return VIRTIO_BLK_S_IOERR;
-}
-
-static uint8_t erase(const struct blk *blk, struct blk_request *r, bool zero)
-{
-	struct virtio_blk_discard_write_zeroes segments[BLK_DISCARD_SEGMENTS];
-	unsigned int feature = zero ? VIRTIO_BLK_F_WRITE_ZEROES : VIRTIO_BLK_F_DISCARD;
-	uint8_t status = VIRTIO_BLK_S_OK;
-
-	if (!(blk->features & 1ull << feature))
-		return VIRTIO_BLK_S_UNSUPP;
-	if (blk->read_only || r->bytes == 0 || r->bytes % sizeof(segments[0]) != 0 ||
-	    r->bytes > sizeof(segments))
-		return VIRTIO_BLK_S_IOERR;
-	vring_copy_out(r->data, r->count, 0, segments, r->bytes);
-	for (size_t i = 0; i < r->bytes / sizeof(segments[0]) && status == VIRTIO_BLK_S_OK; i++)
-		status = erase_segment(blk, &segments[i], zero);
-	return status;
-}
-
-/* Takes the status byte off the end of the writable part: the place to write it to. */
-static uint8_t *take_status(struct vring_request *q)
-{
-	struct iovec *list = q->iov + q->readable;
-	struct iovec *last = list + q->writable - 1;
-	uint8_t *status = (uint8_t *)last->iov_base + last->iov_len - 1;
-
-	q->writable_bytes--;
-	q->writable = (uint16_t)vring_truncate(list, q->writable, q->writable_bytes);
-	return status;
-}
-
-static uint8_t dispatch(const struct blk *blk, struct vring_request *q, uint32_t *written)
-{
-	struct iovec *in = q->iov + q->readable, *out = q->iov;
-	struct blk_request r;
-
-	if (vring_copy_out(out, q->readable, 0, &r.header, sizeof(r.header)) < sizeof(r.header))
-		return VIRTIO_BLK_S_IOERR;
-	r.data = out;
-	r.count = vring_skip(&r.data, q->readable, sizeof(r.header));
-	r.bytes = q->readable_bytes - sizeof(r.header);
-	switch (r.header.type) {
-	case VIRTIO_BLK_T_OUT: return transfer(blk, &r, true);
-	case VIRTIO_BLK_T_DISCARD: return erase(blk, &r, false);
-	case VIRTIO_BLK_T_WRITE_ZEROES: return erase(blk, &r, true);
-	case VIRTIO_BLK_T_FLUSH: return flush(blk);
-	}
-	r.data = in;
-	r.count = q->writable;
-	r.bytes = q->writable_bytes;
-	switch (r.header.type) {
-	case VIRTIO_BLK_T_IN:
-		*written = (uint32_t)BASE_MIN(r.bytes, (uint64_t)BLK_TRANSFER_MAX);
-		return transfer(blk, &r, false);
-	case VIRTIO_BLK_T_GET_ID:
-		*written = (uint32_t)BASE_MIN(r.bytes, sizeof(blk->serial));
-		return get_id(blk, &r);
-	}
-	return VIRTIO_BLK_S_UNSUPP;
-}
-
-static int serve_request(struct blk *blk, struct vring *ring)
-{
-	struct vring_request *q = &blk->request;
-	uint32_t written = 0;
-	uint8_t *status;
-	int got = vring_pop(ring, q);
-
-	if (got <= 0)
-		return got;
-	if (q->writable_bytes == 0)
-		return vring_break(ring, "a request has no room for its status");
-	limiter_take(&blk->limit, q->readable_bytes + q->writable_bytes);
-	status = take_status(q);
-	*(volatile uint8_t *)status = dispatch(blk, q, &written);
-	vring_push(ring, q->head, written + 1);
-	return 1;
-}
-
-static int blk_queue_run(void *self, unsigned int queue, struct vring *ring)
-{
-	struct blk *blk = self;
-
-	(void)queue;
-	vring_kicks(ring, false);
-	for (unsigned int i = 0; i < VHOST_BACK_BATCH; i++) {
-		uint32_t wait = limiter_wait(&blk->limit, device_now);
-		int got;
-
-		if (wait > 0)
-			return (int)wait;
-		got = serve_request(blk, ring);
-		if (got < 0)
-			return got;
-		if (got == 0)
-			return vring_kicks(ring, true);
-	}
-	return 1;
-}
 
 static uint64_t blk_features(void *self)
 {
 	const struct blk *blk = self;
-	uint64_t features = 1ull << VIRTIO_BLK_F_SEG_MAX | 1ull << VIRTIO_BLK_F_BLK_SIZE |
-	                    1ull << VIRTIO_BLK_F_TOPOLOGY | 1ull << VIRTIO_BLK_F_FLUSH;
+	uint64_t features = 1ull << VIRTIO_BLK_F_SIZE_MAX | 1ull << VIRTIO_BLK_F_SEG_MAX |
+	                    1ull << VIRTIO_BLK_F_BLK_SIZE | 1ull << VIRTIO_BLK_F_TOPOLOGY |
+	                    1ull << VIRTIO_BLK_F_FLUSH;
 
 	if (blk->read_only)
 		return features | 1ull << VIRTIO_BLK_F_RO;
-	return features | 1ull << VIRTIO_BLK_F_DISCARD | 1ull << VIRTIO_BLK_F_WRITE_ZEROES;
+	return features | 1ull << VIRTIO_BLK_F_CONFIG_WCE | 1ull << VIRTIO_BLK_F_DISCARD |
+	       1ull << VIRTIO_BLK_F_WRITE_ZEROES;
 }
 
 static int blk_features_set(void *self, uint64_t features)
@@ -239,6 +36,26 @@ static int blk_features_set(void *self, uint64_t features)
 
 	blk->features = features;
 	return 0;
+}
+
+/* A driver that knows nothing of the cache's mode has the one that goes with its flushes. */
+static void blk_reset(void *self)
+{
+	struct blk *blk = self;
+
+	blk->config.wce = 1;
+}
+
+/* The driver can switch the cache (section 5.2.5): without it each write lasts before it is answered. */
+static int blk_config_write(void *self, uint32_t offset, const void *data, uint32_t size)
+{
+	struct blk *blk = self;
+	const uint8_t *value = data;
+
+	if (offset == offsetof(struct virtio_blk_config, wce) && size == 1 && *value <= 1 &&
+	    blk->features & 1ull << VIRTIO_BLK_F_CONFIG_WCE)
+		blk->config.wce = *value;
+	return 0; /* the rest is read-only: what the guest writes there is lost */
 }
 
 static int blk_config_read(void *self, uint32_t offset, void *data, uint32_t size)
@@ -253,13 +70,30 @@ static int blk_config_read(void *self, uint32_t offset, void *data, uint32_t siz
 	return 0;
 }
 
-static int blk_open(void *self, struct vhost_back *back, const char **why)
+/* Without one there is the slower way, so its absence is no error; but it is said. */
+static int open_uring(struct blk *blk, struct vhost_back *back)
 {
-	struct blk *blk = self;
+	int error = blk->synchronous ? -ENOSYS
+	                             : uring_open(&blk->uring, BLK_REQUESTS, blk->disk, blk_opcodes,
+	                                          BASE_COUNT(blk_opcodes));
+
+	if (error == 0)
+		return vhost_back_watch(back, blk->uring.completed, 0);
+	blk->uring.fd = -1;
+	if (!blk->synchronous)
+		device_log("cordon-blk", "no io_uring (%s): one request at a time",
+		           strerror(-error));
+	return 0;
+}
+
+/* The disk's sectors: its capacity, and what is best to read and write at a time. */
+static int examine(struct blk *blk, const char **why)
+{
 	uint64_t bytes;
+	unsigned int physical = 4096; /* as the page cache has it */
+	int logical = BLK_SECTOR;
 	struct stat st;
 
-	(void)back;
 	*why = "the disk's fd";
 	if (fstat(blk->disk, &st) < 0)
 		return -errno;
@@ -269,26 +103,47 @@ static int blk_open(void *self, struct vhost_back *back, const char **why)
 	blk->is_device = S_ISBLK(st.st_mode);
 	bytes = (uint64_t)st.st_size;
 	*why = "the size of the block device";
-	if (blk->is_device && ioctl(blk->disk, BLKGETSIZE64, &bytes) < 0)
+	if (blk->is_device && (ioctl(blk->disk, BLKGETSIZE64, &bytes) < 0 ||
+	                       ioctl(blk->disk, BLKSSZGET, &logical) < 0 ||
+	                       ioctl(blk->disk, BLKPBSZGET, &physical) < 0))
 		return -errno;
 	*why = "the disk is smaller than one sector";
-	if (bytes < SECTOR)
+	if (bytes < BLK_SECTOR)
 		return -EINVAL;
-	blk->capacity = bytes / SECTOR;
+	*why = "the block device's sectors are of a strange size";
+	if (logical < BLK_SECTOR || logical > 4096 || logical & (logical - 1))
+		return -EINVAL;
+	blk->capacity = bytes / BLK_SECTOR;
+	blk->config.blk_size = (uint32_t)logical;
+	while ((uint32_t)logical << blk->config.physical_block_exp < physical)
+		blk->config.physical_block_exp++;
+	return 0;
+}
+
+static int blk_open(void *self, struct vhost_back *back, const char **why)
+{
+	struct blk *blk = self;
+	int error;
+
 	blk->config = (struct virtio_blk_config){
-	        .capacity = blk->capacity,
+	        .size_max = BLK_SEGMENT_BYTES,
 	        .seg_max = BLK_SEGMENTS,
-	        .blk_size = SECTOR,
-	        .physical_block_exp = 3, /* 4096 bytes, as page cache and disks have it */
+	        .wce = 1,
 	        .num_queues = 1,
 	        .max_discard_sectors = BLK_DISCARD_SECTORS,
-	        .max_discard_seg = BLK_DISCARD_SEGMENTS,
+	        .max_discard_seg = BLK_ERASE_SEGMENTS,
 	        .discard_sector_alignment = 8,
-	        .max_write_zeroes_sectors = BLK_DISCARD_SECTORS,
-	        .max_write_zeroes_seg = BLK_DISCARD_SEGMENTS,
+	        .max_write_zeroes_sectors = BLK_ZERO_SECTORS,
+	        .max_write_zeroes_seg = BLK_ERASE_SEGMENTS,
 	        .write_zeroes_may_unmap = 1,
 	};
-	return 0;
+	error = examine(blk, why);
+	if (error < 0)
+		return error;
+	blk->config.capacity = blk->capacity;
+	blk->nowait_read = blk->nowait_write = true;
+	*why = "the disk's io_uring";
+	return open_uring(blk, back);
 }
 
 static int set_disk(void *self, const char *value)
@@ -308,6 +163,15 @@ static int set_read_only(void *self, const char *value)
 
 	(void)value;
 	blk->read_only = true;
+	return 0;
+}
+
+static int set_synchronous(void *self, const char *value)
+{
+	struct blk *blk = self;
+
+	(void)value;
+	blk->synchronous = true;
 	return 0;
 }
 
@@ -332,16 +196,21 @@ static const struct vhost_device_ops blk_ops = {
         .name = "cordon-blk",
         .queues = 1,
         .queue_num = 1,
+        .inflight = true,
         .features = blk_features,
         .features_set = blk_features_set,
         .config_read = blk_config_read,
+        .config_write = blk_config_write,
         .queue_run = blk_queue_run,
+        .queue_stop = blk_queue_stop,
+        .reset = blk_reset,
 };
 
 static const struct device_option blk_options[] = {
         {"disk", "FD", true, set_disk},
         {"read-only", NULL, false, set_read_only},
         {"serial", "TEXT", false, set_serial},
+        {"synchronous", NULL, false, set_synchronous},
         {"limits", "FD:ENTRY", false, set_limits},
 };
 
