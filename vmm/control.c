@@ -58,12 +58,20 @@ static void control_resume(struct machine *m)
 	vm_state_set(m, VMM_RUNNING);
 }
 
+static int control_device(struct control *control, const struct vmm_message *request, int *fd)
+{
+	if (!control->device || memchr(request->device, '\0', sizeof(request->device)) == NULL ||
+	    (*fd >= 0) != (request->verb == VMM_DEVICE_REPLACE))
+		return -EINVAL;
+	return control->device(control->device_self, request->device, base_take_fd(fd));
+}
+
 /* 0 or a negative errno that says why the state does not allow it. */
-static int control_obey(struct control *control, uint32_t verb)
+static int control_obey(struct control *control, const struct vmm_message *request, int *fd)
 {
 	struct machine *m = control->machine;
 
-	switch (verb) {
+	switch (request->verb) {
 	case VMM_START:
 		if (m->state != VMM_READY)
 			return -EALREADY;
@@ -87,14 +95,18 @@ static int control_obey(struct control *control, uint32_t verb)
 	case VMM_QUIT: machine_end(m, VMM_END_POWEROFF); return 0;
 	case VMM_RESET: machine_end(m, VMM_END_RESTART); return 0;
 	case VMM_QUERY: return 0;
+	case VMM_DEVICE_REPLACE:
+	case VMM_DEVICE_LOST: return control_device(control, request, fd);
 	default: return -ENOSYS;
 	}
 }
 
-static void control_answer(struct control_client *client, uint32_t verb)
+static void control_answer(struct control_client *client, const struct vmm_message *request,
+                           int *fd)
 {
 	struct control *control = client->control;
-	int error = control_obey(control, verb);
+	int error = control_obey(control, request, fd);
+	uint32_t verb = request->verb;
 	struct vmm_message message = control_state(control);
 
 	if (error) {
@@ -108,17 +120,39 @@ static void control_answer(struct control_client *client, uint32_t verb)
 	}
 }
 
+/* One message and at most one fd; more of them the kernel drops, and the message is then none. */
+static ssize_t control_receive(int socket, struct vmm_message *message, int *fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {};
+	struct iovec vector = {message, sizeof(*message)};
+	struct msghdr header = {.msg_iov = &vector,
+	                        .msg_iovlen = 1,
+	                        .msg_control = control.bytes,
+	                        .msg_controllen = sizeof(control)};
+	ssize_t size = recvmsg(socket, &header, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *c = size < 0 ? NULL : CMSG_FIRSTHDR(&header);
+
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(fd, CMSG_DATA(c), sizeof(*fd));
+	return size >= 0 && header.msg_flags & MSG_CTRUNC ? 0 : size;
+}
+
 static void control_client_ready(void *self, uint32_t events)
 {
 	struct control_client *client = self;
 	struct vmm_message message;
-	ssize_t size = recv(client->fd, &message, sizeof(message), MSG_DONTWAIT | MSG_TRUNC);
+	int fd BASE_AUTO_FD = -1;
+	ssize_t size = control_receive(client->fd, &message, &fd);
 
 	(void)events;
 	if (size < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (size == sizeof(message))
-		control_answer(client, message.verb);
+	if (size == (ssize_t)sizeof(message))
+		control_answer(client, &message, &fd);
 	else
 		control_drop(client);
 }

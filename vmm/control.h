@@ -6,6 +6,9 @@
 #include "vmm/power.h"
 #include "vmm/vm.h"
 
+/* Gives the device of that name another back end's socket (owned by the callee), or (-1) says there is none. */
+typedef int (*control_device_fn)(void *self, const char *name, int vhost_fd);
+
 struct control_client {
 	struct control *control;
 	int fd; /* -1: free */
@@ -14,6 +17,8 @@ struct control_client {
 struct control {
 	struct machine *machine;
 	struct power *power;
+	control_device_fn device; /* NULL: there are none */
+	void *device_self;
 	int listener; /* listening seqpacket socket; the caller's */
 	struct control_client clients[VMM_CONTROL_CLIENTS_MAX];
 };

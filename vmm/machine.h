@@ -86,7 +86,7 @@ void pci_bus_destroy(struct pci_bus *bus);
 
 /*
  * virtio_pci.c + vhost_front.c: one virtio device whose back end is at the other end of `vhost_fd`
- * (owned by the callee from here on). `type` is "net", "blk", "rng" or "balloon"; `options` the key=value text after
+ * (owned by the callee from here on). `type` is one of virtio_type.c's; `options` the key=value text after
  * the fd on the command line, or "". Does the vhost-user handshake before it returns.
  */
 int virtio_device_add(struct machine *m, struct pci_bus *bus, const char *type, int vhost_fd,

@@ -15,6 +15,7 @@
 #include "vmm/control.h"
 #include "vmm/list_vmm.h"
 #include "vmm/options.h"
+#include "vmm/virtio_pci.h"
 
 struct vmm {
 	struct machine machine;
@@ -23,6 +24,21 @@ struct vmm {
 	struct control control;
 	struct pci_bus *pci;
 };
+
+/* Another back end for a device, or the word that there is none. */
+static int vmm_device(void *self, const char *name, int vhost_fd)
+{
+	struct vmm *vmm = self;
+	int fd BASE_AUTO_FD = vhost_fd;
+	struct virtio_device *device = virtio_pci_find(vmm->pci, name);
+
+	if (!device)
+		return -ENOENT;
+	if (fd >= 0)
+		return virtio_device_replace(device, base_take_fd(&fd));
+	virtio_device_give_up(device);
+	return 0;
+}
 
 static int vmm_devices(struct vmm *vmm, const struct options *options, char *why)
 {
@@ -39,6 +55,8 @@ static int vmm_devices(struct vmm *vmm, const struct options *options, char *why
 	if (error)
 		return why_set(why, error, "no power registers or watchdog: %s", strerror(-error));
 	error = control_create(&vmm->control, m, &vmm->board.power, options->control);
+	vmm->control.device = vmm_device;
+	vmm->control.device_self = vmm;
 	if (!error)
 		error = pci_bus_create(m, &vmm->pci);
 	if (error)

@@ -19,7 +19,6 @@
 #include "base/base.h"
 
 enum {
-	BUS_SLOTS = 32,
 	PORT_ADDRESS = 0xcf8,
 	PORT_DATA_OFFSET = 4, /* 0xcfc */
 	PORT_SIZE = 8,
@@ -30,7 +29,7 @@ enum {
 
 struct pci_bus {
 	struct machine *machine;
-	struct pci_device *slots[BUS_SLOTS];
+	struct pci_device *slots[PCI_SLOTS];
 	struct pci_device bridge;
 	uint64_t next_bar;
 	uint32_t port_address; /* what CF8 holds */
@@ -111,7 +110,7 @@ static void bar_place(struct pci_device *device, uint64_t base)
 
 static void bars_update(struct pci_bus *bus)
 {
-	for (size_t i = 0; i < BUS_SLOTS; i++) {
+	for (size_t i = 0; i < PCI_SLOTS; i++) {
 		struct pci_device *device = bus->slots[i];
 
 		if (!device || device->bar_base == 0 || bar_wanted(device) == device->bar_base)
@@ -119,7 +118,7 @@ static void bars_update(struct pci_bus *bus)
 		machine_io_remove(bus->machine, MACHINE_MMIO, device->bar_base);
 		bar_place(device, 0);
 	}
-	for (size_t i = 0; i < BUS_SLOTS; i++) {
+	for (size_t i = 0; i < PCI_SLOTS; i++) {
 		struct pci_device *device = bus->slots[i];
 		uint64_t base = device ? bar_wanted(device) : 0;
 
@@ -261,9 +260,9 @@ int pci_bus_add(struct pci_bus *bus, struct pci_device *device)
 	uint64_t base = bus->next_bar;
 	int slot = 1;
 
-	while (slot < BUS_SLOTS && bus->slots[slot])
+	while (slot < PCI_SLOTS && bus->slots[slot])
 		slot++;
-	if (slot == BUS_SLOTS)
+	if (slot == PCI_SLOTS)
 		return -ENOSPC;
 	if (device->bar_size > 0) {
 		base = (base + device->bar_size - 1) & ~((uint64_t)device->bar_size - 1);
@@ -310,7 +309,7 @@ void pci_bus_destroy(struct pci_bus *bus)
 {
 	machine_io_remove(bus->machine, MACHINE_MMIO, MACHINE_ECAM_BASE);
 	machine_io_remove(bus->machine, MACHINE_PIO, PORT_ADDRESS);
-	for (size_t i = 0; i < BUS_SLOTS; i++) {
+	for (size_t i = 0; i < PCI_SLOTS; i++) {
 		struct pci_device *device = bus->slots[i];
 
 		if (!device)
@@ -323,4 +322,9 @@ void pci_bus_destroy(struct pci_bus *bus)
 			device->ops->destroy(device->self);
 	}
 	free(bus);
+}
+
+struct pci_device *pci_bus_at(const struct pci_bus *bus, unsigned int slot)
+{
+	return slot < PCI_SLOTS ? bus->slots[slot] : NULL;
 }

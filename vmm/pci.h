@@ -22,6 +22,7 @@ enum pci_register { /* PCI Local Bus 3.0, 6.1: the type-0 header */
 	            PCI_INTERRUPT_LINE = 0x3c,
 	            PCI_CAPABILITY_START = 0x40,
 	            PCI_CONFIG_SIZE = 256,
+	            PCI_SLOTS = 32,
 };
 
 enum pci_bits {
@@ -78,5 +79,7 @@ unsigned int pci_device_capability(struct pci_device *device, uint8_t id, const 
  * Returns the slot (1..31) or -ENOSPC. The bus calls ops->destroy at its end.
  */
 int pci_bus_add(struct pci_bus *bus, struct pci_device *device);
+/* What is in a slot below PCI_SLOTS, or NULL. */
+struct pci_device *pci_bus_at(const struct pci_bus *bus, unsigned int slot);
 
 #endif

@@ -1,40 +1,74 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The order of messages is the one that QEMU has, as back ends are tested with it: features, protocol
- * features, owner at the beginning; features, memory table, then each ring (size, base, addresses, call,
- * error, kick, enable) when the guest's driver is ready; enable 0 and GET_VRING_BASE when it is not.
+ * The connection itself: messages with their time limit, the handshake, the configuration space, and its
+ * end. What the rings are told is in vhost_rings.c.
  *
- * Rings and regions are named by address. A front end usually sends its own virtual addresses; here
- * the guest's physical ones stand for them, so that a back end learns nothing of the vmm's layout.
- *
- * Answers are waited for with the machine's lock held: a back end that says nothing can stop its VM for
- * VHOST_FRONT_ANSWER_MS once, and then has lost its connection.
+ * Answers are waited for with the machine's lock held, which is why a call has one deadline for all its
+ * messages, and a budget behind it (see vhost_front.h).
  *
  * A back end that has something to say by itself (its configuration has changed) says it over a channel of
  * its own, so that it cannot come between a question and its answer.
  *
  * #syscall vmm: recvfrom - has a back end hung up?
  */
-#include "vmm/vhost_front.h"
+#include "vmm/vhost_front_private.h"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "base/base.h"
 #include "vmm/eventfd.h"
 
 enum { RING_ERRORS_LOGGED = 8 }; /* a guest can break its rings as often as it likes */
 
-static const uint64_t known_protocol_features = VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_MQ) |
-                                                VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
-                                                VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |
-                                                VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_CONFIG) |
-                                                VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE);
+/* CONFIGURE_MEM_SLOTS is left out: two regions, which never change, fit every back end's SET_MEM_TABLE. */
+static const uint64_t known_protocol_features =
+        VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_MQ) | VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) |
+        VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
+        VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ) |
+        VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_CONFIG) |
+        VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) |
+        VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |
+        VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_STATUS);
 
-static bool has(const struct vhost_front *front, enum vhost_user_protocol_feature feature)
+bool vhost_front_has(const struct vhost_front *front, enum vhost_user_protocol_feature feature)
 {
 	return front->protocol_features & VHOST_USER_BIT(feature);
+}
+
+/* ---- time ---- */
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void vhost_front_begin(struct vhost_front *front)
+{
+	int64_t now = now_ms();
+
+	front->budget_ms += (now - front->last_ms) / VHOST_FRONT_REFILL;
+	front->budget_ms = BASE_MIN(front->budget_ms, VHOST_FRONT_LIMIT_MS);
+	front->last_ms = now;
+	front->deadline = now + front->budget_ms;
+}
+
+void vhost_front_finish(struct vhost_front *front)
+{
+	int64_t now = now_ms();
+
+	front->budget_ms = BASE_MAX(front->budget_ms - (now - front->last_ms), 0);
+	front->last_ms = now;
+}
+
+static int time_left(const struct vhost_front *front)
+{
+	return (int)BASE_MAX(front->deadline - now_ms(), 0);
 }
 
 /* ---- the end of a connection ---- */
@@ -44,17 +78,15 @@ static void disconnect(struct vhost_front *front)
 	if (front->socket < 0)
 		return;
 	machine_unwatch(front->machine, front->socket);
-	if (front->error_event >= 0)
-		machine_unwatch(front->machine, front->error_event);
 	if (front->requests >= 0)
 		machine_unwatch(front->machine, front->requests);
+	vhost_front_errors_forget(front);
 	base_close(&front->socket);
-	base_close(&front->error_event);
 	base_close(&front->requests);
 	front->running = 0;
 }
 
-static int fail(struct vhost_front *front, int error, const char *what)
+int vhost_front_fail(struct vhost_front *front, int error, const char *what)
 {
 	if (front->socket < 0)
 		return -ENOTCONN;
@@ -68,8 +100,8 @@ static int fail(struct vhost_front *front, int error, const char *what)
 
 /* ---- one message ---- */
 
-static int send_message(struct vhost_front *front, struct vhost_message *message,
-                        enum vhost_user_request request, size_t size)
+int vhost_front_send(struct vhost_front *front, struct vhost_message *message,
+                     enum vhost_user_request request, size_t size)
 {
 	int error;
 
@@ -77,79 +109,87 @@ static int send_message(struct vhost_front *front, struct vhost_message *message
 		return -ENOTCONN;
 	message->header.request = request;
 	message->header.size = (uint32_t)size;
-	error = vhost_message_send(front->socket, message, VHOST_FRONT_ANSWER_MS);
-	return error ? fail(front, error, "it does not take messages") : 0;
+	error = vhost_message_send(front->socket, message, time_left(front));
+	return error ? vhost_front_fail(front, error, "it does not take messages") : 0;
 }
 
-/* The answer to `request`, of exactly `size` bytes and without fds. */
-static int receive_answer(struct vhost_front *front, struct vhost_message *answer,
-                          enum vhost_user_request request, size_t size)
+int vhost_front_receive_any(struct vhost_front *front, struct vhost_message *answer,
+                            enum vhost_user_request request, size_t least, size_t most)
 {
-	int error = vhost_message_receive(front->socket, answer, VHOST_FRONT_ANSWER_MS);
-	bool fds;
+	int error = vhost_message_receive(front->socket, answer, time_left(front));
 
 	if (error == -EAGAIN)
 		error = -ETIMEDOUT;
 	if (error)
-		return fail(front, error, "it does not answer");
-	fds = answer->fd_count > 0;
+		return vhost_front_fail(front, error, "it does not answer");
+	if (answer->header.request == request && answer->header.size >= least &&
+	    answer->header.size <= most && answer->header.flags & VHOST_USER_REPLY)
+		return 0;
 	vhost_message_close(answer);
-	if (fds || answer->header.request != request || answer->header.size != size ||
-	    !(answer->header.flags & VHOST_USER_REPLY))
-		return fail(front, -EPROTO, "its answer does not fit the question");
-	return 0;
+	return vhost_front_fail(front, -EPROTO, "its answer does not fit the question");
+}
+
+int vhost_front_receive(struct vhost_front *front, struct vhost_message *answer,
+                        enum vhost_user_request request, size_t size)
+{
+	int error = vhost_front_receive_any(front, answer, request, size, size);
+	bool fds = answer->fd_count > 0;
+
+	if (error)
+		return error;
+	vhost_message_close(answer);
+	return fds ? vhost_front_fail(front, -EPROTO, "its answer brings files along") : 0;
 }
 
 static int ask_u64(struct vhost_front *front, enum vhost_user_request request, uint64_t *value)
 {
 	struct vhost_message message = {};
-	int error = send_message(front, &message, request, 0);
+	int error = vhost_front_send(front, &message, request, 0);
 
 	if (!error)
-		error = receive_answer(front, &message, request, sizeof(message.payload.u64));
+		error = vhost_front_receive(front, &message, request, sizeof(message.payload.u64));
 	if (!error)
 		*value = message.payload.u64;
 	return error;
 }
 
-/* Sends what has no answer of its own, and waits for an acknowledgement where there can be one. */
-static int tell_surely(struct vhost_front *front, struct vhost_message *message,
-                       enum vhost_user_request request, size_t size)
+int vhost_front_tell_surely(struct vhost_front *front, struct vhost_message *message,
+                            enum vhost_user_request request, size_t size)
 {
 	int error;
 
-	if (!has(front, VHOST_USER_PROTOCOL_F_REPLY_ACK))
-		return send_message(front, message, request, size);
+	if (!vhost_front_has(front, VHOST_USER_PROTOCOL_F_REPLY_ACK))
+		return vhost_front_send(front, message, request, size);
 	message->header.flags = VHOST_USER_NEED_REPLY;
-	error = send_message(front, message, request, size);
+	error = vhost_front_send(front, message, request, size);
 	if (!error)
-		error = receive_answer(front, message, request, sizeof(message->payload.u64));
+		error = vhost_front_receive(front, message, request, sizeof(message->payload.u64));
 	if (!error && message->payload.u64 != 0)
-		error = fail(front, -EREMOTEIO, "it refused a message");
+		error = vhost_front_fail(front, -EREMOTEIO, "it refused a message");
 	return error;
 }
 
-static int tell_u64(struct vhost_front *front, enum vhost_user_request request, uint64_t value)
+int vhost_front_tell_u64(struct vhost_front *front, enum vhost_user_request request, uint64_t value)
 {
 	struct vhost_message message = {.payload.u64 = value};
 
-	return send_message(front, &message, request, sizeof(value));
+	return vhost_front_send(front, &message, request, sizeof(value));
 }
 
-static int tell_state(struct vhost_front *front, enum vhost_user_request request,
-                      unsigned int index, uint32_t num)
+int vhost_front_tell_state(struct vhost_front *front, enum vhost_user_request request,
+                           unsigned int index, uint32_t num)
 {
 	struct vhost_message message = {.payload.state = {index, num}};
 
-	return send_message(front, &message, request, sizeof(message.payload.state));
+	return vhost_front_send(front, &message, request, sizeof(message.payload.state));
 }
 
-static int tell_fd(struct vhost_front *front, enum vhost_user_request request, unsigned int index,
-                   int fd)
+int vhost_front_tell_fd(struct vhost_front *front, enum vhost_user_request request,
+                        unsigned int index, int fd)
 {
 	struct vhost_message message = {.payload.u64 = index, .fds = {fd}, .fd_count = 1};
 
-	return send_message(front, &message, request, sizeof(message.payload.u64));
+	return vhost_front_send(front, &message, request, sizeof(message.payload.u64));
 }
 
 /* ---- what the event loop sees ---- */
@@ -166,11 +206,11 @@ static void socket_ready(void *self, uint32_t events)
 		return;
 	n = recv(front->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 	if (n == 0)
-		fail(front, -ENOTCONN, "it has hung up");
+		vhost_front_fail(front, -ENOTCONN, "it has hung up");
 	else if (n > 0)
-		fail(front, -EPROTO, "it spoke without being asked");
+		vhost_front_fail(front, -EPROTO, "it spoke without being asked");
 	else if (errno != EAGAIN && errno != EINTR)
-		fail(front, -errno, "its connection is broken");
+		vhost_front_fail(front, -errno, "its connection is broken");
 }
 
 static void error_ready(void *self, uint32_t events)
@@ -179,12 +219,23 @@ static void error_ready(void *self, uint32_t events)
 
 	(void)events;
 	/* Once is enough until the next start: a back end could signal this without end. */
-	machine_unwatch(front->machine, front->error_event);
+	vhost_front_errors_forget(front);
 	if (front->ring_errors++ < RING_ERRORS_LOGGED)
 		machine_log(front->machine, "the back end of device %s reports an error in a ring",
 		            front->name);
 	if (front->failed)
 		front->failed(front->self);
+}
+
+int vhost_front_errors_watch(struct vhost_front *front)
+{
+	return machine_watch(front->machine, front->error_event, EPOLLIN, error_ready, front);
+}
+
+void vhost_front_errors_forget(struct vhost_front *front)
+{
+	if (front->error_event >= 0)
+		machine_unwatch(front->machine, front->error_event);
 }
 
 static void request_ready(void *self, uint32_t events)
@@ -205,11 +256,11 @@ static void request_ready(void *self, uint32_t events)
 		return;
 	}
 	if (error) {
-		fail(front, error, "its requests cannot be read");
+		vhost_front_fail(front, error, "its requests cannot be read");
 		return;
 	}
 	if (message.header.request != VHOST_USER_BACKEND_CONFIG_CHANGE) {
-		fail(front, -EPROTO, "it requests what was not offered");
+		vhost_front_fail(front, -EPROTO, "it requests what was not offered");
 		return;
 	}
 	if (front->config_changed)
@@ -217,7 +268,7 @@ static void request_ready(void *self, uint32_t events)
 	/* the owner may have lost the back end over it */
 	if (front->requests >= 0 && message.header.flags & VHOST_USER_NEED_REPLY &&
 	    vhost_message_acknowledge(front->requests, &message, 0, 0) != 0)
-		fail(front, -EPROTO, "it does not take the answer that it asked for");
+		vhost_front_fail(front, -EPROTO, "it does not take the answer that it asked for");
 }
 
 /* ---- handshake ---- */
@@ -229,15 +280,15 @@ static int open_requests(struct vhost_front *front)
 	int pair[2], error;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return fail(front, -errno, "no socket pair can be made");
+		return vhost_front_fail(front, -errno, "no socket pair can be made");
 	front->requests = pair[0];
 	message.fds[0] = pair[1];
-	error = send_message(front, &message, VHOST_USER_SET_BACKEND_REQ_FD, 0);
+	error = vhost_front_send(front, &message, VHOST_USER_SET_BACKEND_REQ_FD, 0);
 	close(pair[1]);
 	if (error)
 		return error;
 	error = machine_watch(front->machine, front->requests, EPOLLIN, request_ready, front);
-	return error ? fail(front, error, "its requests cannot be watched") : 0;
+	return error ? vhost_front_fail(front, error, "its requests cannot be watched") : 0;
 }
 
 static int handshake(struct vhost_front *front)
@@ -250,41 +301,76 @@ static int handshake(struct vhost_front *front)
 		error = ask_u64(front, VHOST_USER_GET_PROTOCOL_FEATURES, &offered);
 		offered &= known_protocol_features;
 		if (!error)
-			error = tell_u64(front, VHOST_USER_SET_PROTOCOL_FEATURES, offered);
+			error = vhost_front_tell_u64(front, VHOST_USER_SET_PROTOCOL_FEATURES,
+			                             offered);
 		front->protocol_features = offered;
 	}
-	if (!error && has(front, VHOST_USER_PROTOCOL_F_MQ))
+	if (!error && vhost_front_has(front, VHOST_USER_PROTOCOL_F_MQ))
 		error = ask_u64(front, VHOST_USER_GET_QUEUE_NUM, &front->queue_count_max);
 	if (!error)
-		error = send_message(front, &message, VHOST_USER_SET_OWNER, 0);
-	if (!error && has(front, VHOST_USER_PROTOCOL_F_BACKEND_REQ))
+		error = vhost_front_send(front, &message, VHOST_USER_SET_OWNER, 0);
+	if (!error && vhost_front_has(front, VHOST_USER_PROTOCOL_F_BACKEND_REQ))
 		error = open_requests(front);
+	return error;
+}
+
+/* Over the socket that is there; owns up to a failure only once the caller has the connection. */
+static int introduce(struct vhost_front *front, void (*failed)(void *self))
+{
+	int error;
+
+	front->failed = NULL;
+	front->protocol_features = front->queue_count_max = 0;
+	vhost_front_begin(front);
+	error = handshake(front);
+	vhost_front_finish(front);
+	if (!error) {
+		error = machine_watch(front->machine, front->socket, EPOLLIN | EPOLLRDHUP,
+		                      socket_ready, front);
+		if (error)
+			vhost_front_fail(front, error, "its socket cannot be watched");
+	}
+	front->failed = failed;
 	return error;
 }
 
 int vhost_front_open(struct vhost_front *front, struct machine *m, const char *name, int socket,
                      void (*failed)(void *self), void *self)
 {
-	int error;
-
-	*front = (struct vhost_front){.machine = m, .name = name, .socket = socket, .requests = -1};
+	*front = (struct vhost_front){.machine = m,
+	                              .name = name,
+	                              .socket = socket,
+	                              .self = self,
+	                              .budget_ms = VHOST_FRONT_LIMIT_MS,
+	                              .last_ms = now_ms(),
+	                              .requests = -1,
+	                              .inflight_fd = -1,
+	                              .log = {.fd = -1}};
 	front->error_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (front->error_event < 0)
-		return fail(front, -errno, "no eventfd can be made");
-	error = handshake(front);
-	if (error)
-		return error;
-	error = machine_watch(m, socket, EPOLLIN | EPOLLRDHUP, socket_ready, front);
-	if (error)
-		return fail(front, error, "its socket cannot be watched");
-	front->failed = failed;
-	front->self = self;
-	return 0;
+		return vhost_front_fail(front, -errno, "no eventfd can be made");
+	return introduce(front, failed);
+}
+
+int vhost_front_reopen(struct vhost_front *front, int socket)
+{
+	disconnect(front);
+	eventfd_drain(front->error_event);
+	front->socket = socket;
+	front->budget_ms = VHOST_FRONT_LIMIT_MS; /* whoever it was that took it is gone */
+	return introduce(front, front->failed);
+}
+
+void vhost_front_give_up(struct vhost_front *front)
+{
+	disconnect(front);
 }
 
 void vhost_front_close(struct vhost_front *front)
 {
 	disconnect(front);
+	base_close(&front->error_event);
+	vhost_front_inflight_drop(front);
 }
 
 /* ---- configuration space ---- */
@@ -294,16 +380,20 @@ int vhost_front_config_get(struct vhost_front *front, void *bytes, uint32_t size
 	struct vhost_message message = {.payload.config.size = size};
 	int error;
 
-	if (!has(front, VHOST_USER_PROTOCOL_F_CONFIG) || size > VHOST_USER_CONFIG_MAX)
+	if (!vhost_front_has(front, VHOST_USER_PROTOCOL_F_CONFIG) || size > VHOST_USER_CONFIG_MAX)
 		return -ENOTSUP;
-	error = send_message(front, &message, VHOST_USER_GET_CONFIG, VHOST_USER_CONFIG_SIZE(size));
+	vhost_front_begin(front);
+	error = vhost_front_send(front, &message, VHOST_USER_GET_CONFIG,
+	                         VHOST_USER_CONFIG_SIZE(size));
 	if (!error)
-		error = receive_answer(front, &message, VHOST_USER_GET_CONFIG,
-		                       VHOST_USER_CONFIG_SIZE(size));
+		error = vhost_front_receive(front, &message, VHOST_USER_GET_CONFIG,
+		                            VHOST_USER_CONFIG_SIZE(size));
+	vhost_front_finish(front);
 	if (error)
 		return error;
 	if (message.payload.config.offset != 0 || message.payload.config.size != size)
-		return fail(front, -EPROTO, "its configuration is not the part that was asked for");
+		return vhost_front_fail(front, -EPROTO,
+		                        "its configuration is not the part that was asked for");
 	memcpy(bytes, message.payload.config.bytes, size);
 	return 0;
 }
@@ -314,120 +404,14 @@ int vhost_front_config_set(struct vhost_front *front, uint32_t offset, const voi
 	struct vhost_message message = {.payload.config = {.offset = offset,
 	                                                   .size = size,
 	                                                   .flags = VHOST_USER_CONFIG_WRITABLE}};
-
-	if (!has(front, VHOST_USER_PROTOCOL_F_CONFIG) || size > VHOST_USER_CONFIG_MAX)
-		return -ENOTSUP;
-	memcpy(message.payload.config.bytes, bytes, size);
-	return send_message(front, &message, VHOST_USER_SET_CONFIG, VHOST_USER_CONFIG_SIZE(size));
-}
-
-/* ---- start and stop ---- */
-
-static int send_memory(struct vhost_front *front)
-{
-	struct machine_region regions[2];
-	size_t count = machine_regions(front->machine, regions);
-	struct vhost_message message = {.payload.memory.region_count = (uint32_t)count};
-
-	for (size_t i = 0; i < count; i++) {
-		message.payload.memory.regions[i] =
-		        (struct vhost_user_region){.guest_address = regions[i].guest,
-		                                   .size = regions[i].size,
-		                                   .user_address = regions[i].guest,
-		                                   .mmap_offset = regions[i].offset};
-		message.fds[message.fd_count++] = machine_memfd(front->machine);
-	}
-	return tell_surely(front, &message, VHOST_USER_SET_MEM_TABLE,
-	                   VHOST_USER_MEMORY_SIZE(count));
-}
-
-static int send_ring(struct vhost_front *front, unsigned int index,
-                     const struct vhost_front_queue *queue)
-{
-	struct vhost_message address = {.payload.address = {.index = index,
-	                                                    .descriptor = queue->descriptors,
-	                                                    .used = queue->device,
-	                                                    .available = queue->driver}};
-	int error = tell_state(front, VHOST_USER_SET_VRING_NUM, index, queue->size);
-
-	if (!error)
-		error = tell_state(front, VHOST_USER_SET_VRING_BASE, index, 0);
-	if (!error)
-		error = send_message(front, &address, VHOST_USER_SET_VRING_ADDR,
-		                     sizeof(address.payload.address));
-	if (!error)
-		error = tell_fd(front, VHOST_USER_SET_VRING_CALL, index, queue->call);
-	if (!error)
-		error = tell_fd(front, VHOST_USER_SET_VRING_ERR, index, front->error_event);
-	if (!error)
-		error = tell_fd(front, VHOST_USER_SET_VRING_KICK, index, queue->kick);
-	if (!error)
-		front->running |= 1u << index;
-	return error;
-}
-
-static int enable_ring(struct vhost_front *front, unsigned int index, bool enable)
-{
-	struct vhost_message message = {.payload.state = {index, enable}};
-
-	if (!(front->features & VHOST_USER_BIT(VHOST_USER_F_PROTOCOL_FEATURES)))
-		return 0; /* such a back end's rings are enabled as they start */
-	return tell_surely(front, &message, VHOST_USER_SET_VRING_ENABLE,
-	                   sizeof(message.payload.state));
-}
-
-int vhost_front_start(struct vhost_front *front, uint64_t features,
-                      const struct vhost_front_queue *queues, unsigned int count)
-{
 	int error;
 
-	features &= front->features; /* some of the device's may be the vmm's own */
-	features |= front->features & VHOST_USER_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
-	error = tell_u64(front, VHOST_USER_SET_FEATURES, features);
-	if (!error)
-		error = send_memory(front);
-	if (!error)
-		error = machine_watch(front->machine, front->error_event, EPOLLIN, error_ready,
-		                      front);
-	for (unsigned int i = 0; i < count && !error; i++)
-		if (queues[i].enabled)
-			error = send_ring(front, i, &queues[i]);
-	for (unsigned int i = 0; i < count && !error; i++)
-		if (queues[i].enabled)
-			error = enable_ring(front, i, true);
-	return error;
-}
-
-static int stop_ring(struct vhost_front *front, unsigned int index)
-{
-	struct vhost_message message = {.payload.state.index = index};
-	int error = enable_ring(front, index, false);
-
-	if (!error)
-		error = send_message(front, &message, VHOST_USER_GET_VRING_BASE,
-		                     sizeof(message.payload.state));
-	if (!error)
-		error = receive_answer(front, &message, VHOST_USER_GET_VRING_BASE,
-		                       sizeof(message.payload.state));
-	if (!error && message.payload.state.index != index)
-		error = fail(front, -EPROTO, "it stopped another ring");
-	return error;
-}
-
-int vhost_front_stop(struct vhost_front *front)
-{
-	struct vhost_message message = {};
-	int error = front->socket < 0 ? -ENOTCONN : 0;
-
-	for (unsigned int i = 0; i < VHOST_FRONT_QUEUES_MAX && !error; i++)
-		if (front->running & 1u << i)
-			error = stop_ring(front, i);
-	front->running = 0;
-	if (!error) { /* what a ring signalled belongs to the run that is over */
-		machine_unwatch(front->machine, front->error_event);
-		eventfd_drain(front->error_event);
-	}
-	if (!error && has(front, VHOST_USER_PROTOCOL_F_RESET_DEVICE))
-		error = send_message(front, &message, VHOST_USER_RESET_DEVICE, 0);
+	if (!vhost_front_has(front, VHOST_USER_PROTOCOL_F_CONFIG) || size > VHOST_USER_CONFIG_MAX)
+		return -ENOTSUP;
+	memcpy(message.payload.config.bytes, bytes, size);
+	vhost_front_begin(front);
+	error = vhost_front_send(front, &message, VHOST_USER_SET_CONFIG,
+	                         VHOST_USER_CONFIG_SIZE(size));
+	vhost_front_finish(front);
 	return error;
 }

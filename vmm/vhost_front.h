@@ -4,6 +4,13 @@
  * trusted: every call is bounded in time, and the first thing that is wrong (a size, an answer to
  * another question, silence, hanging up) ends the connection for good. After that every call
  * returns -ENOTCONN and the owner has been told once. Called with the machine's lock held.
+ *
+ * Time: one call waits at most VHOST_FRONT_LIMIT_MS for its back end, and VHOST_MESSAGE_REST_MS more for
+ * an answer that has begun. What was waited is paid back VHOST_FRONT_REFILL times as slowly, so a back end
+ * that is always a moment too late for its own end cannot stop its VM more than that share of the time.
+ *
+ * A back end that died can be followed by another one of the same kind (vhost_front_reopen), which goes on
+ * where the rings say that the first one stopped.
  */
 #ifndef CORDON_VHOST_FRONT_H
 #define CORDON_VHOST_FRONT_H
@@ -12,8 +19,11 @@
 #include "vmm/vhost_message.h"
 
 enum {
-	VHOST_FRONT_ANSWER_MS = 3000, /* how long a back end may take for one answer */
+	VHOST_FRONT_LIMIT_MS = 5000, /* how long one call may wait, when the last ones have not */
+	VHOST_FRONT_REFILL = 4,
 	VHOST_FRONT_QUEUES_MAX = 32,
+	VHOST_FRONT_INFLIGHT_MAX = 16
+	                           << 20, /* bytes of one device's region of unfinished requests */
 };
 
 struct vhost_front_queue {
@@ -23,9 +33,14 @@ struct vhost_front_queue {
 	int kick, call;                       /* the caller's eventfds */
 };
 
+struct vhost_front_log { /* where guest pages that a back end writes are noted: a bit a page */
+	int fd;          /* the caller's; -1: they are not */
+	uint64_t offset, size;
+};
+
 struct vhost_front {
 	struct machine *machine;
-	const char *name;           /* for the log: "net", ... */
+	const char *name;           /* for the log: "net0", ... */
 	int socket;                 /* -1: the connection is over */
 	int error_event;            /* what the back end signals when it gives a ring up */
 	int requests;               /* what it asks by itself comes here; -1: nothing can */
@@ -38,6 +53,12 @@ struct vhost_front {
 	void *self;
 	/* The back end says that its configuration is another one; NULL: nobody cares. */
 	void (*config_changed)(void *self);
+
+	int64_t deadline, last_ms, budget_ms; /* of the call that runs; see Time above */
+	uint64_t accepted;                    /* features of the run */
+	int inflight_fd; /* what the back end keeps of unfinished requests, for the one after it; or -1 */
+	struct vhost_user_inflight inflight;
+	struct vhost_front_log log;
 };
 
 /*
@@ -46,7 +67,11 @@ struct vhost_front {
  */
 int vhost_front_open(struct vhost_front *front, struct machine *m, const char *name, int socket,
                      void (*failed)(void *self), void *self);
+/* The same with another back end, after the first one's end; what was kept of its requests stays. */
+int vhost_front_reopen(struct vhost_front *front, int socket);
 void vhost_front_close(struct vhost_front *front);
+/* Ends the connection, as if the back end had; `failed` is not called. */
+void vhost_front_give_up(struct vhost_front *front);
 
 /* The device's configuration space, with the CONFIG protocol feature (else -ENOTSUP). size <= 256. */
 int vhost_front_config_get(struct vhost_front *front, void *bytes, uint32_t size);
@@ -56,7 +81,24 @@ int vhost_front_config_set(struct vhost_front *front, uint32_t offset, const voi
 /* Hands over memory, features and enabled rings, from the rings' beginning. */
 int vhost_front_start(struct vhost_front *front, uint64_t features,
                       const struct vhost_front_queue *queues, unsigned int count);
+/*
+ * The same after vhost_front_reopen(), from where the used rings in guest memory end. What the first back
+ * end had taken and not finished is either in its inflight region, or is taken once more.
+ */
+int vhost_front_resume(struct vhost_front *front, uint64_t features,
+                       const struct vhost_front_queue *queues, unsigned int count);
 /* Stops the rings: once it has returned 0, the back end uses no guest memory. */
 int vhost_front_stop(struct vhost_front *front);
+
+/* Gives a running ring another kick eventfd (the caller's), which the back end looks at once. */
+int vhost_front_kick(struct vhost_front *front, unsigned int index, int kick);
+
+/*
+ * From here on the back end notes every guest page that it writes in log's bitmap (bit N of byte N/8 for
+ * page N of guest-physical memory), or (fd -1) no longer does; through stops, starts and other back ends.
+ * `queues` are those of the start. -ENOTSUP when the back end cannot.
+ */
+int vhost_front_log(struct vhost_front *front, const struct vhost_front_log *log,
+                    const struct vhost_front_queue *queues, unsigned int count);
 
 #endif

@@ -132,10 +132,11 @@ int vhost_message_receive(int socket, struct vhost_message *message, int limit_m
 	int error;
 
 	memset(message, 0, sizeof(*message));
-	error = wait_for(socket, POLLIN, now_ms() + limit_ms);
+	deadline = now_ms() + limit_ms;
+	error = wait_for(socket, POLLIN, deadline);
 	if (error)
 		return error;
-	deadline = now_ms() + BASE_MAX(limit_ms, VHOST_MESSAGE_REST_MS);
+	deadline = BASE_MAX(deadline, now_ms() + VHOST_MESSAGE_REST_MS);
 	error = receive_header(socket, message, deadline);
 	if (!error)
 		error = read_exactly(socket, &message->payload, message->header.size, NULL,

@@ -4,11 +4,11 @@
  * a queue is enabled, so that a notification before DRIVER_OK is kept), its call eventfds are MSI-X sources;
  * both are made once, and the back end is given them at each DRIVER_OK. The vmm reads no ring.
  *
- * When the back end is lost, or the driver asks for what cannot be, the device shows NEEDS_RESET and
- * raises its configuration interrupt. After a reset a device without a back end offers no features, which
- * every driver refuses; the VM runs on.
+ * When the driver asks for what cannot be, the device shows NEEDS_RESET and raises its configuration
+ * interrupt; what happens when the back end is gone is in virtio_restart.c.
  *
  * #syscall vmm: write - raises the configuration interrupt
+ * #syscall vmm: eventfd2 - another kick eventfd, when the vmm itself has to kick
  */
 #include "vmm/virtio_pci.h"
 
@@ -20,7 +20,7 @@
 /* ---- trouble ---- */
 
 /* The configuration interrupt, to a driver that runs. */
-static void config_interrupt(struct virtio_device *device)
+void virtio_device_config_interrupt(struct virtio_device *device)
 {
 	uint64_t one = 1;
 
@@ -30,11 +30,11 @@ static void config_interrupt(struct virtio_device *device)
 	if (device->config_vector != MSIX_NO_VECTOR &&
 	    base_write_all(device->config_event, &one, sizeof(one)) != 0)
 		machine_log(device->machine, "device %s: its configuration interrupt is lost",
-		            device->type->name);
+		            device->name);
 }
 
 /* Shows the driver that the device is lost; tells it by interrupt once it is running. */
-static void needs_reset(struct virtio_device *device)
+void virtio_device_needs_reset(struct virtio_device *device)
 {
 	bool told = device->isr & VIRTIO_ISR_CONFIG;
 
@@ -42,17 +42,7 @@ static void needs_reset(struct virtio_device *device)
 		return;
 	device->status |= VIRTIO_NEEDS_RESET;
 	if (!told)
-		config_interrupt(device);
-}
-
-/* The front end has given its back end up, or a ring. */
-static void back_end_failed(void *self)
-{
-	struct virtio_device *device = self;
-
-	if (device->front.socket < 0)
-		device->offered = 0;
-	needs_reset(device);
+		virtio_device_config_interrupt(device);
 }
 
 /* ---- running ---- */
@@ -78,7 +68,7 @@ static bool ring_fits(const struct virtio_device *device, const struct vhost_fro
 void virtio_device_enable(struct virtio_device *device, struct virtio_queue *queue)
 {
 	if (!ring_fits(device, &queue->ring)) {
-		needs_reset(device);
+		virtio_device_needs_reset(device);
 		return;
 	}
 	queue->ring.enabled = true;
@@ -112,13 +102,44 @@ void virtio_device_run(struct virtio_device *device)
 
 	for (unsigned int i = 0; i < device->queue_count; i++)
 		rings[i] = device->queues[i].ring;
-	if (device->status & VIRTIO_NEEDS_RESET ||
-	    vhost_front_start(&device->front, device->accepted, rings, device->queue_count) != 0)
-		needs_reset(device);
+	if (!device->waiting && !(device->status & VIRTIO_NEEDS_RESET))
+		vhost_front_start(&device->front, device->accepted, rings, device->queue_count);
+	/* Lost before, or just now; a device that waits for another back end has it start the rings. */
+	if (device->status & VIRTIO_NEEDS_RESET || (device->front.socket < 0 && !device->waiting))
+		virtio_device_needs_reset(device);
+}
+
+static int event_make(int *fd, unsigned int count)
+{
+	*fd = eventfd(count, EFD_CLOEXEC | EFD_NONBLOCK);
+	return *fd < 0 ? -errno : 0;
+}
+
+/*
+ * Kicks a queue for a notification that KVM did not catch. Writing to the eventfd could block for ever: its
+ * other holder can fill it and take O_NONBLOCK off. So the back end gets another one, which is signalled
+ * from its beginning; it costs more, for the rare driver that goes this way.
+ */
+void virtio_device_notify(struct virtio_device *device, unsigned int index)
+{
+	struct virtio_queue *queue = &device->queues[index];
+	int before = queue->ring.kick, kick;
+
+	if (event_make(&kick, 1) != 0) {
+		machine_log(device->machine, "device %s: a notification is lost", device->name);
+		return;
+	}
+	if (queue->doorbell != 0)
+		machine_ioeventfd(device->machine, queue->doorbell, 0, before, false);
+	queue->doorbell = 0;
+	queue->ring.kick = kick;
+	virtio_device_doorbells(device);
+	vhost_front_kick(&device->front, index, kick); /* not running: it starts with this one */
+	close(before);
 }
 
 /* The back end's configuration, unless the vmm was given one. */
-static int config_fetch(struct virtio_device *device)
+int virtio_device_config_fetch(struct virtio_device *device)
 {
 	uint8_t fresh[VIRTIO_CONFIG_MAX] = {};
 	int error;
@@ -140,8 +161,17 @@ static void config_changed(void *self)
 	struct virtio_device *device = self;
 	uint8_t before = device->generation;
 
-	if (config_fetch(device) == 0 && device->generation != before)
-		config_interrupt(device);
+	if (virtio_device_config_fetch(device) == 0 && device->generation != before)
+		virtio_device_config_interrupt(device);
+}
+
+uint64_t virtio_device_offer(const struct virtio_device *device)
+{
+	uint64_t pass = device->type->features;
+
+	if (device->config_local)
+		pass &= ~device->type->local_features;
+	return (device->front.features & pass) | device->local;
 }
 
 /* Everything as it was before a driver came, but MSI-X, which belongs to the bus. */
@@ -153,6 +183,8 @@ static void registers_clear(struct virtio_device *device)
 	device->status = device->isr = 0;
 	device->config_vector =
 	        msix_source_set(&device->msix, device->config_source, MSIX_NO_VECTOR);
+	if (device->restart_ms > 0)
+		msix_source_set(&device->msix, device->nudge_source, MSIX_NO_VECTOR);
 	for (unsigned int i = 0; i < device->queue_count; i++) {
 		struct virtio_queue *queue = &device->queues[i];
 
@@ -172,7 +204,7 @@ void virtio_device_reset(struct virtio_device *device)
 		vhost_front_stop(&device->front);
 	registers_clear(device);
 	if (was_running)
-		config_fetch(device);
+		virtio_device_config_fetch(device);
 }
 
 void virtio_device_config_write(struct virtio_device *device, uint64_t offset, const void *data,
@@ -183,7 +215,7 @@ void virtio_device_config_write(struct virtio_device *device, uint64_t offset, c
 	/* What a driver writes (blk's write cache mode) is the back end's to judge: its answer is shown. */
 	if (!device->config_local &&
 	    vhost_front_config_set(&device->front, (uint32_t)offset, data, size) == 0)
-		config_fetch(device);
+		virtio_device_config_fetch(device);
 }
 
 /* ---- making and ending ---- */
@@ -192,6 +224,7 @@ void virtio_device_destroy(void *self)
 {
 	struct virtio_device *device = self;
 
+	virtio_restart_end(device);
 	vhost_front_close(&device->front);
 	msix_destroy(&device->msix);
 	for (unsigned int i = 0; i < device->queue_count; i++) {
@@ -200,13 +233,8 @@ void virtio_device_destroy(void *self)
 		base_close(&device->queues[i].ring.call);
 	}
 	base_close(&device->config_event);
+	base_close(&device->nudge_event);
 	free(device);
-}
-
-static int event_make(int *fd)
-{
-	*fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return *fd < 0 ? -errno : 0;
 }
 
 /* The queues, their eventfds and their MSI-X sources; on failure what was made is the device's to close. */
@@ -214,12 +242,14 @@ static int queues_make(struct virtio_device *device)
 {
 	unsigned int count = virtio_type_queues(device->type, device->offered, device->config,
 	                                        device->front.queue_count_max);
-	int error = event_make(&device->config_event);
+	int error = event_make(&device->config_event, 0);
 
+	if (!error && device->restart_ms > 0)
+		error = event_make(&device->nudge_event, 0);
 	if (count > VIRTIO_QUEUES_MAX) {
 		machine_log(device->machine,
 		            "device %s: its back end has %u queues; expected at most %d",
-		            device->type->name, count, VIRTIO_QUEUES_MAX);
+		            device->name, count, VIRTIO_QUEUES_MAX);
 		return -E2BIG;
 	}
 	for (unsigned int i = 0; i < count && !error; i++) {
@@ -227,9 +257,9 @@ static int queues_make(struct virtio_device *device)
 
 		ring->kick = ring->call = -1;
 		device->queue_count = i + 1;
-		error = event_make(&ring->kick);
+		error = event_make(&ring->kick, 0);
 		if (!error)
-			error = event_make(&ring->call);
+			error = event_make(&ring->call, 0);
 	}
 	return error;
 }
@@ -240,6 +270,8 @@ static void sources_make(struct virtio_device *device)
 	for (unsigned int i = 0; i < device->queue_count; i++)
 		device->queues[i].source =
 		        msix_source_add(&device->msix, device->queues[i].ring.call);
+	if (device->restart_ms > 0)
+		device->nudge_source = msix_source_add(&device->msix, device->nudge_event);
 	registers_clear(device);
 }
 
@@ -247,51 +279,66 @@ static void sources_make(struct virtio_device *device)
  * What the device offers. A net device has its configuration from the options when there are any, or when
  * the back end has none to give; features that are about configuration are then the vmm's own.
  */
-static int offer(struct virtio_device *device, uint64_t local)
+static int offer(struct virtio_device *device)
 {
 	bool gives = device->front.protocol_features & VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_CONFIG);
-	uint64_t pass = device->type->features;
+	const struct virtio_type *type = device->type;
 	int error;
 
-	device->config_local = device->type->local_features != 0 && (local != 0 || !gives);
-	if (device->config_local) {
-		pass &= ~device->type->local_features;
+	device->config_local =
+	        type->local_only || (type->local_features != 0 && (device->local != 0 || !gives));
+	if (device->config_local && !type->local_only)
 		virtio_type_pairs(device->config, device->front.queue_count_max);
-	}
-	error = config_fetch(device);
+	error = virtio_device_config_fetch(device);
 	if (error == -ENOTSUP)
 		machine_log(device->machine, "device %s: its back end has no configuration to give",
-		            device->type->name);
+		            device->name);
 	device->generation = 0;
-	device->offered = (device->front.features & pass) | local;
+	device->offered = virtio_device_offer(device);
+	return error;
+}
+
+/* Takes the options over. */
+static int configure(struct virtio_device *device, const char *text)
+{
+	struct virtio_options options;
+	int error = virtio_type_options(device->type, text, device->config, &options);
+
+	base_copy_string(device->name, sizeof(device->name),
+	                 options.name[0] ? options.name : device->type->name);
+	device->restart_ms = options.restart_ms;
+	device->local = options.features;
+	if (error)
+		machine_log(
+		        device->machine,
+		        "device %s: option \"%s\" is not known, has a wrong value or is missing; "
+		        "expected name=, restart=, mac=, mtu= of a net device, tag=, queues= of "
+		        "a file system",
+		        device->name, options.bad);
 	return error;
 }
 
 static int negotiate(struct virtio_device *device, int vhost_fd, const char *options)
 {
-	const char *bad = NULL;
-	uint64_t local = 0;
-	int error = virtio_type_options(device->type, options, device->config, &local, &bad);
+	int error = configure(device, options);
 
+	if (!error)
+		error = virtio_restart_init(device);
 	if (error) {
 		close(vhost_fd);
-		machine_log(device->machine,
-		            "device %s: option \"%s\" is not known or has a wrong value; expected "
-		            "mac=, mtu= of a net device",
-		            device->type->name, bad);
 		return error;
 	}
-	error = vhost_front_open(&device->front, device->machine, device->type->name, vhost_fd,
-	                         back_end_failed, device);
+	error = vhost_front_open(&device->front, device->machine, device->name, vhost_fd,
+	                         virtio_device_back_end_failed, device);
 	if (error)
 		return error;
 	device->front.config_changed = config_changed;
 	if (!(device->front.features & VIRTIO_BIT(VIRTIO_F_VERSION_1))) {
 		machine_log(device->machine, "device %s: its back end does not speak virtio 1",
-		            device->type->name);
+		            device->name);
 		return -ENOTSUP;
 	}
-	return offer(device, local);
+	return offer(device);
 }
 
 int virtio_device_add(struct machine *m, struct pci_bus *bus, const char *name, int vhost_fd,
@@ -307,13 +354,15 @@ int virtio_device_add(struct machine *m, struct pci_bus *bus, const char *name, 
 		if (!type)
 			machine_log(m,
 			            "device type \"%s\" is not known; expected net, blk, console, "
-			            "rng, balloon or vsock",
+			            "rng, balloon, vsock or fs",
 			            name);
 		return type ? -ENOMEM : -EINVAL;
 	}
 	device->machine = m;
 	device->type = type;
-	device->front.socket = device->config_event = -1;
+	device->front = (struct vhost_front){
+	        .socket = -1, .error_event = -1, .requests = -1, .inflight_fd = -1, .log.fd = -1};
+	device->config_event = device->nudge_event = device->timer = -1;
 	error = negotiate(device, vhost_fd, options);
 	if (!error)
 		error = queues_make(device);

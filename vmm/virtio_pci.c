@@ -12,7 +12,6 @@
 #include "vmm/virtio_pci.h"
 
 #include <endian.h>
-#include <poll.h>
 
 #include "base/base.h"
 
@@ -219,22 +218,14 @@ static void common_write(struct virtio_device *device, uint64_t offset, const vo
 	}
 }
 
-/*
- * A notification that KVM did not catch: through the configuration window, or to a queue that is not there.
- * A back end that fills the eventfd up does not get another one.
- */
+/* A notification that KVM did not catch: through the configuration window, or to a queue that is not there. */
 static void notify_write(struct virtio_device *device, uint64_t offset)
 {
-	uint64_t index = offset / VIRTIO_NOTIFY_MULTIPLIER, one = 1;
-	struct pollfd entry = {.events = POLLOUT};
+	uint64_t index = offset / VIRTIO_NOTIFY_MULTIPLIER;
 
-	if (offset % VIRTIO_NOTIFY_MULTIPLIER != 0 || index >= device->queue_count ||
-	    !device->queues[index].ring.enabled)
-		return;
-	entry.fd = device->queues[index].ring.kick;
-	if (poll(&entry, 1, 0) == 1 && base_write_all(entry.fd, &one, sizeof(one)) != 0)
-		machine_log(device->machine, "device %s: a notification is lost",
-		            device->type->name);
+	if (offset % VIRTIO_NOTIFY_MULTIPLIER == 0 && index < device->queue_count &&
+	    device->queues[index].ring.enabled)
+		virtio_device_notify(device, (unsigned int)index);
 }
 
 /* ---- BAR 0 ---- */
@@ -370,4 +361,16 @@ void virtio_pci_init(struct virtio_device *device)
 	device->pci.ops = &pci_ops;
 	device->pci.bar_ops = &bar_ops;
 	device->pci.self = device;
+}
+
+struct virtio_device *virtio_pci_find(struct pci_bus *bus, const char *name)
+{
+	for (unsigned int slot = 0; slot < PCI_SLOTS; slot++) {
+		const struct pci_device *pci = pci_bus_at(bus, slot);
+		struct virtio_device *device = pci && pci->ops == &pci_ops ? pci->self : NULL;
+
+		if (device && strcmp(device->name, name) == 0)
+			return device;
+	}
+	return NULL;
 }

@@ -26,7 +26,7 @@ enum virtio_feature { /* virtio 1.2, 6 */
 	              VIRTIO_BLK_F_MQ = 12,
 };
 
-enum { VIRTIO_CONFIG_MAX = 64 };
+enum { VIRTIO_CONFIG_MAX = 64, VIRTIO_NAME_MAX = 16, VIRTIO_RESTART_MAX_MS = 600000 };
 
 struct virtio_type {
 	const char *name;
@@ -36,17 +36,26 @@ struct virtio_type {
 	uint64_t
 	        local_features; /* those that the vmm gives itself with a configuration of its own */
 	uint16_t config_size;   /* bytes; 0: the device has no configuration */
+	bool local_only;        /* its configuration is always the vmm's own */
 };
 
 /* NULL: there is no such device. */
 const struct virtio_type *virtio_type_find(const char *name);
 
+/* What a device's options come to. */
+struct virtio_options {
+	char name[VIRTIO_NAME_MAX]; /* `name`: of the device, or "" */
+	unsigned int restart_ms;    /* `restart`: how long it may wait for another back end */
+	uint64_t features;          /* of a net device's `mac` and `mtu` */
+	const char *bad;            /* the first bad option, in the text */
+};
+
 /*
- * A device's options, "key=value,..." ("": none): a net device's `mac` and `mtu` are filled into `config`
- * and their features added. 0, or -EINVAL with the first bad option in *bad (into `options`).
+ * Reads a device's options, "key=value,..." ("": none). A net device's `mac` and `mtu`, and a file system's
+ * `tag` (which it has to have) and `queues`, are filled into `config`. 0, or -EINVAL with `bad`.
  */
-int virtio_type_options(const struct virtio_type *type, const char *options, uint8_t *config,
-                        uint64_t *features, const char **bad);
+int virtio_type_options(const struct virtio_type *type, const char *text, uint8_t *config,
+                        struct virtio_options *options);
 
 /* A net device's own configuration: how many pairs of queues there can be (0: not known). */
 void virtio_type_pairs(uint8_t *config, uint64_t pairs);

@@ -8,7 +8,7 @@
  *              [--cmdline TEXT] --control FD [--console FD] [--serial-log FD [--serial-old FD]] [--stdio]
  *              [--on-panic stop|pause|log] [--watchdog reset|stop|pause [--watchdog-fired]]
  *              [--last FD]
- *              [--device TYPE:FD[:key=value...]]...   TYPE net|blk|console|rng|balloon|vsock;
+ *              [--device TYPE:FD[:key=value...]]...   TYPE net|blk|console|rng|balloon|vsock|fs;
  *              FD a vhost-user socket
  *              [--no-sandbox]   only for running it by hand
  *
@@ -31,6 +31,9 @@
  * `cordon-console --vhost FD --listen FD [--size FD] [--log FD]`,
  * `cordon-vsock --vhost FD --cid N [--listen FD] [--to-guest PORTS] [--dial FD --to-host PORTS]`, which has
  * the host's sockets from `cordon-dial --requests FD --target PORT:FD:NAME...`.
+ * What is written behind a device's FD: `name=` (for the log, and for VMM_DEVICE_REPLACE), `restart=MS` (a
+ * device whose back end is gone waits so long for another one before it is lost), of net `mac=` and
+ * `mtu=`, of fs `tag=` and `queues=`.
  * --limits is a page of devices/limits.h, and the device's entry in it. `--socket PATH` instead of
  * --vhost listens there for any vhost-user front end. A device ends when its front end hangs up.
  */
@@ -45,6 +48,7 @@ enum {
 	VMM_CONTROL_CLIENTS_MAX = 4,
 	VMM_VCPUS_MAX = 64,
 	VMM_DEVICES_MAX = 24,
+	VMM_DEVICE_NAME_MAX = 16,
 };
 
 /* Both ways on the control socket; every message is exactly this. */
@@ -57,6 +61,9 @@ enum vmm_verb {
 	VMM_QUIT,         /* stop at once, exit 0 */
 	VMM_QUERY,
 	VMM_RESET, /* end with VMM_END_RESTART */
+	/* about `device`, by the name that it was given */
+	VMM_DEVICE_REPLACE, /* its back end is gone; the message brings another one's socket (SCM_RIGHTS) */
+	VMM_DEVICE_LOST, /* there will be no other back end */
 	/* from the vmm, to every client */
 	VMM_STATE = 100, /* state, and counters */
 	VMM_REFUSED,     /* error: negative errno */
@@ -93,8 +100,9 @@ struct vmm_message {
 	int32_t error;
 	uint32_t end;   /* enum vmm_end, when state is VMM_ENDED; when VMM_PAUSED, what paused it */
 	uint64_t exits; /* VM exits so far */
-	uint64_t unknown_io; /* port and MMIO accesses that nothing answers */
-	uint64_t panics;     /* that the guest has told of */
+	uint64_t unknown_io;              /* port and MMIO accesses that nothing answers */
+	uint64_t panics;                  /* that the guest has told of */
+	char device[VMM_DEVICE_NAME_MAX]; /* terminated */
 };
 
 /* How it ended, in a few words; NULL for a number that is none of enum vmm_end. */

@@ -2,6 +2,8 @@
 /* The test's back end: one switch over the requests, and one over the ways to go wrong. */
 #include "tests/unit/virtio_back.h"
 
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "base/base.h"
@@ -15,6 +17,20 @@ static void keep_fd(struct vhost_message *message, int *fd)
 		*fd = message->fds[0];
 		message->fds[0] = -1;
 	}
+}
+
+static int make_inflight(struct back *back, struct vhost_message *message)
+{
+	struct vhost_user_inflight *region = &message->payload.inflight;
+
+	region->mmap_size = 64u * region->queue_count * region->queue_size;
+	back->inflight = *region;
+	base_close(&back->inflight_fd);
+	back->inflight_fd = memfd_create("inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (ftruncate(back->inflight_fd, (off_t)region->mmap_size) != 0 ||
+	    fcntl(back->inflight_fd, F_ADD_SEALS, back->inflight_seals) < 0)
+		abort();
+	return sizeof(*region);
 }
 
 /* Does the request. The size of its answer, or 0 when it has none; -1 when this is no request. */
@@ -46,6 +62,13 @@ static int handle(struct back *back, struct vhost_message *message)
 		memcpy(back->config + payload->config.offset, payload->config.bytes,
 		       payload->config.size);
 		return 0;
+	case VHOST_USER_GET_INFLIGHT_FD: return make_inflight(back, message);
+	case VHOST_USER_SET_INFLIGHT_FD:
+		back->inflight = payload->inflight;
+		keep_fd(message, &back->inflight_fd);
+		return 0;
+	case VHOST_USER_SET_LOG_BASE: back->dirty = payload->log; return 8;
+	case VHOST_USER_SET_STATUS: back->status = payload->u64; return 0;
 	case VHOST_USER_SET_OWNER:
 	case VHOST_USER_RESET_DEVICE: return 0;
 	default: return -1;
@@ -88,6 +111,8 @@ static void answer(struct back *back, struct vhost_message *message, size_t size
 
 	vhost_message_close(message);
 	message->header.size = (uint32_t)size;
+	if (message->header.request == VHOST_USER_GET_INFLIGHT_FD)
+		message->fds[message->fd_count++] = back->inflight_fd;
 	message->header.flags = VHOST_USER_REPLY;
 	if (!fault || spoil(back, message))
 		vhost_message_send(back->socket, message, LIMIT_MS);
@@ -105,10 +130,12 @@ static void *run(void *self)
 
 		if (vhost_message_receive(back->socket, &message, LIMIT_MS) != 0)
 			return NULL;
-		if (back->log_count < BACK_LOG)
-			back->log[back->log_count++] = (uint8_t)message.header.request;
 		acknowledge = message.header.flags & VHOST_USER_NEED_REPLY;
 		size = handle(back, &message);
+		if (back->log_count < BACK_LOG) {
+			back->log[back->log_count] = (uint8_t)message.header.request;
+			__atomic_store_n(&back->log_count, back->log_count + 1, __ATOMIC_RELEASE);
+		}
 		if (size == 0 && acknowledge) {
 			message.payload.u64 = 0;
 			size = 8;
@@ -123,7 +150,8 @@ static void *run(void *self)
 void back_init(struct back *back)
 {
 	memset(back, 0, sizeof(*back));
-	back->socket = back->requests = -1;
+	back->socket = back->requests = back->inflight_fd = -1;
+	back->inflight_seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	back->queue_count = 1;
 	back->features = VHOST_USER_BIT(VHOST_USER_F_PROTOCOL_FEATURES) | 1ull << 32 | 1ull << 28;
 	back->protocol_features = VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_MQ) |
@@ -151,6 +179,7 @@ void back_join(struct back *back)
 	pthread_join(back->thread, NULL);
 	base_close(&back->socket);
 	base_close(&back->requests);
+	base_close(&back->inflight_fd);
 	for (int i = 0; i < BACK_QUEUES; i++) {
 		base_close(&back->queues[i].kick);
 		base_close(&back->queues[i].call);
@@ -165,4 +194,14 @@ unsigned int back_count(const struct back *back, enum vhost_user_request request
 	for (unsigned int i = 0; i < back->log_count; i++)
 		count += back->log[i] == request;
 	return count;
+}
+
+void back_wait(const struct back *back, enum vhost_user_request request, unsigned int count)
+{
+	for (unsigned int done = 0, i = 0; done < count;) {
+		if (i == __atomic_load_n(&back->log_count, __ATOMIC_ACQUIRE))
+			usleep(1000); /* the test's own time limit ends a wait for what never comes */
+		else
+			done += back->log[i++] == request;
+	}
 }

@@ -46,6 +46,11 @@ struct back {
 	/* what it was told */
 	uint64_t accepted, accepted_protocol;
 	struct vhost_user_memory memory;
+	struct vhost_user_inflight inflight;
+	struct vhost_user_log dirty;
+	uint64_t status;
+	int inflight_fd; /* made by GET, or handed by SET */
+	int inflight_seals;
 	struct back_queue queues[BACK_QUEUES];
 	uint8_t log[BACK_LOG]; /* the requests, in order */
 	unsigned int log_count;
@@ -59,5 +64,7 @@ int back_start(struct back *back);
 void back_join(struct back *back);
 /* How often a request came. Only once the thread has nothing to do (after an answered request, or a join). */
 unsigned int back_count(const struct back *back, enum vhost_user_request request);
+/* Waits until a request has been done that often, for those that nobody answers. */
+void back_wait(const struct back *back, enum vhost_user_request request, unsigned int count);
 
 #endif
