@@ -177,10 +177,11 @@ static void reap_record(const struct host_vm *vm, int status)
 		                                       : "the vmm died by a signal";
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
-	json = json_pack("{s:s, s:s, s:s, s:i, s:i, s:I, s:I}", "name", vm->name, "state", "ended",
-	                 "reason", reason, "exit", code, "restarts", (int)vm->restarts, "started",
-	                 (json_int_t)vm->started, "ended",
-	                 (json_int_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+	snprintf(path, sizeof(path), HOST_LOG_DIR "/%s.log", vm->name);
+	json = json_pack("{s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:s}", "name", vm->name, "state",
+	                 "ended", "reason", reason, "exit", code, "restarts", (int)vm->restarts,
+	                 "started", (json_int_t)vm->started, "ended",
+	                 (json_int_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, "log", path);
 	last = reap_last(vm);
 	if (json && last)
 		json_object_update(json, last);

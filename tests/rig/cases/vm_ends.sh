@@ -91,4 +91,4 @@ want_status 13 timeout 200 "$CORDON" run --quiet "$policy" </dev/null
 no_leftovers
 want_equal "$(inspect brief '"\(.state) \(.reason) \(.exit) \(.panics)"')" 'ended guest panic 13 1'
 [ "$(inspect brief .exits)" -gt 1000 ] || fail "no counters: $("$CORDON" inspect brief)"
-want grep -q "ended: guest panic" /var/log/cordon/brief.log
+want grep -q "ended: guest panic" "$(inspect brief .log)"
