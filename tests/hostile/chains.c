@@ -42,6 +42,7 @@ static const char *attack_one(struct device *d, const struct attack *attack, uns
 	                               : "the ring broke");
 }
 
+/* The first attack at each descriptor, the others at one each, in turn. */
 static const char *attack_all(struct device *d, const struct attack *attacks, unsigned int count)
 {
 	const char *bad = NULL;
@@ -49,10 +50,10 @@ static const char *attack_all(struct device *d, const struct attack *attacks, un
 	for (unsigned int index = 0; index < d->queues_used; index++) {
 		unsigned int n = request_lay(&d->queues[index]);
 
-		for (unsigned int i = 0; i < count; i++)
-			for (unsigned int at = 0; at < (attacks[i].once ? MIN(n, 1u) : n) && !bad;
-			     at++)
-				bad = attack_one(d, &attacks[i], index, at);
+		for (unsigned int at = 0; at < n && !attacks[0].once && !bad; at++)
+			bad = attack_one(d, &attacks[0], index, at);
+		for (unsigned int i = attacks[0].once ? 0 : 1; i < count && n > 0 && !bad; i++)
+			bad = attack_one(d, &attacks[i], index, attacks[i].once ? 0 : i % n);
 	}
 	return bad;
 }
@@ -153,16 +154,15 @@ static void bend_self(struct queue *q, unsigned int n, unsigned int at, uint64_t
 	bend_next(q, n, at, at);
 }
 
-/* A loop as long as the ring, all of one byte. */
+/* A loop as long as the ring, of `value` bytes each. */
 static void bend_ring(struct queue *q, unsigned int n, unsigned int at, uint64_t value)
 {
 	uint16_t write = q->descriptors[n - 1].flags & WRITE;
 
 	(void)at;
-	(void)value;
 	for (uint16_t i = 0; i < q->size; i++) {
 		q->descriptors[i].address = (uint64_t)q->device->buffer;
-		q->descriptors[i].length = 1;
+		q->descriptors[i].length = (uint32_t)value;
 		q->descriptors[i].flags = write | NEXT;
 		q->descriptors[i].next = (uint16_t)((i + 1) % q->size);
 	}
@@ -174,6 +174,7 @@ static const char *descriptor_loop(struct device *d)
 	        {"back to", bend_next, 0, BROKEN, false},
 	        {"to itself", bend_self, 0, BROKEN, false},
 	        {"around the ring", bend_ring, 0, BROKEN, true},
+	        {"around the ring", bend_ring, 1, BROKEN, true},
 	};
 
 	return attack_all(d, attacks, COUNT(attacks));
@@ -386,7 +387,7 @@ static const char *indirect_table(struct device *d)
 static const char *indirect_unasked(struct device *d)
 {
 	for (unsigned int i = 0; i < d->queues_used; i++) {
-		const char *bad = device_start_with(d, BIT(F_VERSION_1));
+		const char *bad = device_start_with(d, features_of_kind(d));
 		bool lazy = d->kind->queues[i].lazy;
 		enum outcome found;
 		unsigned int n;

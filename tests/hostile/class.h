@@ -2,7 +2,7 @@
 /*
  * class: one way to be wrong. `run` does it to one device, or to the machine (alone), and gives NULL or
  * what it saw that should not be. The runner then wants a fresh start and a good request of that device,
- * and a good request of each other one without any start: what one device is told is no other's business.
+ * and good requests of the others without any start: what one device is told is no other's business.
  */
 #ifndef HOSTILE_CLASS_H
 #define HOSTILE_CLASS_H

@@ -16,6 +16,9 @@ enum {
 	MSR_X2APIC_EOI = 0x80b,
 	MSR_X2APIC_SPURIOUS = 0x80f,
 	MSR_X2APIC_COMMAND = 0x830,
+	MSR_X2APIC_TIMER = 0x832,
+	MSR_TSC_DEADLINE = 0x6e0,
+	TIMER_DEADLINE = 2 << 17, /* its mode */
 	MSR_KVM_CLOCK = 0x4b564d01,
 	EXCEPTION_GP = 13,
 	COMMAND_INIT = 0x4500,
@@ -57,6 +60,7 @@ static volatile uint32_t counts[256];
 static volatile struct kvm_clock kvm_clock __attribute__((aligned(64)));
 static uint8_t pool[POOL_SIZE] __attribute__((aligned(4096)));
 static size_t pool_used;
+static uint64_t end_of_memory;
 static uint64_t msr_resume; /* where a #GP of msr_read() or msr_write() goes on */
 static volatile bool msr_failed;
 
@@ -138,6 +142,12 @@ void *memory_pages(size_t size)
 }
 
 uint64_t memory_end(void)
+{
+	return end_of_memory;
+}
+
+/* Once: what the loader left may be written over by then. */
+static uint64_t memory_end_read(void)
 {
 	const struct start_information *info = (const void *)start_info;
 	const struct map_entry *map = (const void *)info->map;
@@ -286,6 +296,23 @@ uint64_t time_ms(void)
 	return (uint64_t)((unsigned __int128)ticks * kvm_clock.multiplier >> 32) / 1000000;
 }
 
+/* What a millisecond is on the TSC. */
+static uint64_t tsc_ms(void)
+{
+	uint64_t ticks;
+
+	if (kvm_clock.multiplier == 0)
+		return 1000000;
+	ticks = (1000000ul << 32) / kvm_clock.multiplier;
+	return kvm_clock.shift < 0 ? ticks << -kvm_clock.shift : ticks >> kvm_clock.shift;
+}
+
+void relax(void)
+{
+	msr_write(MSR_TSC_DEADLINE, tsc() + tsc_ms());
+	__asm__ volatile("sti; hlt" : : : "memory");
+}
+
 void pause_ms(unsigned int ms)
 {
 	uint64_t end = time_ms() + ms;
@@ -364,6 +391,7 @@ static void interrupts_init(void)
 	if (msr_read(MSR_APIC_BASE, &base))
 		msr_write(MSR_APIC_BASE, base | APIC_X2_ENABLE);
 	msr_write(MSR_X2APIC_SPURIOUS, 0x1ff);
+	msr_write(MSR_X2APIC_TIMER, TIMER_DEADLINE | VECTOR_WAKE);
 }
 
 /* ---- the second processor ---- */
@@ -435,6 +463,7 @@ bool cpu_second_stopping(void)
 
 void cpu_init(void)
 {
+	end_of_memory = memory_end_read();
 	interrupts_init();
 	msr_write(MSR_KVM_CLOCK, (uint64_t)&kvm_clock | 1);
 	__asm__ volatile("sti");

@@ -96,10 +96,8 @@ bool option(const char *name, char *text, size_t size);
 void cpu_init(void);
 uint64_t time_ms(void);
 void pause_ms(unsigned int ms);
-static inline void relax(void)
-{
-	__asm__ volatile("pause" : : : "memory");
-}
+/* Sleeps until an interrupt comes, or a millisecond has passed: a busy host has its processor meanwhile. */
+void relax(void);
 static inline void barrier(void)
 {
 	__asm__ volatile("mfence" : : : "memory");

@@ -17,6 +17,20 @@ enum {
 	NET_RX = 0,
 	NET_TX = 1,
 	RNG_BYTES = 64,
+	BALLOON_PAGES = 4,
+	BALLOON_INTO = 64 << 10, /* where in the buffer its pages are */
+	BALLOON_STATS = 20,
+	CONSOLE_BYTES = 64,
+	VSOCK_BUFFER = 1024,
+	VSOCK_BUFFERS = 8,
+	VSOCK_RX = 0,
+	VSOCK_TX = 1,
+	VSOCK_PAYLOAD = 64,
+	VSOCK_REQUEST = 1,
+	VSOCK_RESET = 3,
+	VSOCK_DATA = 5,
+	VSOCK_HOST = 2,
+	VSOCK_PORT = 77, /* that nobody is allowed to reach */
 };
 
 /* ---- blk (5.2) ---- */
@@ -186,6 +200,124 @@ static const char *rng_good(struct device *d)
 	return NULL;
 }
 
+/* ---- balloon (5.5) ---- */
+
+static void balloon_fill(struct device *d, unsigned int queue)
+{
+	uint32_t *pages = (void *)d->buffer;
+
+	(void)queue;
+	for (uint32_t i = 0; i < BALLOON_PAGES; i++)
+		pages[i] = (uint32_t)((uint64_t)(d->buffer + BALLOON_INTO) / PAGE) + i;
+}
+
+/* Pages go into the balloon, and come out as zeros. */
+static const char *balloon_good(struct device *d)
+{
+	const volatile uint64_t *pages = (void *)(d->buffer + BALLOON_INTO);
+
+	memory_fill(d->buffer + BALLOON_INTO, 0x77, BALLOON_PAGES * PAGE);
+	for (unsigned int i = 0; i < 2; i++) { /* inflate, deflate */
+		struct queue *q = &d->queues[i];
+
+		balloon_fill(d, i);
+		request_lay_at(q, 0, 0);
+		request_send(q, 0);
+		if (!request_wait(q, ANSWER_MS, NULL))
+			return why("%s: no answer to a good request, status %x", device_name(d),
+			           status(d));
+	}
+	for (unsigned int i = 0; i < BALLOON_PAGES * PAGE / sizeof(*pages); i++)
+		if (pages[i] != 0)
+			return why("%s: a page came back as %lx", device_name(d), pages[i]);
+	return NULL;
+}
+
+/* ---- console (5.3) ---- */
+
+static const char *console_good(struct device *d)
+{
+	struct queue *q = &d->queues[1];
+
+	memory_fill(d->buffer, '.', CONSOLE_BYTES);
+	request_lay_at(q, 0, 0);
+	request_send(q, 0);
+	if (!request_wait(q, ANSWER_MS, NULL))
+		return why("%s: no answer to a good request, status %x", device_name(d), status(d));
+	return NULL;
+}
+
+/* ---- vsock (5.10) ---- */
+
+struct vsock_header {
+	uint64_t from, to;
+	uint32_t from_port, to_port, length;
+	uint16_t type, operation;
+	uint32_t flags, buffer, taken;
+} __attribute__((packed));
+
+static void vsock_header(struct device *d, uint16_t operation, uint32_t port)
+{
+	*(struct vsock_header *)d->buffer = (struct vsock_header){
+	        .from = mmio_read(d->bar + d->config.offset, 8),
+	        .to = VSOCK_HOST,
+	        .from_port = port,
+	        .to_port = VSOCK_PORT,
+	        .length = operation == VSOCK_DATA ? VSOCK_PAYLOAD : 0,
+	        .type = 1,
+	        .operation = operation,
+	        .buffer = VSOCK_BUFFER,
+	};
+}
+
+static void vsock_fill(struct device *d, unsigned int queue)
+{
+	if (queue == VSOCK_TX)
+		vsock_header(d, VSOCK_DATA, VSOCK_PORT);
+}
+
+/* Takes what came until it is the reset of this port; each buffer is given back. */
+static const char *vsock_refused(struct device *d, uint32_t port)
+{
+	struct queue *q = &d->queues[VSOCK_RX];
+	uint64_t end = time_ms() + ANSWER_MS;
+
+	while (time_ms() < end) {
+		const struct vsock_header *header;
+		uint32_t id;
+		bool found;
+
+		if (!request_wait(q, 1, NULL))
+			continue;
+		id = q->used->ring[(uint16_t)(q->seen - 1) % q->size].id;
+		header = (const void *)(d->buffer + PAGE + id * VSOCK_BUFFER);
+		found = header->operation == VSOCK_RESET && header->to_port == port;
+		request_send(q, (uint16_t)id);
+		if (found)
+			return NULL;
+	}
+	return why("%s: a connection is not refused, status %x", device_name(d), status(d));
+}
+
+/* A connection to where none is allowed is refused. */
+static const char *vsock_good(struct device *d)
+{
+	struct queue *rx = &d->queues[VSOCK_RX], *tx = &d->queues[VSOCK_TX];
+	static uint32_t port = 1000;
+
+	for (uint16_t i = 0; rx->next < VSOCK_BUFFERS; i++) {
+		request_lay_at(rx, i, PAGE + i * (uint32_t)VSOCK_BUFFER);
+		request_offer(rx, i);
+	}
+	queue_notify(rx);
+	vsock_header(d, VSOCK_REQUEST, ++port);
+	request_lay_at(tx, 0, 0);
+	request_send(tx, 0);
+	if (!request_wait(tx, ANSWER_MS, NULL))
+		return why("%s: a good packet is not taken, status %x", device_name(d), status(d));
+	return vsock_refused(d, port);
+}
+
 const struct kind kinds[] = {
         {.name = "net",
          .id = 1,
@@ -202,5 +334,29 @@ const struct kind kinds[] = {
          .fill = blk_fill,
          .good = blk_good},
         {.name = "rng", .id = 4, .queues = {{.part = {{RNG_BYTES, true}}}}, .good = rng_good},
+        {.name = "balloon",
+         .id = 5,
+         .features = BIT(1) | BIT(5), /* STATS_VQ, REPORTING */
+         .queues = {{.part = {{4 * BALLOON_PAGES, false}}},
+                    {.part = {{4 * BALLOON_PAGES, false}}},
+                    {.part = {{BALLOON_STATS, false}}, .lazy = true},
+                    {.part = {{PAGE, true}}},
+                    {.part = {{PAGE, true}}}},
+         .fill = balloon_fill,
+         .good = balloon_good},
+        {.name = "console",
+         .id = 3,
+         .features = BIT(0), /* SIZE */
+         .queues = {{.part = {{CONSOLE_BYTES, true}}, .lazy = true},
+                    {.part = {{CONSOLE_BYTES, false}}}},
+         .good = console_good},
+        {.name = "vsock",
+         .id = 19,
+         .features = BIT(0), /* STREAM */
+         .queues = {{.part = {{VSOCK_BUFFER, true}}, .lazy = true},
+                    {.part = {{sizeof(struct vsock_header), false}, {VSOCK_PAYLOAD, false}}},
+                    {.part = {{64, true}}, .lazy = true}},
+         .fill = vsock_fill,
+         .good = vsock_good},
         {.name = NULL},
 };

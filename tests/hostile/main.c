@@ -13,19 +13,19 @@ static const struct hostile_class *const lists[] = {chain_classes, register_clas
 
 void hostile_main(void);
 
-/* Every device but this one answers a good request. */
-static const char *others_good(const struct device *but)
+static const char *all_good(void)
 {
 	const char *bad = NULL;
 
 	for (unsigned int i = 0; i < device_count && !bad; i++)
-		if (&devices[i] != but)
-			bad = devices[i].kind->good(&devices[i]);
+		bad = devices[i].kind->good(&devices[i]);
 	return bad;
 }
 
-static const char *run_on(const struct hostile_class *class, struct device *d)
+/* The class at one device; then that device from its start, and its neighbour as it is. */
+static const char *run_on(const struct hostile_class *class, unsigned int index)
 {
+	struct device *d = &devices[index], *other = &devices[(index + 1) % device_count];
 	const char *bad = class->run(d);
 
 	if (bad)
@@ -33,7 +33,7 @@ static const char *run_on(const struct hostile_class *class, struct device *d)
 	bad = device_revive(d);
 	if (bad)
 		return why("%s, behind it: %s", device_name(d), bad);
-	bad = others_good(d);
+	bad = other->kind->good(other);
 	return bad ? why("%s, and then of another: %s", device_name(d), bad) : NULL;
 }
 
@@ -43,13 +43,12 @@ static void run_class(const struct hostile_class *class)
 	uint64_t start = time_ms();
 	const char *bad = NULL;
 
-	if (class->alone) {
+	if (class->alone)
 		bad = class->run(NULL);
-		if (!bad)
-			bad = others_good(NULL);
-	}
 	for (unsigned int i = 0; i < device_count && !bad && !class->alone; i++)
-		bad = run_on(class, &devices[i]);
+		bad = run_on(class, i);
+	if (!bad)
+		bad = all_good();
 	if (bad)
 		say("hostile: %s fail: %s\n", class->name, bad);
 	else

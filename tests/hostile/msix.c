@@ -58,12 +58,13 @@ static const char *msix_table(struct device *d)
 		for (unsigned int n = 0; n < COUNT(addresses) && !bad; n++) {
 			mmio_write(at, addresses[n], 8);
 			mmio_write(at + 8, data[n % COUNT(data)], 4);
-			bad = d->kind->good(d);
+			if (i == d->vector_count - 1u) /* the one that queues have */
+				bad = d->kind->good(d);
 			mmio_write(at + 4, 0x12345678, 4);
 			mmio_write(at, 0xff, 1);
 			mmio_write(at + 12, 0xffff, 2);
 			mmio_write(at + 6, addresses[n], 8);
-			if (!bad)
+			if (!bad && n == 0)
 				bad = d->kind->good(d);
 		}
 	}

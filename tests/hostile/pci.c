@@ -49,7 +49,8 @@ static const char *cf8_odd(struct device *unused)
 
 	(void)unused;
 	for (uint32_t address = 0; address < 8; address++) { /* what is no address at all */
-		port_write8((uint16_t)(PORT_ADDRESS + address % 4), (uint8_t)address);
+		/* but for the port that resets, which has these bits in the middle */
+		port_write8((uint16_t)(PORT_ADDRESS + address % 4), (uint8_t)address & ~4u);
 		port_write16((uint16_t)(PORT_ADDRESS + address % 3), 0xffff);
 		(void)port_read8((uint16_t)(PORT_ADDRESS + address));
 		(void)port_read16((uint16_t)(PORT_ADDRESS + address));

@@ -9,15 +9,16 @@
 enum {
 	RACE_MS = 1500,    /* for each device */
 	MANY_FIRST = 8192, /* where in the buffer the requests of reset_midway() are */
-	MANY_EACH = 4096,
+	MANY_EACH = 1024,
 	MANY = 16,
 	QUIET_MS = 5,
-	RESETS = 12,
+	RESETS = 8,
 };
 
+#define HIGH 0x80000000u
 #define MARK 0x5a5a5a5a5a5a5a5aul
 
-/* The header, in all its bytes, and the descriptors' lengths, between right and wrong. */
+/* The header, between right and wrong. No number names memory of ours that a balloon could take. */
 static void write_headers(void *argument)
 {
 	struct device *d = argument;
@@ -27,9 +28,9 @@ static void write_headers(void *argument)
 	while (!cpu_second_stopping()) {
 		n = n * 1664525 + 1013904223;
 		header[n >> 30] = n & 1 ? 0 : n >> 28;
-		header[2] = n & 2 ? 64 : n;
-		header[3] = n & 4 ? 0 : n;
-		header[4] = n;
+		header[2] = n & 2 ? 64 : n | HIGH;
+		header[3] = n & 4 ? 0 : n | HIGH;
+		header[4] = n | HIGH;
 	}
 }
 
@@ -45,7 +46,7 @@ static void write_rings(void *argument)
 		n = n * 1664525 + 1013904223;
 		switch (n >> 16 & 7) {
 		case 0: one->length = n; break;
-		case 1: one->address = (uint64_t)n << 12; break;
+		case 1: one->address = (uint64_t)n << 12 | BIT(40); break;
 		case 2: one->flags = (uint16_t)(n >> 20 & 7); break;
 		case 3: one->next = (uint16_t)(n >> 20 & 63); break;
 		case 4: q->available->ring[n >> 24 & 63] = (uint16_t)(n >> 20 & 3); break;
@@ -131,7 +132,7 @@ static const char *reset_midway(struct device *d)
 			queue_notify(q);
 		}
 		for (volatile unsigned int spin = 0; spin < n * 1000; spin++)
-			relax();
+			continue;
 		bad = device_reset(d);
 		memory_fill(d->buffer + MANY_FIRST, (uint8_t)MARK, MANY * MANY_EACH);
 		for (unsigned int i = 0; i < d->queues_used; i++)

@@ -221,17 +221,21 @@ const char *device_start_with(struct device *d, uint64_t features)
 		bad = queue_setup(d, i, QUEUE_SIZE_MAX);
 	if (bad)
 		return bad;
+	common_write(d, CONFIG_VECTOR, 0, 2);
 	status_write(d, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
 	if (status(d) != (ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK))
 		return why("%s: its status is %x once it should run", device_name(d), status(d));
 	return NULL;
 }
 
+uint64_t features_of_kind(const struct device *d)
+{
+	return features_offered(d) & (d->kind->features | BIT(F_VERSION_1));
+}
+
 const char *device_start(struct device *d)
 {
-	uint64_t wanted = d->kind->features | BIT(F_INDIRECT) | BIT(F_VERSION_1);
-
-	return device_start_with(d, features_offered(d) & wanted);
+	return device_start_with(d, features_of_kind(d) | BIT(F_INDIRECT));
 }
 
 /* ---- requests ---- */
@@ -282,7 +286,7 @@ bool request_wait(struct queue *q, unsigned int ms, uint32_t *written)
 	uint64_t end = time_ms() + ms;
 
 	while (q->used->index == q->seen) {
-		if (time_ms() > end)
+		if (ms == 0 || time_ms() > end)
 			return false;
 		relax();
 	}
@@ -294,17 +298,14 @@ bool request_wait(struct queue *q, unsigned int ms, uint32_t *written)
 
 enum outcome outcome(struct queue *q, unsigned int ms)
 {
-	uint64_t end = time_ms() + ms, look = 0, now;
+	uint64_t end = time_ms() + ms;
 
-	for (;;) {
+	for (;; relax()) {
 		if (request_wait(q, 0, NULL))
 			return ANSWERED;
-		now = time_ms();
-		if (now >= look && status(q->device) & NEEDS_RESET) /* an exit: not too often */
+		if (status(q->device) & NEEDS_RESET)
 			return BROKEN;
-		if (now > end)
+		if (time_ms() > end)
 			return IGNORED;
-		if (now >= look)
-			look = now + 1;
 	}
 }

@@ -184,6 +184,8 @@ void msix_entry(struct device *d, unsigned int index, uint64_t address, uint32_t
 /* All of it: reset, the kind's features, all queues, DRIVER_OK. */
 const char *device_start(struct device *d);
 const char *device_start_with(struct device *d, uint64_t features);
+uint64_t
+features_of_kind(const struct device *d); /* what device_start() takes, but indirect tables */
 
 /* ---- requests ---- */
 

@@ -2,7 +2,7 @@
 # device. Each class of wrong input is a part of this case. Throughout, the vmm and the device processes are
 # the same ones, none grows, the log stays short, the kernel has nothing to say, and what the guest may not
 # write is as it was.
-# time: 400
+# time: 500
 . "$CORDON_TREE/tests/rig/vm.sh"
 
 RSS_MORE=2048    # KiB that a process may have gained
@@ -57,7 +57,7 @@ want_equal "$found" "$(grep -vc '^vmm ' <<<"$before")" "devices that the guest f
 done_or_dead() {
 	said done || [ ! -e /run/cordon/vms/hostile ]
 }
-wait_for 250 done_or_dead || true
+wait_for 350 done_or_dead || true
 tr -d '\r' <"$serial" | grep -a '^hostile: '
 "$CORDON" logs --vmm hostile | tail -n 50
 
