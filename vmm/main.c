@@ -155,6 +155,8 @@ int main(int argc, char *argv[])
 		return end;
 	}
 	vm_init(&vmm.machine, options.name);
+	vmm.machine.cpu = options.cpu;
+	vmm.machine.node = options.node;
 	if (vmm_build(&vmm, &options, why) < 0) {
 		machine_log(&vmm.machine, "%s", why);
 		return VMM_END_FAILED;

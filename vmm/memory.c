@@ -6,8 +6,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/mempolicy.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 
 #include "base/base.h"
 #include "vmm/vm.h"
@@ -38,20 +42,49 @@ static int memory_check(int memfd, uint64_t size, char *why)
 	return 0;
 }
 
+/*
+ * Of a memfd the policy is the file's, and so every process' that touches the page first; of one of huge
+ * pages it is this mapping's. There a page that the node has not got would be a fault at any later time,
+ * so all are taken now.
+ */
+static int memory_bind(int node, void *host, uint64_t size, bool huge, char *why)
+{
+	unsigned long nodes[VM_NODES_MAX / (8 * sizeof(long))] = {0};
+
+	if (node < 0)
+		return 0;
+	nodes[(size_t)node / (8 * sizeof(long))] |= 1ul << (size_t)node % (8 * sizeof(long));
+	if (syscall(SYS_mbind, host, size, MPOL_BIND, nodes, VM_NODES_MAX + 1, 0) < 0)
+		return why_set(why, -errno, "guest memory cannot be bound to NUMA node %d: %s",
+		               node, strerror(errno));
+	if (huge && madvise(host, size, MADV_POPULATE_WRITE) < 0)
+		return why_set(why, -errno, "NUMA node %d has not enough huge pages: %s", node,
+		               strerror(errno));
+	return 0;
+}
+
 int vm_memory_map(struct machine *m, int memfd, uint64_t size, char *why)
 {
 	uint64_t low = BASE_MIN(size, MACHINE_LOW_RAM_MAX);
 	int error = memory_check(memfd, size, why);
+	struct statfs status;
 	char *host;
 
 	if (error)
 		return error;
+	if (fstatfs(memfd, &status) < 0)
+		return why_set(why, -errno, "memory fd %d cannot be examined", memfd);
 	host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memfd, 0);
 	if (host == MAP_FAILED)
 		return why_set(why, -errno, "guest memory cannot be mapped");
 	madvise(host, size, MADV_DONTDUMP); /* guest secrets stay out of core files */
 	/* Fewer exits at first touch, and shorter walks; where the host has none, small pages do. */
 	madvise(host, size, MADV_HUGEPAGE);
+	error = memory_bind(m->node, host, size, status.f_type == HUGETLBFS_MAGIC, why);
+	if (error) {
+		munmap(host, size);
+		return error;
+	}
 	m->memfd = memfd;
 	m->regions[0] = (struct machine_region){.guest = 0, .size = low, .offset = 0, .host = host};
 	m->region_count = 1;

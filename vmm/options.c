@@ -17,6 +17,8 @@ enum options_kind {
 	OPTION_DEVICE,
 	OPTION_PANIC,
 	OPTION_WATCHDOG,
+	OPTION_CPU,
+	OPTION_NODE,
 	OPTION_FLAG
 };
 
@@ -31,6 +33,8 @@ static const struct {
         {"name", OPTION_TEXT, OPTIONS_AT(name), false},
         {"vcpus", OPTION_VCPUS, OPTIONS_AT(vcpus), false},
         {"memory", OPTION_MEMORY, OPTIONS_AT(memory), false},
+        {"cpu", OPTION_CPU, 0, false},
+        {"numa", OPTION_NODE, 0, false},
         {"kvm", OPTION_FD, OPTIONS_AT(kvm), false},
         {"memfd", OPTION_FD, OPTIONS_AT(memfd), false},
         {"kernel", OPTION_FD, OPTIONS_AT(kernel), false},
@@ -117,6 +121,13 @@ static int options_set(struct options *options, size_t index, const char *text, 
 	case OPTION_TEXT: *(const char **)field = text; return 0;
 	case OPTION_FLAG: *(bool *)field = options_table[index].value; return 0;
 	case OPTION_DEVICE: return options_device(options, text, why);
+	case OPTION_CPU: return cpuid_model_parse(&options->cpu, text, why);
+	case OPTION_NODE:
+		if (options_number(text, VM_NODES_MAX - 1, &number) < 0)
+			return why_set(why, -EINVAL, "--numa '%.60s': expected 0 to %d", text,
+			               VM_NODES_MAX - 1);
+		options->node = (int)number;
+		return 0;
 	case OPTION_PANIC:
 	case OPTION_WATCHDOG:
 		if (options_action(text, options_table[index].kind, (enum vmm_action *)field) < 0)
@@ -160,6 +171,7 @@ int options_parse(struct options *options, int argc, char *const argv[], char *w
 	        .name = "vm",
 	        .cmdline = "",
 	        .vcpus = 1,
+	        .node = -1,
 	        .sandbox = true,
 	        .kvm = -1,
 	        .memfd = -1,

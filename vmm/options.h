@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "vmm/board.h"
-#include "vmm/vmm.h"
+#include "vmm/vm.h"
 
 struct options_device {
 	char type[8];
@@ -18,6 +18,8 @@ struct options_device {
 struct options {
 	const char *name, *cmdline;
 	unsigned int vcpus;
+	struct cpuid_model cpu;
+	int node;        /* NUMA node of guest memory, or -1 */
 	uint64_t memory; /* bytes */
 	int kvm, memfd, kernel, initrd, control, console, serial_log, serial_old,
 	        last; /* -1: not given */

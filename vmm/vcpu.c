@@ -250,7 +250,7 @@ int vcpus_create(struct machine *m, unsigned int count, const struct vcpu_start 
 		if (error)
 			return why_set(why, error, "KVM cannot make vCPU %u: %s", i,
 			               strerror(-error));
-		error = vcpu_state_set(m->kvm, m->vcpus[i].fd, i, count, start, why);
+		error = vcpu_state_set(m, m->vcpus[i].fd, i, count, start, why);
 		if (error)
 			return error;
 	}

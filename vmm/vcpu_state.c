@@ -10,7 +10,7 @@
 
 #include "base/base.h"
 #include "vmm/boot.h"
-#include "vmm/cpuid.h"
+#include "vmm/msr.h"
 
 enum {
 	CR0_PE = 1 << 0,
@@ -19,10 +19,6 @@ enum {
 	EFER_LME = 1 << 8,
 	EFER_LMA = 1 << 10,
 	RFLAGS_FIXED = 1 << 1,
-	MSR_MISC_ENABLE = 0x1a0,
-	MSR_MTRR_DEFAULT = 0x2ff,
-	MISC_ENABLE_FAST_STRINGS = 1 << 0,
-	MTRR_ENABLED_WRITE_BACK = 1 << 11 | 6,
 	LAPIC_LVT_LINT0 = 0x350,
 	LAPIC_LVT_LINT1 = 0x360,
 	LVT_MASKED = 1 << 16,
@@ -30,32 +26,13 @@ enum {
 };
 #define CR0_PG (1ull << 31)
 
-static int vcpu_cpuid(int kvm, int fd, unsigned int index, unsigned int count)
+static int vcpu_cpuid(int fd, const struct cpuid_table *table, unsigned int index,
+                      unsigned int count)
 {
-	struct cpuid_table host = {.count = CPUID_ENTRIES_MAX}, guest;
+	struct cpuid_table guest = *table;
 
-	if (ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &host) < 0)
-		return -errno;
-	cpuid_filter(&host, index, count, &guest);
+	cpuid_personal(&guest, index, count);
 	return ioctl(fd, KVM_SET_CPUID2, &guest) < 0 ? -errno : 0;
-}
-
-/*
- * MTRRs on with write-back as the default: with them off, Linux takes it that the PAT is unusable.
- * A host whose KVM does not know one of the two sets what it knows.
- */
-static int vcpu_msrs(int fd)
-{
-	struct {
-		uint32_t count, padding; /* laid out as struct kvm_msrs */
-		struct kvm_msr_entry entries[2];
-	} msrs = {
-	        .count = 2,
-	        .entries = {{.index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRINGS},
-	                    {.index = MSR_MTRR_DEFAULT, .data = MTRR_ENABLED_WRITE_BACK}},
-	};
-
-	return ioctl(fd, KVM_SET_MSRS, &msrs) < 0 ? -errno : 0;
 }
 
 /* No PIC: LINT0 is masked. LINT1 is NMI on every processor, as the MADT says. */
@@ -119,15 +96,15 @@ static int vcpu_registers(int fd, const struct vcpu_start *start)
 	return 0;
 }
 
-int vcpu_state_set(int kvm, int fd, unsigned int index, unsigned int count,
+int vcpu_state_set(const struct machine *m, int fd, unsigned int index, unsigned int count,
                    const struct vcpu_start *start, char *why)
 {
-	int error = vcpu_cpuid(kvm, fd, index, count);
+	int error = vcpu_cpuid(fd, m->cpuid, index, count);
 
 	if (error)
 		return why_set(why, error, "KVM refuses the CPUID of vCPU %u: %s", index,
 		               strerror(-error));
-	error = vcpu_msrs(fd);
+	error = msr_set(m, fd);
 	if (error)
 		return why_set(why, error, "KVM refuses the MSRs of vCPU %u: %s", index,
 		               strerror(-error));

@@ -5,7 +5,7 @@
 
 #include "vmm/vm.h"
 
-int vcpu_state_set(int kvm, int fd, unsigned int index, unsigned int count,
+int vcpu_state_set(const struct machine *m, int fd, unsigned int index, unsigned int count,
                    const struct vcpu_start *start, char *why);
 
 #endif

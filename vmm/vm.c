@@ -8,7 +8,7 @@
 #include <sys/ioctl.h>
 
 #include "base/base.h"
-#include "vmm/vm.h"
+#include "vmm/msr.h"
 
 /* Three pages for Intel's real-mode TSS and one for its identity map, below the BIOS's old place. */
 #define VM_IDENTITY_MAP 0xfffbc000ull
@@ -117,11 +117,26 @@ static void vm_ioapic_signal(void *self, const struct ioapic_message *message)
 	ioctl(m->vm, KVM_SIGNAL_MSI, &msi);
 }
 
+static int vm_cpuid(struct machine *m, char *why)
+{
+	const struct machine_region *last = &m->regions[BASE_MAX(m->region_count, 1u) - 1];
+	BASE_AUTO_FREE struct cpuid_table *host = calloc(1, sizeof(*host));
+
+	m->cpuid = calloc(1, sizeof(*m->cpuid));
+	if (!host || !m->cpuid)
+		return why_set(why, -ENOMEM, "no memory for the CPUID tables");
+	host->count = CPUID_ENTRIES_MAX;
+	if (ioctl(m->kvm, KVM_GET_SUPPORTED_CPUID, host) < 0)
+		return why_set(why, -errno, "KVM does not say which CPUID it supports: %s",
+		               strerror(errno));
+	return cpuid_build(host, &m->cpu, last->guest + last->size, m->cpuid, why);
+}
+
 void vm_init(struct machine *m, const char *name)
 {
 	memset(m, 0, sizeof(*m));
 	base_copy_string(m->name, sizeof(m->name), name);
-	m->kvm = m->vm = m->memfd = m->epoll = m->wake = -1;
+	m->kvm = m->vm = m->memfd = m->epoll = m->wake = m->node = -1;
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_cond_init(&m->changed, NULL);
 	pthread_cond_init(&m->parked, NULL);
@@ -138,6 +153,9 @@ int vm_create(struct machine *m, int kvm, char *why)
 	if (error)
 		return error;
 	m->kvm = kvm;
+	error = vm_cpuid(m, why);
+	if (error)
+		return error;
 	m->vm = ioctl(kvm, KVM_CREATE_VM, 0);
 	if (m->vm < 0)
 		return why_set(why, -errno, "KVM cannot make a VM: %s", strerror(errno));
@@ -146,6 +164,9 @@ int vm_create(struct machine *m, int kvm, char *why)
 		return why_set(why, -errno, "KVM refuses the TSS's place: %s", strerror(errno));
 	if (ioctl(m->vm, KVM_ENABLE_CAP, &split) < 0)
 		return why_set(why, -errno, "KVM refuses a split irqchip: %s", strerror(errno));
+	error = msr_guard(m);
+	if (error)
+		return why_set(why, error, "KVM refuses the list of MSRs: %s", strerror(-error));
 	error = vm_set_memory(m);
 	if (error)
 		return why_set(why, error, "KVM refuses guest memory: %s", strerror(-error));
@@ -165,7 +186,9 @@ void vm_destroy(struct machine *m)
 	vcpus_destroy(m);
 	loop_destroy(m);
 	free(m->table);
+	free(m->cpuid);
 	m->table = NULL;
+	m->cpuid = NULL;
 	base_close(&m->vm);
 	vm_memory_unmap(m);
 }

@@ -9,6 +9,7 @@
 #include <linux/kvm.h>
 #include <stdatomic.h>
 
+#include "vmm/cpuid.h"
 #include "vmm/ioapic.h"
 #include "vmm/iobus.h"
 #include "vmm/machine.h"
@@ -20,6 +21,7 @@ enum {
 	VM_WATCHES_MAX = 64,
 	VM_NAME_MAX = 32,
 	VM_VCPU_STACK = 64 * 1024,
+	VM_NODES_MAX = 1024, /* as many as Linux can be built for */
 };
 
 struct vm_route {
@@ -52,6 +54,9 @@ struct machine {
 	int kvm, vm, memfd; /* kvm and memfd belong to the caller */
 	struct machine_region regions[2];
 	size_t region_count;
+	int node;                  /* set before vm_memory_map(): NUMA node, or -1 */
+	struct cpuid_model cpu;    /* set before vm_create(); all zero: the host's */
+	struct cpuid_table *cpuid; /* as built for this VM */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* state changed: for parked vCPUs */

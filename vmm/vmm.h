@@ -6,6 +6,7 @@
  *
  *   cordon-vmm --name web0 --vcpus 2 --memory BYTES --kvm FD --memfd FD --kernel FD [--initrd FD]
  *              [--cmdline TEXT] --control FD [--console FD] [--serial-log FD [--serial-old FD]] [--stdio]
+ *              [--cpu MODEL[,nested][,+FEATURE][,-FEATURE]...] [--numa NODE]
  *              [--on-panic stop|pause|log] [--watchdog reset|stop|pause [--watchdog-fired]]
  *              [--last FD]
  *              [--device TYPE:FD[:key=value...]]...   TYPE net|blk|console|rng|balloon|vsock|fs;
@@ -16,6 +17,9 @@
  * --control a listening SOCK_SEQPACKET unix socket, --console a listening SOCK_STREAM one (raw bytes
  * of the serial port both ways), --serial-log a file that the vmm appends to, at most
  * VMM_SERIAL_LOG_MAX bytes: it is then copied to --serial-old, and begun anew. --stdio puts the serial port on fds 0 and 1 as well.
+ *
+ * --cpu is host (default), x86-64-v2, x86-64-v3 or x86-64-v4, with features of base/cpu_features.h; --numa
+ * has guest memory come from that node and no other.
  *
  * --on-panic says what comes of a guest that panics (default: stop); --watchdog gives it a watchdog,
  * and says what comes of one that expires; --watchdog-fired tells the guest that it was started again for

@@ -3,7 +3,6 @@
 #include <check.h>
 
 #include "base/base.h"
-#include "vmm/cpuid.h"
 #include "vmm/ioapic.h"
 #include "vmm/iobus.h"
 #include "vmm/serial.h"
@@ -280,34 +279,6 @@ START_TEST(serial_input_is_bounded)
 }
 END_TEST
 
-START_TEST(cpuid_shows_only_what_is_allowed)
-{
-	struct cpuid_table host = {.count = 6}, guest;
-
-	host.entries[0] = (struct kvm_cpuid_entry2){.function = 0, .eax = 0x20};
-	host.entries[1] =
-	        (struct kvm_cpuid_entry2){.function = 1, .ebx = ~0u, .ecx = ~0u, .edx = ~0u};
-	host.entries[2] = (struct kvm_cpuid_entry2){.function = 3, .ecx = 0x12345678};
-	host.entries[3] = (struct kvm_cpuid_entry2){.function = 0x80000001, .ecx = ~0u, .edx = ~0u};
-	host.entries[4] = (struct kvm_cpuid_entry2){.function = 0x8000000a, .eax = 1};
-	host.entries[5] =
-	        (struct kvm_cpuid_entry2){.function = 7, .ebx = ~0u, .ecx = ~0u, .edx = ~0u};
-	cpuid_filter(&host, 5, 6, &guest);
-	ck_assert_uint_eq(guest.count, 4 + 3);
-	ck_assert_uint_eq(guest.entries[0].eax, 0xd);
-	ck_assert_uint_eq(guest.entries[1].ebx, 5u << 24 | 6u << 16 | 0xff00);
-	ck_assert_uint_eq(guest.entries[1].ecx & (1u << 5 | 1u << 6 | 1u << 27), 0); /* VMX, SMX */
-	ck_assert_uint_eq(guest.entries[1].ecx >> 31, 1);
-	ck_assert_uint_eq(guest.entries[1].edx & 1u << 18, 0); /* serial number */
-	ck_assert_uint_eq(guest.entries[2].ecx & 1u << 2, 0);  /* SVM */
-	ck_assert_uint_eq(guest.entries[3].ebx & (1u << 2 | 1u << 4 | 1u << 11), 0); /* SGX, TSX */
-	ck_assert_uint_eq(guest.entries[5].function, 0xb);
-	ck_assert_uint_eq(guest.entries[5].ebx, 6);
-	ck_assert_uint_eq(guest.entries[5].eax, 3); /* six cores have three bits of id */
-	ck_assert_uint_eq(guest.entries[5].edx, 5);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("vmm_registers");
@@ -325,7 +296,6 @@ int main(void)
 	tcase_add_test(tests, serial_is_a_16550a);
 	tcase_add_test(tests, serial_interrupts_when_it_is_empty);
 	tcase_add_test(tests, serial_input_is_bounded);
-	tcase_add_test(tests, cpuid_shows_only_what_is_allowed);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
