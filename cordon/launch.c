@@ -14,6 +14,7 @@
  */
 #include "cordon/launch.h"
 
+#include <fcntl.h>
 #include <time.h>
 
 #include "base/base.h"
@@ -183,18 +184,43 @@ static int launch_up(const struct host_vm *vm, struct host_error *error)
 	return err;
 }
 
+/* What the vmm said last: why it could not start. The guest has not run, so none of it is the guest's. */
+static void launch_words(const char *vm, char *words, size_t size)
+{
+	char path[POLICY_PATH_MAX], tail[4096], prefix[POLICY_NAME_MAX + 16];
+	const char *last = NULL;
+	ssize_t length;
+
+	snprintf(path, sizeof(path), HOST_LOG_DIR "/%s.log", vm);
+	snprintf(prefix, sizeof(prefix), "cordon-vmm %s: ", vm);
+	base_copy_string(words, size, "it said nothing");
+	BASE_AUTO_FD int log = open(path, O_RDONLY | O_CLOEXEC);
+	if (log < 0)
+		return;
+	lseek(log, BASE_MAX(lseek(log, 0, SEEK_END) - (off_t)sizeof(tail) + 1, 0), SEEK_SET);
+	length = read(log, tail, sizeof(tail) - 1);
+	tail[BASE_MAX(length, 0)] = '\0';
+	for (const char *at = tail; (at = strstr(at, prefix)); at++)
+		last = at + strlen(prefix);
+	if (last)
+		snprintf(words, size, "%.*s", (int)strcspn(last, "\n"), last);
+}
+
 static int launch_start(struct host_vm *vm, struct host_error *error)
 {
 	struct vmm_message answer;
 	struct timespec now;
+	char words[256];
 	int err = control_call(vm->name, VMM_QUERY, &answer, LAUNCH_READY_MS);
 
-	if (err || answer.state != VMM_READY)
+	if (err || answer.state != VMM_READY) {
+		launch_words(vm->name, words, sizeof(words));
 		return host_fail(error, err ? err : -EPROTO, 126,
-		                 "the vmm of '%s' did not get ready: %s; " HOST_LOG_DIR
-		                 "/%s.log may say more",
-		                 vm->name, err ? strerror(-err) : "it is in another state",
+		                 "the vmm of '%s' did not get ready: %s (%s; " HOST_LOG_DIR
+		                 "/%s.log may say more)",
+		                 vm->name, words, err ? strerror(-err) : "it is in another state",
 		                 vm->name);
+	}
 	clock_gettime(CLOCK_REALTIME, &now);
 	vm->started = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	base_copy_string(vm->state, sizeof(vm->state), "running");

@@ -4,11 +4,10 @@
  * fds and can open nothing itself, so what cannot be had is an error here, before any of them exists.
  */
 #include "cordon/launch.h"
+#include "cordon/memory.h"
 
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/memfd.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -25,7 +24,7 @@ void launch_init(struct launch *launch, const struct policy *policy)
 	launch->control = launch->console = launch->serial_log = launch->log = launch->last = -1;
 	launch->serial_old = -1;
 	launch->cgroup = launch->status = launch->record = launch->limits = -1;
-	launch->balloon = -1;
+	launch->balloon = launch->node = -1;
 	for (size_t i = 0; i < POLICY_DISKS_MAX; i++)
 		launch->disks[i] = -1;
 	for (size_t i = 0; i < POLICY_NICS_MAX; i++)
@@ -47,22 +46,6 @@ void launch_close(struct launch *launch)
 	for (size_t i = 0; i < POLICY_NICS_MAX; i++)
 		for (size_t k = 0; k < POLICY_QUEUES_MAX; k++)
 			base_close(&launch->taps[i][k]);
-}
-
-/* Guest RAM: a memfd that nobody can resize any more, so that no mapping of it can ever fault. */
-static int launch_memory(const struct policy *policy)
-{
-	unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-
-	if (policy->isolation.huge_pages)
-		flags |= MFD_HUGETLB | MFD_HUGE_2MB;
-	BASE_AUTO_FD int fd = memfd_create("guest-memory", flags);
-	if (fd < 0)
-		return -errno;
-	if (ftruncate(fd, (off_t)policy->vm.memory) < 0 ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-		return -errno;
-	return base_take_fd(&fd);
 }
 
 static int launch_listen(const char *vm, const char *file, int type, mode_t mode, bool group)
@@ -187,6 +170,7 @@ static int launch_cgroup(struct launch *launch, struct host_error *error)
 {
 	const struct policy_isolation *isolation = &launch->policy->isolation;
 	struct isolate_limits limits = {.pids_max = HOST_TASKS_MAX};
+	char local[MEMORY_CPULIST_MAX] = "";
 	BASE_AUTO_FREE char *cpus = NULL;
 	size_t size = 0;
 
@@ -200,7 +184,10 @@ static int launch_cgroup(struct launch *launch, struct host_error *error)
 			fprintf(text, "%s%u", ftell(text) ? "," : "", cpu);
 	if (fclose(text) != 0)
 		return -ENOMEM;
-	limits.cpus = size > 0 ? cpus : NULL;
+	/* memory of one node is near to that node's CPUs only */
+	if (launch->node >= 0)
+		memory_node_cpus(MEMORY_NODES, launch->node, local);
+	limits.cpus = size > 0 ? cpus : local[0] ? local : NULL;
 	launch->cgroup = isolate_cgroup_make(launch->policy->vm.name, &limits);
 	if (launch->cgroup == -EEXIST) {
 		/* the name is this VM's, so what is there was left behind */
@@ -243,11 +230,12 @@ int launch_open(struct launch *launch, const char *dir, struct host_error *error
 		return err;
 	launch_cmdline(launch);
 	thp_on(); /* before the memory is mapped, which then gets an address that they fit */
-	launch->memory = launch_memory(policy);
+	launch->node = memory_node(&policy->isolation, MEMORY_NODES, error);
+	if (launch->node < -1)
+		return launch->node;
+	launch->memory = memory_open(policy, error);
 	if (launch->memory < 0)
-		return host_fail(
-		        error, launch->memory, 126, "cannot get %llu MiB of guest memory: %s",
-		        (unsigned long long)policy->vm.memory >> 20, strerror(-launch->memory));
+		return launch->memory;
 	launch->control = launch_listen(name, "vmm.sock", SOCK_SEQPACKET, 0600, false);
 	launch->console = launch_listen(name, "console.sock", SOCK_STREAM, 0660, true);
 	if (policy->vm.balloon)

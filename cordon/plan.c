@@ -266,6 +266,7 @@ static int plan_vmm(struct plan *plan, const struct launch *launch, const struct
 	const struct policy_vm *policy = &launch->policy->vm;
 	struct plan_process *each =
 	        plan_add(plan, launch, vm, programs_open("cordon-vmm", plan->error), "vmm");
+	char cpu[POLICY_CPU_TEXT_MAX];
 	size_t device = 0;
 
 	if (!each)
@@ -273,11 +274,19 @@ static int plan_vmm(struct plan *plan, const struct launch *launch, const struct
 	plan_arg(each, "cordon-vmm");
 	/* Whatever others were made to log, there is room for why the VM ended. */
 	each->process.file_size_max = PLAN_LOG_MAX + VMM_SERIAL_LOG_MAX;
-	each->process.open_files_max = PLAN_OPEN_FILES; /* eventfds: one a queue and one a vector */
+	/* eventfds: one a queue and one a vector; and one fd a vCPU */
+	each->process.open_files_max = PLAN_OPEN_FILES + policy->vcpus;
 	plan_arg(each, "--name");
 	plan_arg(each, "%s", vm->name);
 	plan_arg(each, "--vcpus");
 	plan_arg(each, "%u", policy->vcpus);
+	plan_arg(each, "--cpu");
+	policy_cpu_text(&policy->cpu, cpu);
+	plan_arg(each, "%s", cpu);
+	if (launch->node >= 0) {
+		plan_arg(each, "--numa");
+		plan_arg(each, "%d", launch->node);
+	}
 	plan_arg(each, "--memory");
 	plan_arg(each, "%llu", (unsigned long long)policy->memory);
 	plan_pair(each, "--kvm", launch->kvm, VMM_FD_KVM);

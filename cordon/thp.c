@@ -22,13 +22,19 @@ static int thp_write(const char *value)
 	return base_write_all(fd, value, strlen(value));
 }
 
-void thp_on(void)
+/* Whether that is the setting: the kernel puts the one that is in force into brackets. */
+static bool thp_is(const char *bracketed)
 {
 	char setting[128] = "";
 	BASE_AUTO_FD int fd = open(THP_SETTING, O_RDONLY | O_CLOEXEC);
 
+	return fd >= 0 && read(fd, setting, sizeof(setting) - 1) > 0 && strstr(setting, bracketed);
+}
+
+void thp_on(void)
+{
 	/* a kernel without them, or a container in which sysfs is read-only: small pages do too */
-	if (fd < 0 || read(fd, setting, sizeof(setting) - 1) <= 0 || !strstr(setting, "[never]"))
+	if (!thp_is("[never]"))
 		return;
 	/* The note first: a crash between the two leaves a note to put back what is already so. */
 	if (registry_write_file(THP_NOTE, "never\n", 6, 0600) < 0 || thp_write("advise\n") < 0)
@@ -41,6 +47,7 @@ void thp_restore(void)
 {
 	if (access(THP_NOTE, F_OK) < 0)
 		return;
-	if (thp_write("never\n") == 0)
+	/* somebody who has changed it meanwhile means it */
+	if (!thp_is("[advise]") || thp_write("never\n") == 0)
 		unlink(THP_NOTE);
 }

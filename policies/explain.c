@@ -57,12 +57,28 @@ static void explain_life(FILE *out, const struct policy_vm *vm)
 	        then[vm->watchdog]);
 }
 
+static void explain_cpu(FILE *out, const struct policy_cpu *cpu)
+{
+	char text[POLICY_CPU_TEXT_MAX];
+	struct policy_cpu changes = *cpu;
+
+	changes.nested = false;
+	policy_cpu_text(&changes, text);
+	fprintf(out, "  model        %s%s\n", text,
+	        cpu->model == POLICY_CPU_HOST
+	                ? ": what the host has of the features that guests may see"
+	                : ": the same on each host, or no start");
+	fprintf(out, "  nested       %s\n",
+	        cpu->nested ? "the guest may run guests of its own" : "no guests in the guest");
+}
+
 static void explain_vm(FILE *out, const struct policy_vm *vm)
 {
 	char memory[POLICY_FORMAT_MAX];
 
 	fprintf(out, "VM %s\n", vm->name);
-	fprintf(out, "  processors   %u\n", vm->vcpus);
+	fprintf(out, "  processors   %u, one thread a core, in one package\n", vm->vcpus);
+	explain_cpu(out, &vm->cpu);
 	fprintf(out, "  memory       %s\n", policy_format_size(vm->memory, memory));
 	fprintf(out, "  balloon      %s\n",
 	        vm->memory_reclaim ? "what the guest frees goes back to the host by itself"
@@ -123,6 +139,12 @@ static void explain_isolation(FILE *out, const struct policy *policy)
 	                                   : "shared as the host's scheduler likes");
 	fprintf(out, "  huge pages   %s\n",
 	        isolation->huge_pages ? "2M, reserved" : "transparent ones only");
+	if (isolation->numa == POLICY_NUMA_AUTO)
+		fputs("  memory from  the NUMA node of these CPUs, and no other\n", out);
+	else if (isolation->numa)
+		fprintf(out, "  memory from  NUMA node %u, and no other\n", isolation->numa - 1);
+	else
+		fputs("  memory from  any NUMA node\n", out);
 	fprintf(out, "  overhead     %s\n",
 	        isolation->memory_overhead ? policy_format_size(isolation->memory_overhead, size)
 	                                   : "no limit beyond guest memory");

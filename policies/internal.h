@@ -159,6 +159,8 @@ struct policy_map {
 	void (*check)(struct policy_walk *walk, struct policy_node *map, void *base);
 };
 #define POLICY_NO_OFFSET SIZE_MAX
+#define POLICY_FIELD(type, field) \
+	.offset = offsetof(struct type, field), .size = sizeof(((struct type *)0)->field)
 
 struct policy_key {
 	const char *name;
@@ -200,7 +202,8 @@ const char *policy_suggest(const char *written, const char *const *names, size_t
 
 /* ---- keys.c, rule.c, cross.c ---- */
 
-extern const struct policy_map policy_map_policy;
+extern const struct policy_map policy_map_policy, policy_map_cpu;
+extern const struct policy_kind policy_kind_numa;
 extern const struct policy_kind policy_kind_peers, policy_kind_ports;
 
 /* Where a key of that name is at home ("vm"), or NULL: for a key that was written in a wrong place. */
@@ -213,6 +216,11 @@ void policy_check_rule(struct policy_walk *walk, struct policy_node *map, void *
 void policy_check_firewall(struct policy_walk *walk, struct policy_node *map, void *base);
 void policy_check_monitor(struct policy_walk *walk, struct policy_node *map, void *base);
 void policy_check_policy(struct policy_walk *walk, struct policy_node *map, void *base);
+
+/* ---- cpu.c ---- */
+
+/* True for a model, features and a flag that the parser makes. */
+bool policy_cpu_valid(const struct policy_cpu *cpu);
 
 /* ---- valid.c ---- */
 

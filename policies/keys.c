@@ -11,8 +11,7 @@
 #define MiB (1ull << 20)
 #define GiB (1ull << 30)
 
-#define FIELD(type, field) \
-	.offset = offsetof(struct type, field), .size = sizeof(((struct type *)0)->field)
+#define FIELD POLICY_FIELD
 #define ITEMS(type, field, count, most)                                                       \
 	.offset = offsetof(struct type, field), .size = sizeof(((struct type *)0)->field[0]), \
 	.counter = offsetof(struct type, count), .max = (most)
@@ -268,8 +267,13 @@ static void default_capture(void *base)
 
 static void check_isolation(struct policy_walk *walk, struct policy_node *map, void *base)
 {
-	(void)walk;
-	((struct policy_isolation *)base)->any = map->count > 0;
+	struct policy_isolation *isolation = base;
+
+	isolation->any = map->count > 0;
+	if (!map->bad && isolation->numa == POLICY_NUMA_AUTO && !policy_node_find(map, "cpus"))
+		policy_error_found(policy_walk_refuse(walk, policy_node_find(map, "numa"),
+		                                      "cpus beside it, or a node's number"),
+		                   "numa: auto without cpus");
 }
 
 /* ---- the tables ---- */
@@ -338,6 +342,8 @@ static const struct policy_key keys_vm[] = {
          .help = "the VM's name on this host"},
         {"vcpus", &policy_kind_uint, FIELD(policy_vm, vcpus), 1, 64, .instead = "cpus",
          .fallback = "1", .help = "virtual CPUs"},
+        {"cpu", &policy_kind_map, FIELD(policy_vm, cpu), .map = &policy_map_cpu,
+         .help = "what the guest is told of its processors"},
         {"memory", &policy_kind_size, FIELD(policy_vm, memory), 64 * MiB, 1024 * GiB, 2 * MiB,
          .fallback = "256M", .help = "the guest's RAM"},
         {"balloon", &policy_kind_bool, FIELD(policy_vm, balloon), .fallback = "true",
@@ -372,6 +378,8 @@ static const struct policy_key keys_isolation[] = {
         {"huge_pages", &policy_kind_word, FIELD(policy_isolation, huge_pages),
          .words = words_huge_pages, .fallback = "none",
          .help = "guest RAM from the host's reserved huge pages"},
+        {"numa", &policy_kind_numa, FIELD(policy_isolation, numa), .fallback = "as it comes",
+         .help = "the NUMA node that guest RAM is on; auto: that of cpus"},
         {"memory_overhead", &policy_kind_size, FIELD(policy_isolation, memory_overhead), 16 * MiB,
          64 * GiB, .fallback = "no limit",
          .help = "memory for the VM's processes beyond guest RAM"},

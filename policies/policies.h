@@ -33,6 +33,9 @@ enum {
 	POLICY_SINKS_MAX = 8,
 	POLICY_CMDLINE_MAX = 2048,
 	POLICY_CPUS_MAX = 1024,
+	POLICY_NODES = 1024, /* NUMA nodes that can be named */
+	POLICY_CPU_FEATURES_MAX = 192,
+	POLICY_CPU_TEXT_MAX = 3072,
 };
 
 struct policy_span { /* entries [first, first + count) of the pool that the field names */
@@ -103,9 +106,25 @@ enum policy_then {
 	POLICY_THEN_RESTART, /* started again, in new processes */
 };
 
+enum policy_cpu_model {
+	POLICY_CPU_HOST,
+	POLICY_CPU_X86_64_V2,
+	POLICY_CPU_X86_64_V3,
+	POLICY_CPU_X86_64_V4
+};
+
+struct policy_cpu {
+	enum policy_cpu_model model;
+	bool nested;
+	uint8_t add[POLICY_CPU_FEATURES_MAX / 8]; /* bits as base/cpu_features.h has features */
+	uint8_t remove[POLICY_CPU_FEATURES_MAX / 8];
+	uint32_t line;
+};
+
 struct policy_vm {
 	char name[POLICY_NAME_MAX];
-	uint32_t vcpus;      /* 1..64 */
+	uint32_t vcpus; /* 1..64 */
+	struct policy_cpu cpu;
 	uint64_t memory;     /* bytes, 64 MiB..1 TiB, a multiple of 2 MiB */
 	bool balloon;        /* the device by which the guest gives memory back */
 	bool memory_reclaim; /* it gives back by itself what it frees; only with `balloon` */
@@ -122,12 +141,15 @@ struct policy_vm {
 	uint32_t line;
 };
 
+#define POLICY_NUMA_AUTO UINT32_MAX /* the node of the CPUs */
+
 struct policy_isolation {
 	uint8_t cpus[POLICY_CPUS_MAX / 8]; /* bitmap; all zero: any */
 	bool core_scheduling;
 	uint64_t huge_pages; /* 0 (none, THP left alone) or 2 MiB */
 	uint64_t
 	        memory_overhead; /* bytes the VM's processes may use beyond guest RAM; 0: no limit */
+	uint32_t numa;           /* NUMA node plus 1, POLICY_NUMA_AUTO, or 0: as it comes */
 	bool any;                /* something here was written: the host has to give it or refuse */
 	uint32_t line;
 };
@@ -241,6 +263,9 @@ void policy_errors_print(FILE *out, const char *file, const struct policy_errors
 
 /* The same errors as one JSON array; the caller frees the string. NULL when memory is short. */
 char *policy_errors_json(const char *file, const struct policy_errors *errors);
+
+/* A processor as one line: "x86-64-v3,nested,+FEATURE,-FEATURE". */
+void policy_cpu_text(const struct policy_cpu *cpu, char text[POLICY_CPU_TEXT_MAX]);
 
 /* The policy as it stands with its defaults, as a person reads it (part of `check --explain`). */
 void policy_explain(FILE *out, const struct policy *policy);

@@ -161,7 +161,9 @@ bool policy_valid(const struct policy *p)
 	const struct policy_capture *capture = &p->capture;
 
 	return p->version == 1 && valid_vm(&p->vm) && valid_pools(p) &&
-	       is_bool(&isolation->core_scheduling) && is_bool(&isolation->any) &&
+	       is_bool(&isolation->core_scheduling) && policy_cpu_valid(&p->vm.cpu) &&
+	       (isolation->numa <= POLICY_NODES || isolation->numa == POLICY_NUMA_AUTO) &&
+	       is_bool(&isolation->any) &&
 	       (isolation->huge_pages == 0 || isolation->huge_pages == 2ull << 20) &&
 	       in_range(p->confidential, POLICY_CC_NONE, POLICY_CC_TDX) &&
 	       valid_rules(p, p->firewall.ingress, p->firewall.ingress_count, false) &&

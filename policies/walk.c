@@ -237,7 +237,7 @@ static void join(char *to, size_t size, const char *const *names, size_t count)
 static bool find_word(struct policy_walk *walk, const struct policy_key *key,
                       const struct policy_node *node, uint64_t *value)
 {
-	const char *names[16], *near;
+	const char *names[32], *near;
 	char list[POLICY_TEXT_MAX];
 	size_t count = 0;
 	struct policy_error *error;
@@ -281,7 +281,8 @@ static void read_words(struct policy_walk *walk, const struct policy_key *key,
 		policy_walk_refuse(walk, value, "%s", key->kind->noun);
 		return;
 	}
-	for (; item; item = item->next) {
+	/* what follows a single word is the mapping's next key */
+	for (; item; item = item == value ? NULL : item->next) {
 		if (item->type == POLICY_NODE_REFUSED || !find_word(walk, key, item, &found))
 			continue;
 		if (seen & found)
@@ -345,7 +346,7 @@ const struct policy_kind policy_kind_path = {.noun = "a path", .read = read_path
 /* The key of the map that was meant by a name that it does not have, or NULL. */
 static const struct policy_key *guess_key(const struct policy_map *map, const char *name)
 {
-	const char *names[16], *near;
+	const char *names[32], *near;
 
 	for (size_t i = 0; i < map->count; i++) {
 		names[i] = map->keys[i].name;
@@ -364,7 +365,7 @@ static void refuse_unknown(struct policy_walk *walk, const struct policy_map *ma
 {
 	struct policy_error *error = policy_report_node(walk->report, name);
 	const struct policy_key *meant = guess_key(map, name->text);
-	const char *names[16], *home = policy_keys_home(name->text);
+	const char *names[32], *home = policy_keys_home(name->text);
 	char what[POLICY_DESCRIBE_MAX], list[POLICY_TEXT_MAX];
 
 	for (size_t i = 0; i < map->count; i++)

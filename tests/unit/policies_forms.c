@@ -123,6 +123,29 @@ START_TEST(test_vm_forms)
 }
 END_TEST
 
+START_TEST(test_cpu_forms)
+{
+	const struct policy_cpu *cpu = &policy.vm.cpu;
+	char text[POLICY_CPU_TEXT_MAX];
+
+	parse(VM);
+	ck_assert_int_eq(cpu->model, POLICY_CPU_HOST);
+	ck_assert(!cpu->nested);
+	policy_cpu_text(cpu, text);
+	ck_assert_str_eq(text, "host");
+	ck_assert_uint_eq(policy.isolation.numa, 0);
+	parse("version: 1\nvm:\n  name: a\n  kernel: k\n"
+	      "  cpu: {model: x86-64-v3, nested: true,"
+	      " features: {add: [avx512f, sha-ni], remove: rdrand}}\n"
+	      "isolation: {numa: 0}\n");
+	policy_cpu_text(cpu, text);
+	ck_assert_str_eq(text, "x86-64-v3,nested,-rdrand,+avx512f,+sha-ni");
+	ck_assert_uint_eq(policy.isolation.numa, 1);
+	parse(VM "isolation: {numa: auto, cpus: \"3\"}\n");
+	ck_assert_uint_eq(policy.isolation.numa, POLICY_NUMA_AUTO);
+}
+END_TEST
+
 START_TEST(test_peers)
 {
 	static const char *const forms[] = {
@@ -193,7 +216,7 @@ START_TEST(test_monitor_forms)
 	const struct policy_monitor *monitor = &policy.monitor;
 
 	parse(VM "monitor:\n"
-	         "  scan: {ports: 3, hosts: 4, respond: pause}\n"
+	         "  scan: {respond: pause, ports: 3, hosts: 4}\n"
 	         "  beacon: {enabled: false}\n"
 	         "  exfiltration: {respond: [throttle]}\n"
 	         "  sinks:\n"
@@ -332,6 +355,9 @@ START_TEST(test_explained)
 	        "  memory       256M\n",
 	        "  balloon      what the guest frees goes back to the host by itself\n",
 	        "  CPUs         2-3,5\n",
+	        "  model        host: what the host has of the features that guests may see\n",
+	        "  nested       no guests in the guest\n",
+	        "  memory from  any NUMA node\n",
 	        ("    reject tcp 22, 8000-8080 from 192.0.2.0/24, 2001:db8::1/128, logged  (line "
 	         "5)\n"),
 	        "    drop   everything else\n",
@@ -386,6 +412,17 @@ START_TEST(test_man_page_is_complete)
 	ck_assert_int_gt(size, 0);
 	page[size - 1] = '\0';
 	check_page(&policy_map_policy, page);
+	for (size_t i = 0; i < POLICY_CPU_FEATURES_MAX; i++) {
+		struct policy_cpu cpu = {0};
+		char text[POLICY_CPU_TEXT_MAX];
+
+		cpu.add[i / 8] = (uint8_t)(1u << i % 8);
+		if (!policy_cpu_valid(&cpu))
+			continue;
+		policy_cpu_text(&cpu, text); /* "host,+NAME" */
+		ck_assert_msg(strstr(page, text + 6) != NULL, "%s is not in cordon-policy.5",
+		              text + 6);
+	}
 }
 END_TEST
 
@@ -414,6 +451,7 @@ int main(void)
 	tcase_add_test(forms, test_defaults);
 	tcase_add_test(forms, test_vm_forms);
 	tcase_add_test(forms, test_life_forms);
+	tcase_add_test(forms, test_cpu_forms);
 	tcase_add_test(forms, test_peers);
 	tcase_add_test(forms, test_rules);
 	tcase_add_test(forms, test_monitor_forms);

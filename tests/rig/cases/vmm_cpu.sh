@@ -1,7 +1,7 @@
 # What a guest is told of its processors and its memory: Debian's kernel with eight vCPUs of a named model
 # and memory on both sides of the PCI hole; a model that this host cannot give, and more memory than its
 # processors can address, end the vmm before the guest begins; bare-metal guests with 64 vCPUs.
-# time: 300
+# time: 700
 vmm=$CORDON_TREE/build/vmm/cordon-vmm
 start=$CORDON_TREE/build/tests/unit/vmm_start
 work=$(mktemp -d)
@@ -35,7 +35,7 @@ exec 9<>"$work/in"
 vm=$!
 at_end kill $vm
 at_end tail -n 60 "$work/log"
-wait_for 200 grep -q '(initramfs)' "$work/log"
+wait_for 500 grep -q '(initramfs)' "$work/log"
 # ask LINE ANSWER: types the line and waits for a line that begins with the answer.
 ask() {
 	echo "$1" >&9
