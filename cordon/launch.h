@@ -26,7 +26,7 @@ struct launch {
 	uint64_t disk_size_max;
 	int taps[POLICY_NICS_MAX][POLICY_QUEUES_MAX]; /* the queues of each */
 	int cgroup;
-	int node; /* NUMA node of guest memory, or -1 */
+	int node;           /* NUMA node of guest memory, or -1 */
 	int status, record; /* the keeper's: pipe to whoever watches, file that outlives it */
 	char cmdline[POLICY_CMDLINE_MAX + 256];
 };
