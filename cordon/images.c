@@ -21,6 +21,11 @@ int images_open_path(const char *path, const char *dir, int flags, struct host_e
 		return host_fail(error, -ENAMETOOLONG, 126, "the path of '%s' is too long", path);
 	/* O_NONBLOCK: a path that turns out to be a FIFO must not hold the daemon up */
 	BASE_AUTO_FD int fd = open(full, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 && errno == EBUSY) /* a block device, and O_EXCL */
+		return host_fail(
+		        error, -EBUSY, 126,
+		        "%s is in use by the host: it is mounted, or a part of something else",
+		        full);
 	if (fd < 0)
 		return host_fail(error, -errno, errno == ENOENT ? 127 : 126, "cannot open %s: %s",
 		                 full, strerror(errno));

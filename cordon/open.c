@@ -136,8 +136,9 @@ static int launch_disks(struct launch *launch, int image_disk, const char *dir,
 
 	for (size_t i = 0; i < vm->disk_count; i++) {
 		const struct policy_disk *disk = &vm->disks[i];
-		BASE_AUTO_FD int fd = images_open_path(disk->path, dir,
-		                                       disk->read_only ? O_RDONLY : O_RDWR, error);
+		/* O_EXCL: a block device that the host uses itself is not for a guest to write. */
+		BASE_AUTO_FD int fd = images_open_path(
+		        disk->path, dir, disk->read_only ? O_RDONLY : O_RDWR | O_EXCL, error);
 
 		if (fd < 0)
 			return fd;
