@@ -1,4 +1,4 @@
-# Debian's stock kernel on cordon-vmm with cordon-blk, cordon-net and cordon-rng: its root is on the disk,
+# Debian's stock kernel on cordon-vmm with cordon-blk, cordon-net and cordon-rng: its root is on a block device,
 # packets pass through a tap both ways, random bytes come; drivers are unbound and bound again, interrupts
 # and BARs are moved, and a device process is killed while the rest runs on. Every process is in its
 # seccomp list throughout.
@@ -6,6 +6,9 @@
 work=$(mktemp -d)
 at_end rm -rf "$work"
 cp --sparse=always /cordon-guest/disk.raw "$work/disk.raw"
+want modprobe loop
+disk=$(losetup --find --show "$work/disk.raw") # the other cases have files as their disks
+at_end losetup -d "$disk"
 mkdir "$work/www"
 head -c 3000000 /dev/urandom >"$work/www/blob"
 blob=$(md5sum <"$work/www/blob" | cut -d' ' -f1)
@@ -20,7 +23,7 @@ at_end kill $!
 mkfifo "$work/in"
 sleep 600 >"$work/in" & # the guest's standard input stays open
 at_end kill $!
-"$CORDON_TREE/tests/rig/vm" --vcpus 2 --disk "$work/disk.raw" --rng --pids "$work/pids" \
+"$CORDON_TREE/tests/rig/vm" --vcpus 2 --disk "$disk" --rng --pids "$work/pids" \
 	--tap tap-virtio:mac=52:54:00:0a:0b:0c,mtu=1400 \
 	"root=/dev/vda rw console=ttyS0 quiet reboot=t panic=-1 guest.network=off guest.script=virtio" \
 	<"$work/in" >"$work/log" 2>&1 &
