@@ -84,8 +84,10 @@ static void inflate_range(struct balloon *balloon, const struct vring *ring, uin
 	                                (end - first) << VIRTIO_BALLOON_PFN_SHIFT, pieces,
 	                                DEVICE_MEMORY_REGIONS);
 
-	for (int i = 0; i < count; i++)
+	for (int i = 0; i < count; i++) {
 		balloon->inflated += discard(balloon, pieces[i].iov_base, pieces[i].iov_len);
+		device_memory_wrote(ring->memory, &pieces[i], 1, pieces[i].iov_len);
+	}
 }
 
 /* The page numbers of the request that is at hand, copied here once. How many. */
@@ -138,13 +140,13 @@ static void report(struct balloon *balloon, const struct vring *ring)
 	const struct iovec *list = balloon->request.iov + balloon->request.readable;
 	uint64_t left = BALLOON_REPORT_MAX;
 
-	(void)ring;
 	if (has(balloon, VIRTIO_BALLOON_F_PAGE_POISON) && balloon->config.poison_val != 0)
 		return;
 	for (unsigned int i = 0; i < balloon->request.writable && left > 0; i++) {
 		uint64_t size = BASE_MIN((uint64_t)list[i].iov_len, left);
 
 		balloon->reported += discard(balloon, list[i].iov_base, size);
+		device_memory_wrote(ring->memory, &list[i], 1, size);
 		left -= size;
 	}
 }

@@ -253,10 +253,14 @@ static int run_receive(struct console *console, struct vring *ring)
 		if (console->request.writable_bytes == 0)
 			return vring_break(ring, "a receive buffer has no room");
 		size = client_read(console, client);
-		if (size > 0)
+		if (size > 0) {
+			device_memory_wrote(ring->memory,
+			                    console->request.iov + console->request.readable,
+			                    console->request.writable, size);
 			vring_push(ring, console->request.head, size);
-		else
+		} else {
 			vring_unpop(ring, 1);
+		}
 	}
 	return 1;
 }

@@ -257,6 +257,7 @@ static void push(struct vsock *v, struct vring *ring, const struct virtio_vsock_
 	const struct vring_request *r = &v->request;
 
 	vring_copy_in(r->iov + r->readable, r->writable, 0, h, sizeof(*h));
+	device_memory_wrote(ring->memory, r->iov + r->readable, r->writable, sizeof(*h) + h->len);
 	vring_push(ring, r->head, (uint32_t)sizeof(*h) + h->len);
 }
 
