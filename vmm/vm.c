@@ -89,14 +89,19 @@ static int vm_routes_commit(struct machine *m)
 static int vm_route_set(struct machine *m, unsigned int gsi, bool live, uint64_t address,
                         uint32_t data)
 {
-	struct vm_route *route = &m->routes[gsi];
+	struct vm_route *route = &m->routes[gsi], before = *route;
+	int error;
 
 	if (route->live == live && (!live || (route->address == address && route->data == data)))
 		return 0;
 	route->live = live;
 	route->address = address;
 	route->data = data;
-	return vm_routes_commit(m);
+	error = vm_routes_commit(m);
+	if (error)
+		*route =
+		        before; /* as KVM still has it; and no other interrupt's route fails for it */
+	return error;
 }
 
 static void vm_ioapic_route(void *self, unsigned int pin, const struct ioapic_message *message)

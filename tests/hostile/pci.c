@@ -113,7 +113,7 @@ static const char *config_window(struct device *d)
 	if (at == 0 || bad)
 		return bad; /* a device need not have one for long */
 	for (unsigned int i = 0; i < COUNT(lengths); i++)
-		for (uint32_t offset = 0; offset < d->bar_size + PAGE; offset += 149) {
+		for (uint32_t offset = 0; offset < d->bar_size + PAGE; offset += 601) {
 			config_write(d, at + 4, offset % 5 == 0 ? 1 : 0, 1);
 			config_write(d, at + 8, offset % 7 == 0 ? 0u - offset : offset, 4);
 			config_write(d, at + 12, lengths[i], 4);
@@ -123,9 +123,18 @@ static const char *config_window(struct device *d)
 			(void)config_read(d, at + 16 + offset % 4, 1);
 			(void)config_read(d, at + 16, 4);
 		}
-	bad = device_reset(d);
+	bad = device_start(d);
 	msix_enable(d);
-	return bad;
+	/* notifications by this way, which an eventfd does not catch: many, and one that counts */
+	config_write(d, at + 4, 0, 1);
+	config_write(d, at + 12, 2, 4);
+	for (unsigned int i = 0; i < 64 && !bad; i++) {
+		const struct queue *q = &d->queues[i % d->queues_used];
+
+		config_write(d, at + 8, (uint32_t)(q->doorbell - d->bar), 4);
+		config_write(d, at + 16, q->index, 2);
+	}
+	return bad ? bad : d->kind->good(d);
 }
 
 static void bar_put(struct device *d, uint32_t base)

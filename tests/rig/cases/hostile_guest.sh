@@ -6,6 +6,7 @@
 . "$CORDON_TREE/tests/rig/vm.sh"
 
 RSS_MORE=2048    # KiB that a process may have gained
+FDS_MORE=4       # a console's client is one
 LOG_LINES=400    # in the VM's log
 
 want cp "$CORDON_TREE/build/tests/hostile/hostile" "$VM_DIR/hostile"
@@ -30,11 +31,11 @@ said() {
 devices() {
 	vm_processes hostile | awk '$1 !~ /^dnsmasq/ { print $1, $2 }'
 }
-# memory: "ROLE KIB", private memory of each.
-memory() {
+# usage: "ROLE KIB FDS", private memory and open files of each.
+usage() {
 	local role pid
 	while read -r role pid; do
-		echo "$role $(awk '$1 == "RssAnon:" { print $2 }' "/proc/$pid/status")"
+		echo "$role $(awk '$1 == "RssAnon:" { print $2 }' "/proc/$pid/status") $(ls "/proc/$pid/fd" | wc -l)"
 	done < <(devices)
 }
 # complaints: what the kernel has said that a guest may not make it say.
@@ -47,7 +48,7 @@ at_end vm_gone hostile
 want "$CORDON" run --detach "$VM_DIR/hostile.yaml"
 wait_for 60 said '[0-9]* classes on'
 before=$(devices)
-memory_before=$(memory)
+usage_before=$(usage)
 echo "$before"
 
 # Every device that there is has a driver in the guest.
@@ -71,10 +72,12 @@ want_equal "$count" "$(sed -n 's/^hostile: \([0-9]*\) classes on.*/\1/p' "$seria
 want said done
 
 want_equal "$(devices)" "$before" "the processes"
-while read -r role now; do
-	was=$(awk -v role="$role" '$1 == role { print $2 }' <<<"$memory_before")
-	[ "$now" -le $((was + RSS_MORE)) ] || fail "$role has grown from $was to $now KiB"
-done < <(memory)
+while read -r role rss fds; do
+	read -r rss_was fds_were < <(awk -v role="$role" '$1 == role { print $2, $3 }' <<<"$usage_before")
+	echo "$role: $rss_was KiB, $fds_were fds before; $rss KiB, $fds fds after"
+	[ "$rss" -le $((rss_was + RSS_MORE)) ] || fail "$role has grown from $rss_was to $rss KiB"
+	[ "$fds" -le $((fds_were + FDS_MORE)) ] || fail "$role has $fds fds, and had $fds_were"
+done < <(usage)
 lines=$("$CORDON" logs --vmm hostile | wc -l)
 [ "$lines" -le $LOG_LINES ] || fail "the log has $lines lines"
 want_equal "$("$CORDON" inspect --format json hostile | jq -r .state)" running
