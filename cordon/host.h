@@ -70,7 +70,8 @@ void host_error_clear(struct host_error *error);
 
 /* One process of a VM. */
 struct host_process {
-	char role[16]; /* "vmm", "net0", "blk0", "rng0", "dnsmasq0" */
+	char role
+	        [16]; /* "vmm", "net0", "blk0", "rng0", "console0", "vsock0", "dial0", "dnsmasq0" */
 	pid_t pid;
 	uid_t uid;
 };

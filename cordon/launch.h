@@ -15,6 +15,9 @@ struct launch {
 	const struct policy *policy;
 	int kvm, memory, kernel, initrd; /* fds; initrd may be -1 */
 	int control, console, balloon;   /* listening sockets; balloon may be -1 */
+	int console_size, console_log;   /* of a virtio console, or -1 */
+	int vsock;                       /* listening, for those who connect to the guest, or -1 */
+	int dial[2];                     /* cordon-vsock's end and cordon-dial's, or -1 */
 	int serial_log, serial_old, log;
 	int last;            /* what the vmm leaves its last counters in */
 	bool again;          /* after a reset: the logs go on */
@@ -35,6 +38,11 @@ void launch_init(struct launch *launch, const struct policy *policy);
 void launch_close(struct launch *launch);
 /* Opens all but the taps; on failure what is open stays launch_close()'s. */
 int launch_open(struct launch *launch, const char *dir, struct host_error *error);
+/* A socket in the VM's folder: listening, unless it is for datagrams. An fd, or a negative errno. */
+int launch_listen(const char *vm, const char *file, int type, mode_t mode, bool group);
+
+/* vsock.c: the part of launch_open() that is the vsock's. */
+int launch_vsock(struct launch *launch, struct host_error *error);
 
 /*
  * Starts the devices, dnsmasq and the vmm, each in its role, as children of a keeper; fills in

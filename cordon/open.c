@@ -14,7 +14,7 @@
 
 #include "base/base.h"
 
-enum { LAUNCH_LOG_MAX = 1024 * 1024 };
+enum { LAUNCH_LOG_MAX = 1024 * 1024, LAUNCH_BACKLOG = 8 };
 
 void launch_init(struct launch *launch, const struct policy *policy)
 {
@@ -24,7 +24,8 @@ void launch_init(struct launch *launch, const struct policy *policy)
 	launch->control = launch->console = launch->serial_log = launch->log = launch->last = -1;
 	launch->serial_old = -1;
 	launch->cgroup = launch->status = launch->record = launch->limits = -1;
-	launch->balloon = launch->node = -1;
+	launch->balloon = launch->node = launch->vsock = launch->dial[0] = launch->dial[1] = -1;
+	launch->console_size = launch->console_log = -1;
 	for (size_t i = 0; i < POLICY_DISKS_MAX; i++)
 		launch->disks[i] = -1;
 	for (size_t i = 0; i < POLICY_NICS_MAX; i++)
@@ -34,10 +35,13 @@ void launch_init(struct launch *launch, const struct policy *policy)
 
 void launch_close(struct launch *launch)
 {
-	int *fds[] = {&launch->kvm,     &launch->memory,     &launch->kernel,     &launch->initrd,
-	              &launch->control, &launch->console,    &launch->serial_log, &launch->log,
-	              &launch->cgroup,  &launch->status,     &launch->record,     &launch->limits,
-	              &launch->last,    &launch->serial_old, &launch->balloon};
+	int *fds[] = {&launch->kvm,          &launch->memory,      &launch->kernel,
+	              &launch->initrd,       &launch->control,     &launch->console,
+	              &launch->serial_log,   &launch->log,         &launch->cgroup,
+	              &launch->status,       &launch->record,      &launch->limits,
+	              &launch->last,         &launch->serial_old,  &launch->balloon,
+	              &launch->console_size, &launch->console_log, &launch->vsock,
+	              &launch->dial[0],      &launch->dial[1]};
 
 	for (size_t i = 0; i < BASE_COUNT(fds); i++)
 		base_close(fds[i]);
@@ -48,7 +52,7 @@ void launch_close(struct launch *launch)
 			base_close(&launch->taps[i][k]);
 }
 
-static int launch_listen(const char *vm, const char *file, int type, mode_t mode, bool group)
+int launch_listen(const char *vm, const char *file, int type, mode_t mode, bool group)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	char path[POLICY_PATH_MAX];
@@ -63,7 +67,7 @@ static int launch_listen(const char *vm, const char *file, int type, mode_t mode
 	/* The folder is not open to others, so the mode can follow the bind. */
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(path, mode) < 0 ||
 	    chown(path, 0, entry ? entry->gr_gid : 0) < 0 ||
-	    listen(fd, VMM_CONTROL_CLIENTS_MAX) < 0)
+	    (type != SOCK_DGRAM && listen(fd, LAUNCH_BACKLOG) < 0))
 		return -errno;
 	return base_take_fd(&fd);
 }
@@ -163,7 +167,8 @@ static void launch_cmdline(struct launch *launch)
 
 	if (launch->disk_count > 0)
 		root = launch->disk_read_only[0] ? " root=/dev/vda ro" : " root=/dev/vda rw";
-	snprintf(launch->cmdline, sizeof(launch->cmdline), "console=ttyS0 panic=-1%s%s%s", root,
+	snprintf(launch->cmdline, sizeof(launch->cmdline), "console=ttyS0%s panic=-1%s%s%s",
+	         launch->policy->vm.console == POLICY_CONSOLE_VIRTIO ? " console=hvc0" : "", root,
 	         launch->policy->vm.cmdline[0] ? " " : "", launch->policy->vm.cmdline);
 }
 
@@ -248,11 +253,18 @@ int launch_open(struct launch *launch, const char *dir, struct host_error *error
 	launch->limits = limit_create(&policy->vm);
 	launch->record = launch_file(name, "record");
 	launch->last = launch_file(name, "last");
-	if (launch->control < 0 || launch->console < 0 ||
+	if (policy->vm.console == POLICY_CONSOLE_VIRTIO) {
+		launch->console_size =
+		        launch_listen(name, "console-size.sock", SOCK_DGRAM, 0660, true);
+		launch->console_log = launch_log(name, "console", launch->again);
+		err = BASE_MIN(BASE_MIN(launch->console_size, launch->console_log), 0);
+	}
+	if (err || launch->control < 0 || launch->console < 0 ||
 	    (policy->vm.balloon && launch->balloon < 0) || launch->serial_log < 0 ||
 	    launch->serial_old < 0 || launch->log < 0 || launch->record < 0 || launch->last < 0 ||
 	    launch->limits < 0)
 		return host_fail(error, -EIO, 125,
 		                 "cannot make the sockets, logs and limits of '%s'", name);
-	return launch_cgroup(launch, error);
+	err = policy->vm.vsock.line ? launch_vsock(launch, error) : 0;
+	return err ? err : launch_cgroup(launch, error);
 }

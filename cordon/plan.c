@@ -27,8 +27,15 @@ enum {
 	VMM_FD_DEVICES
 };
 enum { DEVICE_FD_VHOST = 3, DEVICE_FD_BACKEND, DEVICE_FD_LIMITS, DEVICE_FD_QUEUES };
+enum { DEVICE_FD_SECOND = DEVICE_FD_BACKEND + 1, DEVICE_FD_THIRD }; /* where there are no limits */
+enum { DIAL_FD_REQUESTS = 3 };
 
-enum { PLAN_LOG_MAX = 4 * 1024 * 1024, PLAN_OPEN_FILES = 256, PLAN_DNSMASQ_FILES = 64 };
+enum {
+	PLAN_LOG_MAX = 4 * 1024 * 1024,
+	PLAN_OPEN_FILES = 256,
+	PLAN_DNSMASQ_FILES = 64,
+	PLAN_CID_FIRST = 3
+};
 
 void plan_free(struct plan **plan)
 {
@@ -41,8 +48,10 @@ void plan_free(struct plan **plan)
 			free(each->argv[k]);
 		base_close(&each->binary);
 		free(each->dnsmasq);
+		for (size_t k = 0; k < POLICY_VSOCK_MAX; k++)
+			free(each->binds[k]);
 		for (size_t k = 0; k < each->fd_count; k++)
-			if (each->fds[k].to == DEVICE_FD_VHOST && strcmp(each->role, "vmm") != 0)
+			if (each->device && each->fds[k].to == DEVICE_FD_VHOST)
 				close(each->fds[k].from); /* the device's end of its socket pair */
 	}
 	for (size_t i = 0; i < (*plan)->socket_count; i++)
@@ -69,6 +78,15 @@ static void plan_fd(struct plan_process *each, int from, int to)
 {
 	if (each->fd_count < LAUNCH_FDS_MAX)
 		each->fds[each->fd_count++] = (struct isolate_fd){.from = from, .to = to};
+}
+
+static void plan_pair(struct plan_process *each, const char *option, int from, int to)
+{
+	if (from < 0)
+		return;
+	plan_fd(each, from, to);
+	plan_arg(each, "%s", option);
+	plan_arg(each, "%d", to);
 }
 
 /* Takes over the binary's fd. */
@@ -200,6 +218,93 @@ static int plan_balloon(struct plan *plan, const struct launch *launch, const st
 	return 0;
 }
 
+/* The console that people attach to, where it is not the serial port. */
+static int plan_console(struct plan *plan, const struct launch *launch, const struct host_vm *vm)
+{
+	struct plan_process *each = plan_device(plan, launch, vm, "console", 0, -1);
+
+	if (!each)
+		return plan->error->code;
+	plan_pair(each, "--listen", launch->console, DEVICE_FD_BACKEND);
+	plan_pair(each, "--size", launch->console_size, DEVICE_FD_SECOND);
+	plan_pair(each, "--log", launch->console_log, DEVICE_FD_THIRD);
+	return 0;
+}
+
+/* Adds the folder that the path is in to what the process sees, once. False when memory is short. */
+static bool plan_bind_folder(struct plan_process *each, const char *path)
+{
+	char *folder = strndup(path, (size_t)(strrchr(path, '/') - path));
+	size_t i = 0;
+
+	while (folder && each->binds[i] && strcmp(each->binds[i], folder) != 0)
+		i++;
+	if (!folder || each->binds[i]) {
+		free(folder);
+		return folder != NULL;
+	}
+	each->binds[i] = folder;
+	return true;
+}
+
+/*
+ * One that connects, and nothing else: it sees the folders of its targets; its uid is the VM's own, its
+ * group is the one that services let in.
+ */
+static int plan_dial(struct plan *plan, const struct launch *launch, const struct host_vm *vm)
+{
+	const struct policy_vsock *vsock = &launch->policy->vm.vsock;
+	struct plan_process *each =
+	        plan_add(plan, launch, vm, programs_open("cordon-dial", plan->error), "dial0");
+
+	if (!each)
+		return plan->error->code;
+	if (registry_group() != 0)
+		each->process.gid = registry_group();
+	each->process.flags |= ISOLATE_KEEP_ROOT;
+	each->process.binds = (const char *const *)each->binds;
+	plan_arg(each, "cordon-dial");
+	plan_pair(each, "--requests", launch->dial[1], DIAL_FD_REQUESTS);
+	for (size_t i = 0; i < vsock->guest_to_host_count; i++) {
+		const struct policy_vsock_target *target = &vsock->guest_to_host[i];
+
+		if (!plan_bind_folder(each, target->socket))
+			return host_fail(plan->error, -ENOMEM, 125, "out of memory");
+		plan_arg(each, "--target");
+		plan_arg(each, "%u:%s", target->port, target->socket);
+	}
+	return 0;
+}
+
+static int plan_vsock(struct plan *plan, const struct launch *launch, const struct host_vm *vm)
+{
+	const struct policy_vsock *vsock = &launch->policy->vm.vsock;
+	struct plan_process *each = plan_device(plan, launch, vm, "vsock", 0, -1);
+	char ports[2][POLICY_VSOCK_MAX * 11 + 1] = {"", ""};
+	size_t used = 0;
+
+	if (!each)
+		return plan->error->code;
+	for (size_t i = 0; i < vsock->host_to_guest_count; i++)
+		used += (size_t)snprintf(ports[0] + used, sizeof(ports[0]) - used, "%s%u",
+		                         i ? "," : "", vsock->host_to_guest[i]);
+	used = 0;
+	for (size_t i = 0; i < vsock->guest_to_host_count; i++)
+		used += (size_t)snprintf(ports[1] + used, sizeof(ports[1]) - used, "%s%u",
+		                         i ? "," : "", vsock->guest_to_host[i].port);
+	each->process.open_files_max = PLAN_OPEN_FILES;
+	plan_arg(each, "--cid");
+	/* it means something between the guest and its own device only */
+	plan_arg(each, "%u", vsock->cid ? vsock->cid : vm->slot + PLAN_CID_FIRST);
+	plan_pair(each, "--listen", launch->vsock, DEVICE_FD_BACKEND);
+	plan_pair(each, "--dial", launch->dial[0], DEVICE_FD_SECOND);
+	plan_arg(each, "--to-guest");
+	plan_arg(each, "%s", ports[0]);
+	plan_arg(each, "--to-host");
+	plan_arg(each, "%s", ports[1]);
+	return vsock->guest_to_host_count > 0 ? plan_dial(plan, launch, vm) : 0;
+}
+
 /* dnsmasq for one NIC: Debian's program, in the host's network and nothing else of the host's. */
 static int plan_dnsmasq(struct plan *plan, const struct launch *launch, const struct host_vm *vm,
                         size_t i)
@@ -229,15 +334,6 @@ static int plan_dnsmasq(struct plan *plan, const struct launch *launch, const st
 	each->process.flags |= ISOLATE_KEEP_NET | ISOLATE_KEEP_ROOT;
 	each->process.open_files_max = PLAN_DNSMASQ_FILES;
 	return 0;
-}
-
-static void plan_pair(struct plan_process *each, const char *option, int from, int to)
-{
-	if (from < 0)
-		return;
-	plan_fd(each, from, to);
-	plan_arg(each, "%s", option);
-	plan_arg(each, "%d", to);
 }
 
 /* What the vmm does by itself about a panic and a hang; a restart is cordon's (restart.c). */
@@ -294,7 +390,8 @@ static int plan_vmm(struct plan *plan, const struct launch *launch, const struct
 	plan_pair(each, "--kernel", launch->kernel, VMM_FD_KERNEL);
 	plan_pair(each, "--initrd", launch->initrd, VMM_FD_INITRD);
 	plan_pair(each, "--control", launch->control, VMM_FD_CONTROL);
-	plan_pair(each, "--console", launch->console, VMM_FD_CONSOLE);
+	if (policy->console == POLICY_CONSOLE_SERIAL)
+		plan_pair(each, "--console", launch->console, VMM_FD_CONSOLE);
 	plan_pair(each, "--serial-log", launch->serial_log, VMM_FD_SERIAL_LOG);
 	plan_pair(each, "--serial-old", launch->serial_old, VMM_FD_SERIAL_OLD);
 	plan_pair(each, "--last", launch->last, VMM_FD_LAST);
@@ -325,6 +422,10 @@ int plan_make(struct plan *plan, const struct launch *launch, const struct host_
 		err = plan_nic(plan, launch, vm, i);
 	if (!err && !plan_device(plan, launch, vm, "rng", 0, -1))
 		err = plan->error->code;
+	if (!err && launch->policy->vm.console == POLICY_CONSOLE_VIRTIO)
+		err = plan_console(plan, launch, vm);
+	if (!err && launch->policy->vm.vsock.line)
+		err = plan_vsock(plan, launch, vm);
 	if (!err && launch->policy->vm.balloon)
 		err = plan_balloon(plan, launch, vm);
 	for (size_t i = 0; !err && i < vm->nic_count; i++)

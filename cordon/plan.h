@@ -16,6 +16,8 @@ struct plan_process {
 	size_t argc;
 	struct isolate_fd fds[LAUNCH_FDS_MAX];
 	size_t fd_count;
+	char *binds[POLICY_VSOCK_MAX +
+	            1]; /* owned: what it sees of the host's files, but dnsmasq's */
 	struct firewall_dnsmasq *dnsmasq; /* owned: its argv and binds */
 	struct isolate_process process;
 };

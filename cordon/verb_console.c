@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * console and logs. The console is the guest's serial port, byte for byte, on a socket that the vmm
- * itself serves: no process with privilege has a part in it. Ctrl-] detaches. The log is what the vmm
- * wrote of it to a file, printed with control characters escaped unless --raw is given.
+ * console and logs. The console is the guest's serial port, or its virtio console, byte for byte, on a
+ * socket that the vmm or cordon-console itself serves: no process with privilege has a part in it. Ctrl-]
+ * detaches. A virtio console also hears of the terminal's size, by datagrams. The log is what was written of
+ * it to a file, printed with control characters escaped unless --raw is given.
  */
 #include "cordon/cli.h"
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -18,17 +22,18 @@
 
 enum { CONSOLE_DETACH = 0x1d, CONSOLE_CHUNK = 4096, CONSOLE_PATIENCE_S = 2 };
 
-static int console_connect(const char *vm)
+/* A connection to a socket in the VM's folder. */
+static int console_connect(const char *vm, const char *file, int type)
 {
 	const struct timeval patience = {.tv_sec = CONSOLE_PATIENCE_S};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	char path[POLICY_PATH_MAX];
-	BASE_AUTO_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	BASE_AUTO_FD int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 
 	/* a vmm that neither accepts nor reads must not keep the person from detaching */
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
 		return -errno;
-	registry_path(path, vm, "console.sock");
+	registry_path(path, vm, file);
 	if (base_copy_string(address.sun_path, sizeof(address.sun_path), path))
 		return -ENAMETOOLONG;
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
@@ -53,7 +58,29 @@ static bool console_send(int fd, bool *input)
 	return base_write_all(fd, data, (size_t)n) == 0;
 }
 
-static void console_loop(int fd, bool input)
+/* Tells a virtio console how large this terminal is: columns and rows, as cordon-console reads them. */
+static void console_send_size(int size)
+{
+	struct winsize window;
+	uint16_t numbers[2];
+
+	if (size < 0 || ioctl(STDIN_FILENO, TIOCGWINSZ, &window) < 0)
+		return;
+	numbers[0] = window.ws_col;
+	numbers[1] = window.ws_row;
+	(void)!send(size, numbers, sizeof(numbers), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Reads what the terminal says of its size (`changes`, a signalfd), and passes it on. */
+static void console_resized(int changes, int size)
+{
+	struct signalfd_siginfo signal;
+
+	if (read(changes, &signal, sizeof(signal)) > 0)
+		console_send_size(size);
+}
+
+static void console_loop(int fd, bool input, int changes, int size)
 {
 	char data[CONSOLE_CHUNK];
 
@@ -61,6 +88,7 @@ static void console_loop(int fd, bool input)
 		struct pollfd fds[] = {
 		        {.fd = fd, .events = POLLIN},
 		        {.fd = input ? STDIN_FILENO : -1, .events = POLLIN},
+		        {.fd = changes, .events = POLLIN},
 		};
 		if (poll(fds, BASE_COUNT(fds), -1) < 0 && errno != EINTR)
 			return;
@@ -72,26 +100,39 @@ static void console_loop(int fd, bool input)
 		}
 		if (fds[1].revents && !console_send(fd, &input))
 			return;
+		if (fds[2].revents)
+			console_resized(changes, size);
 	}
 }
 
 int console_relay(const char *vm, bool input)
 {
-	BASE_AUTO_FD int fd = console_connect(vm);
+	BASE_AUTO_FD int fd = console_connect(vm, "console.sock", SOCK_STREAM);
+	BASE_AUTO_FD int size = -1, changes = -1;
 	struct termios before, raw;
+	sigset_t window;
 	bool terminal = input && tcgetattr(STDIN_FILENO, &before) == 0;
 
 	if (fd < 0)
 		return fd;
+	sigemptyset(&window);
+	sigaddset(&window, SIGWINCH);
 	if (terminal) {
+		/* a serial port has no such socket, and no size */
+		size = console_connect(vm, "console-size.sock", SOCK_DGRAM);
+		sigprocmask(SIG_BLOCK, &window, NULL);
+		changes = signalfd(-1, &window, SFD_CLOEXEC);
+		console_send_size(size);
 		raw = before;
 		cfmakeraw(&raw);
 		raw.c_oflag |= OPOST; /* the guest ends its lines itself; ours stay readable */
 		tcsetattr(STDIN_FILENO, TCSANOW, &raw);
 	}
-	console_loop(fd, input);
-	if (terminal)
+	console_loop(fd, input, changes, size);
+	if (terminal) {
 		tcsetattr(STDIN_FILENO, TCSANOW, &before);
+		sigprocmask(SIG_UNBLOCK, &window, NULL);
+	}
 	return 0;
 }
 
@@ -99,7 +140,7 @@ int verb_console(int argc, char **argv)
 {
 	static const char usage[] =
 	        "usage: cordon console NAME\n\nJoins this terminal and the guest's serial "
-	        "port. Ctrl-] detaches.\n";
+	        "port, or its virtio console. Ctrl-] detaches.\n";
 	struct cli_options options;
 	const char *name;
 	int status = cli_simple(argc, argv, usage, 1, 1, &options), err;
@@ -121,7 +162,8 @@ int verb_console(int argc, char **argv)
 }
 
 struct logs_options {
-	bool raw, follow, vmm;
+	bool raw, follow;
+	const char *log; /* which: its file's suffix */
 };
 
 static int logs_open(const char *name, const struct logs_options *options, const char *suffix)
@@ -129,8 +171,7 @@ static int logs_open(const char *name, const struct logs_options *options, const
 	char path[POLICY_PATH_MAX];
 	int fd;
 
-	snprintf(path, sizeof(path), HOST_LOG_DIR "/%s.%s%s", name, options->vmm ? "log" : "serial",
-	         suffix);
+	snprintf(path, sizeof(path), HOST_LOG_DIR "/%s.%s%s", name, options->log, suffix);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	return fd < 0 ? -errno : fd;
 }
@@ -178,19 +219,22 @@ static int logs_print(const char *name, const struct logs_options *options)
 
 int verb_logs(int argc, char **argv)
 {
-	static const char usage[] = "usage: cordon logs [--follow] [--raw] [--vmm] NAME\n\nPrints "
-	                            "what the guest wrote to its serial "
-	                            "port, with control characters escaped.\n\n  --follow  go on "
-	                            "as more comes\n  --raw     every "
-	                            "byte as it is (a guest can drive your terminal with it)\n  "
-	                            "--vmm     what the VM's own "
-	                            "processes logged instead\n";
+	static const char usage[] =
+	        "usage: cordon logs [--follow] [--raw] [--console | --vmm] NAME\n\nPrints "
+	        "what the guest wrote to its serial "
+	        "port, with control characters escaped.\n\n  --follow  go on "
+	        "as more comes\n  --raw     every "
+	        "byte as it is (a guest can drive your terminal with it)\n  "
+	        "--console what the guest wrote to its virtio console instead\n  "
+	        "--vmm     what the VM's own "
+	        "processes logged instead\n";
 	static const struct option longs[] = {{"follow", no_argument, NULL, 'f'},
 	                                      {"raw", no_argument, NULL, 'r'},
+	                                      {"console", no_argument, NULL, 'c'},
 	                                      {"vmm", no_argument, NULL, 'v'},
 	                                      CLI_HELP_OPTION,
 	                                      {0}};
-	struct logs_options options = {0};
+	struct logs_options options = {.log = "serial"};
 	int option;
 
 	optind = 1;
@@ -198,7 +242,8 @@ int verb_logs(int argc, char **argv)
 		switch (option) {
 		case 'f': options.follow = true; break;
 		case 'r': options.raw = true; break;
-		case 'v': options.vmm = true; break;
+		case 'c': options.log = "console"; break;
+		case 'v': options.log = "log"; break;
 		case 'h': fputs(usage, stdout); return VERB_OK;
 		default: return VERB_FAILED;
 		}

@@ -72,6 +72,25 @@ static void explain_cpu(FILE *out, const struct policy_cpu *cpu)
 	        cpu->nested ? "the guest may run guests of its own" : "no guests in the guest");
 }
 
+static void explain_vsock(FILE *out, const struct policy_vsock *vsock)
+{
+	if (vsock->line == 0) {
+		fputs("  vsock        none\n", out);
+		return;
+	}
+	if (vsock->cid)
+		fprintf(out, "  vsock        CID %u\n", vsock->cid);
+	else
+		fputs("  vsock        CID chosen by cordon\n", out);
+	for (size_t i = 0; i < vsock->guest_to_host_count; i++)
+		fprintf(out, "               the guest's connections to port %u go to %s\n",
+		        vsock->guest_to_host[i].port, vsock->guest_to_host[i].socket);
+	for (size_t i = 0; i < vsock->host_to_guest_count; i++)
+		fprintf(out, "               the host may connect to the guest's port %u\n",
+		        vsock->host_to_guest[i]);
+	fputs("               every other port is refused, both ways\n", out);
+}
+
 static void explain_vm(FILE *out, const struct policy_vm *vm)
 {
 	char memory[POLICY_FORMAT_MAX];
@@ -105,6 +124,11 @@ static void explain_vm(FILE *out, const struct policy_vm *vm)
 	if (vm->nic_count == 0)
 		fputs("  network      none\n", out);
 	explain_life(out, vm);
+	fprintf(out, "  console      %s\n",
+	        vm->console == POLICY_CONSOLE_VIRTIO
+	                ? "virtio (hvc0); the kernel's early messages go to the serial port"
+	                : "the serial port");
+	explain_vsock(out, &vm->vsock);
 }
 
 static void explain_cpus(FILE *out, const uint8_t *bitmap)

@@ -176,6 +176,15 @@ struct policy_key {
 	const char *help;     /* one phrase */
 };
 
+/* Entries of the tables: where a field is, where a list's items and their number are, and the table itself. */
+#define FIELD POLICY_FIELD
+#define ITEMS(type, field, count, most)                                                       \
+	.offset = offsetof(struct type, field), .size = sizeof(((struct type *)0)->field[0]), \
+	.counter = offsetof(struct type, count), .max = (most)
+#define MAP(name_, keys_, ...)                   \
+	static const struct policy_map name_ = { \
+	        .keys = keys_, .count = BASE_COUNT(keys_), __VA_ARGS__}
+
 extern const struct policy_kind policy_kind_uint, policy_kind_bool, policy_kind_text,
         policy_kind_path, policy_kind_size, policy_kind_bandwidth, policy_kind_rate,
         policy_kind_duration, policy_kind_word, policy_kind_words, policy_kind_map,
@@ -208,6 +217,9 @@ extern const struct policy_kind policy_kind_peers, policy_kind_ports;
 
 /* Where a key of that name is at home ("vm"), or NULL: for a key that was written in a wrong place. */
 const char *policy_keys_home(const char *name);
+
+/* vsock.c */
+extern const struct policy_map policy_map_vsock;
 
 void policy_check_vm(struct policy_walk *walk, struct policy_node *map, void *base);
 void policy_check_limit(struct policy_walk *walk, struct policy_node *map, void *base);

@@ -11,14 +11,6 @@
 #define MiB (1ull << 20)
 #define GiB (1ull << 30)
 
-#define FIELD POLICY_FIELD
-#define ITEMS(type, field, count, most)                                                       \
-	.offset = offsetof(struct type, field), .size = sizeof(((struct type *)0)->field[0]), \
-	.counter = offsetof(struct type, count), .max = (most)
-#define MAP(name_, keys_, ...)                   \
-	static const struct policy_map name_ = { \
-	        .keys = keys_, .count = BASE_COUNT(keys_), __VA_ARGS__}
-
 /* ---- kinds of one key only ---- */
 
 static void read_name(struct policy_walk *walk, const struct policy_key *key,
@@ -188,6 +180,11 @@ static const struct policy_kind kind_sink_syslog = {
 /* ---- words ---- */
 
 static const struct policy_word words_format[] = {{"raw", POLICY_DISK_RAW}, {NULL, 0}};
+static const struct policy_word words_console[] = {
+        {"serial", POLICY_CONSOLE_SERIAL},
+        {"virtio", POLICY_CONSOLE_VIRTIO},
+        {NULL, 0},
+};
 static const struct policy_word words_mode[] = {
         {"nat", POLICY_NIC_NAT},
         {"host-only", POLICY_NIC_HOST_ONLY},
@@ -366,6 +363,10 @@ static const struct policy_key keys_vm[] = {
          .fallback = "stop", .help = "what comes of a guest that resets itself"},
         {"watchdog", &policy_kind_map, 0, 0, .map = &map_watchdog, .fallback = "none",
          .help = "a hardware watchdog, which a guest that hangs does not reload"},
+        {"console", &policy_kind_word, FIELD(policy_vm, console), .words = words_console,
+         .fallback = "serial", .help = "what cordon console attaches to"},
+        {"vsock", &policy_kind_map, FIELD(policy_vm, vsock), .map = &policy_map_vsock,
+         .fallback = "none", .help = "sockets between the guest and programs on the host"},
 };
 MAP(map_vm, keys_vm, .what = "vm", .line = offsetof(struct policy_vm, line), .defaults = default_vm,
     .check = policy_check_vm);

@@ -24,8 +24,10 @@ enum {
 	POLICY_PATH_MAX = 512,
 	POLICY_DISKS_MAX = 8,
 	POLICY_NICS_MAX = 4,
-	POLICY_QUEUES_MAX = 8,  /* pairs of a NIC */
-	POLICY_RULES_MAX = 256, /* each way */
+	POLICY_QUEUES_MAX = 8,   /* pairs of a NIC */
+	POLICY_VSOCK_MAX = 16,   /* ports, each way */
+	POLICY_SOCKET_MAX = 108, /* a socket address, with its NUL */
+	POLICY_RULES_MAX = 256,  /* each way */
 	POLICY_CIDRS_MAX = 2048,
 	POLICY_PORTS_MAX = 2048,
 	POLICY_NAMES_MAX = 256,
@@ -121,6 +123,24 @@ struct policy_cpu {
 	uint32_t line;
 };
 
+enum policy_console { POLICY_CONSOLE_SERIAL, POLICY_CONSOLE_VIRTIO };
+
+struct policy_vsock_target { /* the guest connects to `port` of the host, and is joined to the socket */
+	uint32_t port;
+	char socket[POLICY_SOCKET_MAX]; /* absolute; in a folder, not in / */
+	uint32_t line;
+};
+
+struct policy_vsock {
+	uint32_t cid; /* from 3; 0: chosen by cordon */
+	struct policy_vsock_target guest_to_host[POLICY_VSOCK_MAX];
+	size_t guest_to_host_count;
+	uint32_t host_to_guest
+	        [POLICY_VSOCK_MAX]; /* the guest's ports that the host may connect to */
+	size_t host_to_guest_count;
+	uint32_t line; /* 0: the guest has no vsock */
+};
+
 struct policy_vm {
 	char name[POLICY_NAME_MAX];
 	uint32_t vcpus; /* 1..64 */
@@ -138,6 +158,8 @@ struct policy_vm {
 	enum policy_then on_panic; /* stop, pause or log */
 	enum policy_then on_reset; /* stop or restart */
 	enum policy_then watchdog; /* none, stop, pause or restart */
+	enum policy_console console;
+	struct policy_vsock vsock;
 	uint32_t line;
 };
 

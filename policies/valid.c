@@ -63,6 +63,31 @@ static bool valid_nic(const struct policy_nic *nic)
 	       nic->queues <= POLICY_QUEUES_MAX;
 }
 
+/* VMADDR_PORT_ANY and VMADDR_CID_ANY, all ones, are nobody's. */
+static bool is_port(uint32_t port)
+{
+	return in_range(port, 1, UINT32_MAX - 1);
+}
+
+static bool valid_vsock(const struct policy_vsock *vsock)
+{
+	if ((vsock->cid && !in_range(vsock->cid, 3, UINT32_MAX - 1)) ||
+	    vsock->guest_to_host_count > POLICY_VSOCK_MAX ||
+	    vsock->host_to_guest_count > POLICY_VSOCK_MAX)
+		return false;
+	for (size_t i = 0; i < vsock->guest_to_host_count; i++) {
+		const struct policy_vsock_target *target = &vsock->guest_to_host[i];
+
+		if (!is_port(target->port) || !is_text(target->socket, sizeof(target->socket)) ||
+		    target->socket[0] != '/' || strrchr(target->socket, '/') == target->socket)
+			return false;
+	}
+	for (size_t i = 0; i < vsock->host_to_guest_count; i++)
+		if (!is_port(vsock->host_to_guest[i]))
+			return false;
+	return true;
+}
+
 static bool valid_vm(const struct policy_vm *vm)
 {
 	if (!is_word(vm->name, sizeof(vm->name), "-") || !vm->name[0] || vm->name[0] == '-' ||
@@ -75,7 +100,9 @@ static bool valid_vm(const struct policy_vm *vm)
 	    !in_range(vm->on_panic, POLICY_THEN_STOP, POLICY_THEN_LOG) ||
 	    (vm->on_reset != POLICY_THEN_STOP && vm->on_reset != POLICY_THEN_RESTART) ||
 	    !in_range(vm->watchdog, POLICY_THEN_NONE, POLICY_THEN_RESTART) ||
-	    vm->watchdog == POLICY_THEN_LOG)
+	    vm->watchdog == POLICY_THEN_LOG ||
+	    !in_range(vm->console, POLICY_CONSOLE_SERIAL, POLICY_CONSOLE_VIRTIO) ||
+	    !valid_vsock(&vm->vsock))
 		return false;
 	for (size_t i = 0; i < vm->disk_count; i++)
 		if (!valid_disk(&vm->disks[i]))

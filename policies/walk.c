@@ -9,6 +9,8 @@
 
 #include "policies/internal.h"
 
+enum { WALK_NAMES = 32 }; /* keys of a mapping, or words of a key, at most */
+
 void policy_store(void *base, const struct policy_key *key, uint64_t value)
 {
 	uint8_t *to = (uint8_t *)base + key->offset;
@@ -237,7 +239,7 @@ static void join(char *to, size_t size, const char *const *names, size_t count)
 static bool find_word(struct policy_walk *walk, const struct policy_key *key,
                       const struct policy_node *node, uint64_t *value)
 {
-	const char *names[32], *near;
+	const char *names[WALK_NAMES], *near;
 	char list[POLICY_TEXT_MAX];
 	size_t count = 0;
 	struct policy_error *error;
@@ -346,7 +348,7 @@ const struct policy_kind policy_kind_path = {.noun = "a path", .read = read_path
 /* The key of the map that was meant by a name that it does not have, or NULL. */
 static const struct policy_key *guess_key(const struct policy_map *map, const char *name)
 {
-	const char *names[32], *near;
+	const char *names[WALK_NAMES], *near;
 
 	for (size_t i = 0; i < map->count; i++) {
 		names[i] = map->keys[i].name;
@@ -365,7 +367,7 @@ static void refuse_unknown(struct policy_walk *walk, const struct policy_map *ma
 {
 	struct policy_error *error = policy_report_node(walk->report, name);
 	const struct policy_key *meant = guess_key(map, name->text);
-	const char *names[32], *home = policy_keys_home(name->text);
+	const char *names[WALK_NAMES], *home = policy_keys_home(name->text);
 	char what[POLICY_DESCRIBE_MAX], list[POLICY_TEXT_MAX];
 
 	for (size_t i = 0; i < map->count; i++)

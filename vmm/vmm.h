@@ -34,7 +34,7 @@
  * `cordon-balloon --vhost FD [--control FD] [--no-reports]` (struct vmm_balloon, below),
  * `cordon-console --vhost FD --listen FD [--size FD] [--log FD]`,
  * `cordon-vsock --vhost FD --cid N [--listen FD] [--to-guest PORTS] [--dial FD --to-host PORTS]`, which has
- * the host's sockets from `cordon-dial --requests FD --target PORT:FD:NAME...`.
+ * the host's sockets from `cordon-dial --requests FD --target PORT:PATH...`.
  * What is written behind a device's FD: `name=` (for the log, and for VMM_DEVICE_REPLACE), `restart=MS` (a
  * device whose back end is gone waits so long for another one before it is lost), of net `mac=` and
  * `mtu=`, of fs `tag=` and `queues=`.

@@ -2,6 +2,7 @@
 /* cordon-dial, the program itself: it connects to what is listed, and to nothing else. */
 #include <check.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,21 +12,20 @@
 #include "base/base.h"
 #include "vmm/devices/dial.h"
 
-static pid_t dial_start(int *requests, int folder)
+static pid_t dial_start(int *requests, const char *path)
 {
-	char numbers[2][32];
+	char number[16], target[PATH_MAX];
 	int pair[2];
 	pid_t pid;
 
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-	snprintf(numbers[0], sizeof(numbers[0]), "%d", pair[1]);
-	snprintf(numbers[1], sizeof(numbers[1]), "5000:%d:service", folder);
+	snprintf(number, sizeof(number), "%d", pair[1]);
+	snprintf(target, sizeof(target), "5000:%s", path);
 	pid = fork();
 	if (pid == 0) {
 		fcntl(pair[1], F_SETFD, 0);
-		fcntl(folder, F_SETFD, 0);
-		execl(getenv("CORDON_DIAL"), "cordon-dial", "--requests", numbers[0], "--target",
-		      numbers[1],
+		execl(getenv("CORDON_DIAL"), "cordon-dial", "--requests", number, "--target",
+		      target,
 #ifdef CLIENT_NO_SANDBOX
 		      "--no-sandbox",
 #endif
@@ -77,14 +77,13 @@ static int service(const char *path)
 
 START_TEST(dial_connects_to_what_is_listed)
 {
-	char folder[] = "dial-XXXXXX", path[64];
-	int requests, fd, directory, server, more[4], status, i;
+	char folder[] = "/tmp/dial-XXXXXX", path[64];
+	int requests, fd, server, more[4], status, i;
 	pid_t pid;
 
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	snprintf(path, sizeof(path), "%s/service", folder);
-	directory = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	pid = dial_start(&requests, directory);
+	pid = dial_start(&requests, path);
 	ck_assert_int_eq(dial_ask(requests, 5001), -EACCES);
 	ck_assert_int_eq(dial_ask(requests, 5000), -ENOENT);
 	for (i = 0; i < 2; i++) { /* a service that starts again is found again */
@@ -114,11 +113,10 @@ START_TEST(dial_connects_to_what_is_listed)
 	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
 	close(requests);
 	/* and it ends with the device */
-	pid = dial_start(&requests, directory);
+	pid = dial_start(&requests, path);
 	close(requests);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-	close(directory);
 	rmdir(folder);
 }
 END_TEST

@@ -59,6 +59,13 @@ static const struct broken {
          "text that holds \": \" has to be in quotes"},
         {"confidential_type", 5, 22, 7, "\"sev-spn\"", "none, sev, sev-es, sev-snp or tdx",
          "did you mean sev-snp?"},
+        {"console_misspelt", 5, 12, 6, "\"vitrio\"", "serial or virtio", "did you mean virtio?"},
+        {"vsock_cid_reserved", 5, 16, 1, "\"2\"", "auto, or a number from 3 to 4294967294", ""},
+        {"vsock_port_range", 5, 31, 10, "\"4294967295\"", "a port from 1 to 4294967294", ""},
+        {"vsock_port_twice", 8, 16, 4, "\"5000\"", "each port once", "line 7 has it already"},
+        {"vsock_ports_not_a_list", 5, 26, 2, "\"22\"", "a list of ports such as [22, 1024]", ""},
+        {"vsock_relative_socket", 5, 48, 8, "\"log.sock\"",
+         "the absolute path of a unix socket in a folder, such as /run/web/log.sock", ""},
         {"control_character", 5, 13, 1, "the unprintable character U+001B",
          "text that looks like what it is", ""},
         {"cpu_feature", 5, 26, 7, "\"avx-512\"",
@@ -183,7 +190,7 @@ static const struct broken {
         {"unknown_key", 5, 3, 4, "the unknown key \"vcpu\" in vm",
          "name, vcpus, cpu, memory, balloon, memory_reclaim, kernel, initrd, cmdline, disks, nics, "
          "on_panic, "
-         "on_reset or watchdog",
+         "on_reset, watchdog, console or vsock",
          "did you mean vcpus?"},
         {"unknown_top_key", 5, 1, 7, "the unknown key \"firewal\" in the policy",
          "version, vm, isolation, confidential, firewall, monitor or capture",

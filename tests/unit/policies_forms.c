@@ -146,6 +146,36 @@ START_TEST(test_cpu_forms)
 }
 END_TEST
 
+START_TEST(test_console_and_vsock)
+{
+	const struct policy_vsock *vsock = &policy.vm.vsock;
+
+	parse("version: 1\nvm: {name: a, kernel: k}\n");
+	ck_assert_int_eq(policy.vm.console, POLICY_CONSOLE_SERIAL);
+	ck_assert_uint_eq(vsock->line, 0);
+	parse("version: 1\nvm:\n  name: a\n  kernel: k\n  console: virtio\n"
+	      "  vsock:\n"
+	      "    cid: auto\n"
+	      "    guest_to_host:\n"
+	      "      - {port: 5000, socket: /run/web/log.sock}\n"
+	      "      - {socket: /a/b, port: 4294967294}\n"
+	      "    host_to_guest: [22, 1024]\n");
+	ck_assert_int_eq(policy.vm.console, POLICY_CONSOLE_VIRTIO);
+	ck_assert_uint_ne(vsock->line, 0);
+	ck_assert_uint_eq(vsock->cid, 0);
+	ck_assert_uint_eq(vsock->guest_to_host_count, 2);
+	ck_assert_uint_eq(vsock->guest_to_host[0].port, 5000);
+	ck_assert_str_eq(vsock->guest_to_host[0].socket, "/run/web/log.sock");
+	ck_assert_uint_eq(vsock->guest_to_host[0].line, 9);
+	ck_assert_uint_eq(vsock->guest_to_host[1].port, UINT32_MAX - 1);
+	ck_assert_uint_eq(vsock->host_to_guest_count, 2);
+	ck_assert_uint_eq(vsock->host_to_guest[1], 1024);
+	parse("version: 1\nvm: {name: a, kernel: k, vsock: {cid: 4294967294}}\n");
+	ck_assert_uint_eq(vsock->cid, UINT32_MAX - 1);
+	ck_assert_uint_eq(vsock->guest_to_host_count + vsock->host_to_guest_count, 0);
+}
+END_TEST
+
 START_TEST(test_peers)
 {
 	static const char *const forms[] = {
@@ -452,6 +482,7 @@ int main(void)
 	tcase_add_test(forms, test_vm_forms);
 	tcase_add_test(forms, test_life_forms);
 	tcase_add_test(forms, test_cpu_forms);
+	tcase_add_test(forms, test_console_and_vsock);
 	tcase_add_test(forms, test_peers);
 	tcase_add_test(forms, test_rules);
 	tcase_add_test(forms, test_monitor_forms);

@@ -122,8 +122,12 @@ static bool must_wait(struct console *console)
 	for (unsigned int i = 0; i < CONSOLE_CLIENTS; i++) {
 		struct console_client *client = &console->clients[i];
 
-		if (client->fd < 0 || client->slow ||
-		    console->written - client->seen <= CONSOLE_BEHIND)
+		if (client->fd < 0 || client->slow)
+			continue;
+		/* EPOLLOUT comes late: the socket may have room long before */
+		if (console->written - client->seen > CONSOLE_BEHIND)
+			client_feed(console, client);
+		if (client->fd < 0 || console->written - client->seen <= CONSOLE_BEHIND)
 			continue;
 		now = now ? now : device_now();
 		if (client->stalled == 0)

@@ -3,11 +3,9 @@
  * cordon-dial: connects to the unix sockets of the host that a policy lists, for a cordon-vsock that may
  * not. It reads eight bytes at a time, of which one number counts: a port, which is in its list or is not.
  *
- * It is in an empty root like every other. For each target it was handed the folder that the socket is in
- * (an O_PATH fd), goes there, and connects to a name without a slash: so a service may restart and make
- * its socket anew, and nothing outside these folders can be named.
+ * Its root has nothing but the folders that these sockets are in, read-only: so a service may restart and
+ * make its socket anew, and nothing outside these folders can be named.
  */
-#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -22,24 +20,23 @@ struct dial {
 	int requests;
 	struct dial_target {
 		uint32_t port;
-		int folder;
-		const char *name;
+		const char *path;
 	} targets[DIAL_TARGETS];
 	size_t count;
 };
 
-/* PORT:FD:NAME */
+/* PORT:PATH */
 static int parse_target(struct dial *dial, const char *text)
 {
 	struct dial_target *target = &dial->targets[dial->count];
 	int used = 0;
 
-	if (dial->count == DIAL_TARGETS ||
-	    sscanf(text, "%u:%d:%n", &target->port, &target->folder, &used) != 2 || used == 0)
+	if (dial->count == DIAL_TARGETS || sscanf(text, "%u:%n", &target->port, &used) != 1 ||
+	    used == 0)
 		return -EINVAL;
-	target->name = text + used;
-	if (target->name[0] == '\0' || strchr(target->name, '/') ||
-	    strlen(target->name) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+	target->path = text + used;
+	if (target->path[0] != '/' ||
+	    strlen(target->path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
 		return -EINVAL;
 	dial->count++;
 	return 0;
@@ -60,8 +57,7 @@ static int parse(struct dial *dial, char **argv, bool *sandbox)
 
 /*
  * #syscall dial: socket(arg0 = AF_UNIX) - the connection that is asked for
- * #syscall dial: fchdir - into the folder that the target's socket is in
- * #syscall dial: connect - to the target, by a name that is in its list
+ * #syscall dial: connect - to the target, by a path that is in its list
  */
 static int dial_connect(const struct dial_target *target)
 {
@@ -71,9 +67,8 @@ static int dial_connect(const struct dial_target *target)
 
 	if (fd < 0)
 		return -errno;
-	base_copy_string(address.sun_path, sizeof(address.sun_path), target->name);
-	if (fchdir(target->folder) < 0 ||
-	    connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+	base_copy_string(address.sun_path, sizeof(address.sun_path), target->path);
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		return -errno;
 	return base_take_fd(&fd);
 }
@@ -134,7 +129,7 @@ int main(int argc, char **argv)
 	bool sandbox = true;
 
 	if (argc < 1 || parse(&dial, argv, &sandbox) < 0) {
-		fputs("usage: cordon-dial --requests FD --target PORT:FD:NAME... [--no-sandbox]\n",
+		fputs("usage: cordon-dial --requests FD --target PORT:PATH... [--no-sandbox]\n",
 		      stderr);
 		return DIAL_USAGE;
 	}
