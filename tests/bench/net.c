@@ -200,7 +200,7 @@ static void transmit(const struct load *load, uint32_t frames)
 
 /* ---- in ---- */
 
-static _Noreturn void sender(const struct load *load)
+static _Noreturn void sender(const struct load *load, pid_t parent)
 {
 	struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
 	struct virtio_net_hdr_v1 header = frame_make(load);
@@ -209,6 +209,8 @@ static _Noreturn void sender(const struct load *load)
 	int on = 1, fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1); /* it was gone before that */
 	address.sll_ifindex = (int)if_nametoindex(tap_name);
 	if (fd < 0 || setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) < 0 ||
 	    setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on)) < 0 ||
@@ -237,7 +239,7 @@ static void receive(const struct load *load, uint32_t frames)
 	uint32_t posted = 0, taken = 0, done = 0, others = 0, bytes = 0,
 	         size = load->segment ? PAGE : SMALL;
 	struct client_used used;
-	pid_t pid;
+	pid_t parent = getpid(), pid;
 
 	/* what a round before left posted is of another size: the ring begins anew */
 	if (vhost_client_queue_stop(&client, RX) < 0 ||
@@ -245,7 +247,7 @@ static void receive(const struct load *load, uint32_t frames)
 		die("the ring cannot start again", EIO);
 	pid = fork();
 	if (pid == 0)
-		sender(load);
+		sender(load, parent);
 	while (done < frames) {
 		uint16_t old = q->available_index;
 
