@@ -11,9 +11,7 @@
  */
 #include <sys/socket.h>
 
-#define cordon_device cordon_device_net
 #include "vmm/devices/net.c"
-#undef cordon_device
 
 enum {
 	REGION = 16384,
