@@ -89,6 +89,8 @@ static int send_inflight(struct vhost_front *front, const struct vhost_front_que
 	for (unsigned int i = 0; i < count; i++)
 		if (queues[i].enabled)
 			size = BASE_MAX(size, queues[i].size);
+	if (size == 0)
+		return 0; /* a driver may run without queues; there is no record of nothing */
 	if (front->inflight_fd < 0)
 		error = inflight_get(front, count, size);
 	if (error)

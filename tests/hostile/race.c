@@ -95,6 +95,52 @@ static const char *ring_race(struct device *d)
 	return race(d, write_rings);
 }
 
+/* Registers, but for the rings' addresses: those could have the device write over this guest itself. */
+static void write_registers(void *argument)
+{
+	static const uint8_t states[] = {0, 1, 3, 0xb, 0xf, 0x80, 0xff, 4};
+	const struct device *d = argument;
+	uint32_t n = 1;
+
+	while (!cpu_second_stopping()) {
+		n = n * 1664525 + 1013904223;
+		switch (n >> 28) {
+		case 0: status_write(d, states[n >> 16 & 7]); break;
+		case 1: common_write(d, QUEUE_SELECT, n >> 16 & 7, 2); break;
+		case 2: common_write(d, QUEUE_SIZE, 1u << (n >> 16 & 15), 2); break;
+		case 3: common_write(d, QUEUE_ENABLE, n >> 16 & 1, 2); break;
+		case 4: common_write(d, QUEUE_VECTOR, n >> 16 & 7, 2); break;
+		case 5: common_write(d, CONFIG_VECTOR, n >> 16 & 7, 2); break;
+		case 6: common_write(d, ACCEPTED, n, 4); break;
+		case 7: common_write(d, ACCEPTED_SELECT, n >> 16 & 3, 4); break;
+		case 8: mmio_write(d->bar + d->msix_table + 12, n >> 16 & 1, 4); break;
+		case 9: config_write(d, d->msix + 3u, n >> 16 & 0xc0, 1); break;
+		case 10: config_write(d, PCI_COMMAND, n >> 16 & 7, 2); break;
+		case 11: (void)common_read(d, STATUS, 1); break;
+		default: mmio_write(d->bar + d->notify.offset + (n >> 16 & 31), n, 2); break;
+		}
+	}
+}
+
+/* One processor brings the device up, the other one does all it can against that. */
+static const char *register_race(struct device *d)
+{
+	uint64_t end = time_ms() + RACE_MS;
+
+	if (!cpu_second_run(write_registers, d))
+		return why("there is no second processor");
+	while (time_ms() < end) {
+		(void)device_negotiate(d, features_of_kind(d));
+		for (unsigned int i = 0; i < d->queues_used; i++)
+			(void)queue_setup(d, i, QUEUE_SIZE_MAX);
+		status_write(d, ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK);
+	}
+	cpu_second_stop();
+	config_write(d, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER, 2);
+	msix_enable(d);
+	return NULL;
+}
+
 /* The bytes that requests may be writing to, all of them the mark. */
 static bool untouched(const struct device *d)
 {
@@ -151,5 +197,6 @@ const struct hostile_class race_classes[] = {
         {"reset_midway", reset_midway, false},
         {"header_race", header_race, false},
         {"ring_race", ring_race, false},
+        {"register_race", register_race, false},
         {NULL, NULL, false},
 };

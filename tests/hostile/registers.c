@@ -162,6 +162,27 @@ static void notify_everywhere(const struct device *d)
 		mmio_write(d->bar + d->notify.offset, n * 1031, 2);
 }
 
+/* A driver that runs without any queue, and one with only its last. */
+static const char *queues_none(struct device *d)
+{
+	const char *bad = device_negotiate(d, features_of_kind(d));
+
+	if (bad)
+		return bad;
+	status_write(d, status(d) | DRIVER_OK);
+	notify_everywhere(d);
+	if (status(d) & NEEDS_RESET)
+		return why("it does not run without queues");
+	bad = device_negotiate(d, features_of_kind(d));
+	if (!bad)
+		bad = queue_setup(d, d->queues_used - 1, 1);
+	if (bad)
+		return bad;
+	status_write(d, status(d) | DRIVER_OK);
+	notify_everywhere(d);
+	return status(d) & NEEDS_RESET ? why("it does not run with one queue") : NULL;
+}
+
 static const char *notify_strange(struct device *d)
 {
 	const char *bad = device_reset(d);
@@ -369,6 +390,7 @@ const struct hostile_class register_classes[] = {
         {"queue_moved", queue_moved, false},
         {"queue_places", queue_places, false},
         {"queue_overlap", queue_overlap, false},
+        {"queues_none", queues_none, false},
         {"notify_strange", notify_strange, false},
         {"notify_early", notify_early, false},
         {"notify_storm", notify_storm, false},
