@@ -121,6 +121,7 @@ START_TEST(segments_that_are_not)
 	h = good;
 	frame[14] = 0x44; /* an IPv4 header of 16 bytes */
 	h.csum_start = 14 + 16;
+	frame[14 + 16 + 12] = 5 << 4;
 	ck_assert_msg(!valid(&h), "a short IPv4 header");
 	frame[14] = 0x65;
 	ck_assert_msg(!valid(&good), "version 6 under IPv4's type");
@@ -136,7 +137,10 @@ START_TEST(segments_that_are_not)
 	frame[54 + 1] = 255;
 	ck_assert_msg(!valid(&h), "an extension header without an end");
 	h = header(TCP4, make(4, 6, 0, 0));
-	ck_assert_msg(!net_header_valid(&h, frame, 53, 53, ALL), "less than its headers");
+	h.hdr_len = 0;
+	ck_assert(net_header_valid(&h, frame, sizeof(frame), 54, ALL));
+	ck_assert_msg(!net_header_valid(&h, frame, sizeof(frame), 53, ALL),
+	              "less than its headers");
 }
 END_TEST
 
