@@ -34,6 +34,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 
 struct front {
 	struct vhost_back back;
+	struct vhost_device_ops
+	        ops; /* cordon-rng's, with a record of what is in flight as cordon-blk has */
 	struct rng rng;
 	int memory, kick, peer;
 };
@@ -48,7 +50,9 @@ static bool front_make(struct front *f)
 	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		abort();
 	f->peer = pair[1];
-	return vhost_back_init(&f->back, &rng_ops, &f->rng, pair[0]) == 0;
+	f->ops = rng_ops;
+	f->ops.inflight = true;
+	return vhost_back_init(&f->back, &f->ops, &f->rng, pair[0]) == 0;
 }
 
 static void drain(int fd)

@@ -315,6 +315,8 @@ int vhost_client_log(struct vhost_client *c, int fd, uint64_t size)
 	};
 	int error = vhost_client_call(c, &m, 8);
 
+	if (error == 0 && m.fd_count > 0)
+		error = -EPROTO; /* the log's fd does not come back */
 	return error < 0 ? error : (m.payload.u64 ? -EIO : 0);
 }
 

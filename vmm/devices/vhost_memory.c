@@ -108,6 +108,7 @@ int vhost_set_log_base(struct vhost_back *back, struct vhost_message *m)
 		return error;
 	}
 	vhost_log_update(back);
+	vhost_message_close(m); /* else it would go back with the answer */
 	return vhost_answer_u64(back, m, 0);
 }
 
