@@ -3,7 +3,7 @@
  * The registry is folders and small files under /run/cordon, so that it survives whoever wrote it and
  * so that taking something is one mkdir, which cannot be done twice:
  *
- *   /run/cordon/vms/NAME/     state.json, policy.yaml, console.sock, vmm.sock, serial.log, dnsmasq's files
+ *   /run/cordon/vms/NAME/     state.json, policy.yaml, console.sock, vmm.sock, vsock.sock, serial.log, dnsmasq's files
  *   /run/cordon/slots/N       a VM's range of uids (the folder holds nothing)
  *   /run/cordon/links/N       a tap, with its addresses
  *   /run/cordon/ended/NAME.json   how a VM ended, kept until its name is used again

@@ -256,6 +256,66 @@ START_TEST(each_way_ends_by_itself)
 }
 END_TEST
 
+/* The host's half of an echo: sends back what it reads, as it can. */
+struct echo {
+	int fd;
+	size_t held;
+	uint8_t bytes[8192];
+};
+
+static void echo_step(struct echo *echo)
+{
+	ssize_t n = read(echo->fd, echo->bytes + echo->held, sizeof(echo->bytes) - echo->held);
+
+	echo->held += n > 0 ? (size_t)n : 0;
+	n = write(echo->fd, echo->bytes, echo->held);
+	if (n <= 0)
+		return;
+	echo->held -= (size_t)n;
+	memmove(echo->bytes, echo->bytes + n, echo->held);
+}
+
+/* 4 MiB each way at once, with no more credit than there is: nothing is lost, and nothing waits for ever. */
+START_TEST(bulk_both_ways)
+{
+	enum { TOTAL = 4 << 20, PIECE = 16384 };
+	static uint8_t pattern[PIECE], data[4096];
+	struct echo echo = {.held = 0};
+	uint32_t sent = 0, told = 0, credited = 0;
+
+	guest_room = 20000;
+	guest_start();
+	echo.fd = guest_connect(1);
+	for (size_t i = 0; i < sizeof(pattern); i++)
+		pattern[i] = (uint8_t)(i * 13 + i / 251);
+	while (guest_taken < TOTAL) {
+		if (sent < TOTAL && told + ROOM - sent >= PIECE) {
+			guest_send_data(1, 5000, pattern, PIECE);
+			sent += PIECE;
+		}
+		echo_step(&echo);
+		while (guest_client.queue[RX].used[1] != guest_client.queue[RX].used_seen) {
+			struct virtio_vsock_hdr h = guest_next(data);
+
+			ck_assert(h.op == VIRTIO_VSOCK_OP_RW ||
+			          h.op == VIRTIO_VSOCK_OP_CREDIT_UPDATE);
+			for (uint32_t i = 0; i < h.len; i++)
+				if (data[i] != pattern[(guest_taken + i) % PIECE])
+					ck_abort_msg("byte %u is another", guest_taken + i);
+			guest_taken += h.len;
+			told = h.fwd_cnt;
+		}
+		if (guest_taken - credited >= guest_room / 2) {
+			guest_send(VIRTIO_VSOCK_OP_CREDIT_UPDATE, 1, 5000);
+			credited = guest_taken;
+		}
+	}
+	ck_assert_uint_eq(guest_taken, TOTAL);
+	close(echo.fd);
+	guest_stop();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("devices: vsock");
@@ -271,6 +331,7 @@ int main(void)
 	tcase_add_test(cases, the_guests_credit);
 	tcase_add_test(cases, the_devices_credit);
 	tcase_add_test(cases, each_way_ends_by_itself);
+	tcase_add_test(cases, bulk_both_ways);
 	suite_add_tcase(suite, cases);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
