@@ -59,6 +59,33 @@ static const char *queue_moved(struct device *d)
 	return bad ? bad : d->kind->good(d);
 }
 
+/* Each queue of another size, the smallest ones too; requests that fit are answered, or break the ring. */
+static const char *queue_sizes_odd(struct device *d)
+{
+	const char *bad = NULL;
+
+	for (unsigned int shift = 0; shift < 4 && !bad; shift++) {
+		bad = device_negotiate(d, features_of_kind(d));
+		for (unsigned int i = 0; i < d->queues_used && !bad; i++)
+			bad = queue_setup(d, i, (uint16_t)(1u << ((i + shift) % 4)));
+		status_write(d, status(d) | DRIVER_OK);
+		for (unsigned int i = 0; i < d->queues_used && !bad; i++) {
+			struct queue *q = &d->queues[i];
+			enum outcome found;
+
+			if (request_lay(q) == 0)
+				continue;
+			request_send(q, 0);
+			found = outcome(q, d->kind->queues[i].lazy ? QUIET_MS : ANSWER_MS);
+			if (found == BROKEN) /* it did not fit */
+				break;
+			if (found == IGNORED && !d->kind->queues[i].lazy)
+				bad = why("queue %u of %u entries does nothing", i, q->size);
+		}
+	}
+	return bad;
+}
+
 struct place {
 	uint64_t descriptors, driver, device; /* 0: a right one */
 };
@@ -387,6 +414,7 @@ static const char *features_odd(struct device *d)
 
 const struct hostile_class register_classes[] = {
         {"queue_size", queue_size, false},
+        {"queue_sizes_odd", queue_sizes_odd, false},
         {"queue_moved", queue_moved, false},
         {"queue_places", queue_places, false},
         {"queue_overlap", queue_overlap, false},
