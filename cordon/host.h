@@ -205,7 +205,8 @@ int watch_register(int connection, const struct host_vm *vm, const struct policy
 int watch_forget(int connection, const char *vm);
 /* Whether any VM that runs has a tap to watch. */
 bool watch_needed(void);
-/* Under the host's lock: watch_connect() with a subscription. Returns the connection. */
+/* Under the host's lock: watch_connect() with a subscription. Returns the connection; -ENOENT, and nothing
+ * said, where no VM needs one. */
 int watch_recover(struct host_error *error);
 /* Does what one answer of type MONITOR_ACT asks for, after checking it. */
 int watch_act(const struct monitor_answer *act);

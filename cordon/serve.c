@@ -35,7 +35,7 @@ static void serve_monitor(struct serve *serve)
 		return;
 	}
 	serve->monitor = watch_recover(&error);
-	if (serve->monitor < 0)
+	if (serve->monitor < 0 && error.text[0])
 		fprintf(stderr, "cordon: %s\n", error.text);
 	serve->retry_ms = serve->monitor < 0 ? BASE_MIN(serve->retry_ms * 2, SERVE_RETRY_MAX_MS)
 	                                     : SERVE_RETRY_MS;

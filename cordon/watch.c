@@ -365,6 +365,10 @@ int watch_recover(struct host_error *error)
 {
 	BASE_AUTO_FD int host = registry_lock_host();
 
+	/* The last VM may just have gone, and with it what a new monitor would pin again, for nobody to
+	 * remove: who removes it has this lock. */
+	if (!watch_needed())
+		return -ENOENT;
 	return watch_connect(true, error);
 }
 
