@@ -21,17 +21,16 @@ enum { RESTART_PACE_MS = 2000 };
 bool restart_wanted(const struct host_vm *vm, int status)
 {
 	BASE_AUTO_FREE struct policy *policy = calloc(1, sizeof(*policy));
+	int end = status >= 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 
-	if (status < 0 || !WIFEXITED(status) || !vm->started || !policy ||
-	    registry_policy(vm->name, policy) < 0)
+	if (!vm->started || !policy)
 		return false;
-	switch (WEXITSTATUS(status)) {
-	case VMM_END_RESET:
-	case VMM_END_TRIPLE_FAULT: return policy->vm.on_reset == POLICY_THEN_RESTART;
-	case VMM_END_WATCHDOG: return policy->vm.watchdog == POLICY_THEN_RESTART;
-	case VMM_END_RESTART: return true;
-	default: return false;
-	}
+	if (end != VMM_END_RESET && end != VMM_END_TRIPLE_FAULT && end != VMM_END_WATCHDOG)
+		return end == VMM_END_RESTART; /* most ends need no policy */
+	if (registry_policy(vm->name, policy) < 0)
+		return false;
+	return (end == VMM_END_WATCHDOG ? policy->vm.watchdog : policy->vm.on_reset) ==
+	       POLICY_THEN_RESTART;
 }
 
 /* SIGTERM is blocked here: true when one has come, or comes within the time. */
