@@ -46,6 +46,7 @@ static uint8_t byte_of(unsigned int round, unsigned int request, size_t i)
 	return (uint8_t)(round * 31 + request * 7 + i % 253 + 1);
 }
 
+/* Every other one is answered at once, and so before writes that came earlier. */
 static void submit_all(unsigned int round)
 {
 	for (unsigned int i = 0; i < REQUESTS; i++) {
@@ -56,7 +57,10 @@ static void submit_all(unsigned int round)
 		uint8_t *data = vhost_client_at(&client, DATA_AT(i));
 		uint16_t head;
 
-		*header = (struct virtio_blk_outhdr){.type = VIRTIO_BLK_T_OUT,
+		if (i % 2)
+			list[1] = (struct client_buffer){DATA_AT(i), 20, true};
+		*header = (struct virtio_blk_outhdr){.type = i % 2 ? VIRTIO_BLK_T_GET_ID
+		                                                   : VIRTIO_BLK_T_OUT,
 		                                     .sector = (uint64_t)i * SECTORS};
 		*((uint8_t *)vhost_client_at(&client, SLOT_AT(i)) + 32) = 0xee;
 		for (size_t b = 0; b < BYTES; b++)
@@ -89,6 +93,8 @@ static void assert_written(void)
 	for (unsigned int i = 0; i < REQUESTS; i++) {
 		ck_assert_uint_eq(*((uint8_t *)vhost_client_at(&client, SLOT_AT(i)) + 32),
 		                  VIRTIO_BLK_S_OK);
+		if (i % 2)
+			continue;
 		ck_assert_int_eq(pread(disk, bytes, BYTES, (off_t)i * BYTES), BYTES);
 		ck_assert_int_eq(memcmp(bytes, vhost_client_at(&client, DATA_AT(i)), BYTES), 0);
 	}
