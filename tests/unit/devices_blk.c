@@ -74,7 +74,8 @@ static int request(uint32_t type, uint64_t sector, const struct client_buffer *l
 	struct client_buffer all[16] = {{HEADER_AT, HEADER, false}};
 	struct client_used used;
 
-	memcpy(all + 1, list, count * sizeof(*list));
+	for (unsigned int i = 0; i < count; i++)
+		all[i + 1] = list[i];
 	all[count + 1] = (struct client_buffer){STATUS_AT, 1, true};
 	*header = (struct virtio_blk_outhdr){.type = type, .sector = sector};
 	*status = 0xee;
