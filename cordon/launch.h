@@ -28,6 +28,7 @@ struct launch {
 	size_t disk_count;
 	uint64_t disk_size_max;
 	int taps[POLICY_NICS_MAX][POLICY_QUEUES_MAX]; /* the queues of each */
+	int vhosts[POLICY_VHOST_MAX]; /* connected sockets of back ends that are not ours */
 	int cgroup;
 	int node;           /* NUMA node of guest memory, or -1 */
 	int status, record; /* the keeper's: pipe to whoever watches, file that outlives it */

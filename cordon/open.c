@@ -28,9 +28,29 @@ void launch_init(struct launch *launch, const struct policy *policy)
 	launch->console_size = launch->console_log = -1;
 	for (size_t i = 0; i < POLICY_DISKS_MAX; i++)
 		launch->disks[i] = -1;
+	for (size_t i = 0; i < POLICY_VHOST_MAX; i++)
+		launch->vhosts[i] = -1;
 	for (size_t i = 0; i < POLICY_NICS_MAX; i++)
 		for (size_t k = 0; k < POLICY_QUEUES_MAX; k++)
 			launch->taps[i][k] = -1;
+}
+
+/* Somebody else's back end has to be there already: it is not waited for. */
+static int launch_vhosts(struct launch *launch, struct host_error *error)
+{
+	for (size_t i = 0; i < launch->policy->vm.vhost_count; i++) {
+		const struct policy_vhost *vhost = &launch->policy->vm.vhosts[i];
+		struct sockaddr_un address = {.sun_family = AF_UNIX};
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		launch->vhosts[i] = fd;
+		base_copy_string(address.sun_path, sizeof(address.sun_path), vhost->socket);
+		if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+			return host_fail(error, -errno, 126,
+			                 "policy line %u: no vhost-user back end listens at %s: %s",
+			                 vhost->line, vhost->socket, strerror(errno));
+	}
+	return 0;
 }
 
 void launch_close(struct launch *launch)
@@ -47,6 +67,8 @@ void launch_close(struct launch *launch)
 		base_close(fds[i]);
 	for (size_t i = 0; i < POLICY_DISKS_MAX; i++)
 		base_close(&launch->disks[i]);
+	for (size_t i = 0; i < POLICY_VHOST_MAX; i++)
+		base_close(&launch->vhosts[i]);
 	for (size_t i = 0; i < POLICY_NICS_MAX; i++)
 		for (size_t k = 0; k < POLICY_QUEUES_MAX; k++)
 			base_close(&launch->taps[i][k]);
@@ -133,6 +155,14 @@ static int launch_disk(struct launch *launch, int fd, bool read_only, const char
 	return 0;
 }
 
+static bool launch_has_vhost_disk(const struct launch *launch)
+{
+	for (size_t i = 0; i < launch->policy->vm.vhost_count; i++)
+		if (launch->policy->vm.vhosts[i].type == POLICY_VHOST_BLK)
+			return true;
+	return false;
+}
+
 static int launch_disks(struct launch *launch, int image_disk, const char *dir,
                         struct host_error *error)
 {
@@ -151,7 +181,7 @@ static int launch_disks(struct launch *launch, int image_disk, const char *dir,
 		base_take_fd(&fd);
 	}
 	/* A policy that names no disk gets its image's, which is shared and thus read-only. */
-	if (vm->disk_count == 0 && image_disk >= 0) {
+	if (vm->disk_count == 0 && image_disk >= 0 && !launch_has_vhost_disk(launch)) {
 		BASE_AUTO_FD int fd = fcntl(image_disk, F_DUPFD_CLOEXEC, 0);
 
 		if (fd < 0 || launch_disk(launch, fd, true, "the image's disk", error) < 0)
@@ -165,6 +195,8 @@ static void launch_cmdline(struct launch *launch)
 {
 	const char *root = "";
 
+	if (launch->disk_count == 0 && launch_has_vhost_disk(launch))
+		root = " root=/dev/vda rw";
 	if (launch->disk_count > 0)
 		root = launch->disk_read_only[0] ? " root=/dev/vda ro" : " root=/dev/vda rw";
 	snprintf(launch->cmdline, sizeof(launch->cmdline), "console=ttyS0%s panic=-1%s%s%s",
@@ -232,6 +264,8 @@ int launch_open(struct launch *launch, const char *dir, struct host_error *error
 	}
 	if (!err)
 		err = launch_disks(launch, image_disk, dir, error);
+	if (!err)
+		err = launch_vhosts(launch, error);
 	if (err)
 		return err;
 	launch_cmdline(launch);

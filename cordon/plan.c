@@ -26,7 +26,6 @@ enum {
 	VMM_FD_LAST,
 	VMM_FD_DEVICES
 };
-enum { DEVICE_FD_VHOST = 3, DEVICE_FD_BACKEND, DEVICE_FD_LIMITS, DEVICE_FD_QUEUES };
 enum { DEVICE_FD_SECOND = DEVICE_FD_BACKEND + 1, DEVICE_FD_THIRD }; /* where there are no limits */
 enum { DIAL_FD_REQUESTS = 3 };
 
@@ -357,6 +356,27 @@ static void plan_life(struct plan_process *each, const struct launch *launch)
 		plan_arg(each, "--watchdog-fired");
 }
 
+bool plan_restarts(const struct plan_process *each)
+{
+	return each->device &&
+	       (strcmp(each->device, "blk") == 0 || strcmp(each->device, "net") == 0);
+}
+
+/* A device whose back end is none of ours: the vmm has its socket, and there is no process to plan. */
+static void plan_vhost(struct plan_process *vmm, const struct launch *launch, size_t i, int fd)
+{
+	static const char *const types[] = {"fs", "net", "blk"};
+	const struct policy_vhost *vhost = &launch->policy->vm.vhosts[i];
+
+	plan_fd(vmm, launch->vhosts[i], fd);
+	plan_arg(vmm, "--device");
+	if (vhost->type == POLICY_VHOST_FS)
+		plan_arg(vmm, "fs:%d:name=vhost%zu,tag=%s,queues=%u", fd, i, vhost->tag,
+		         vhost->queues ?: 1);
+	else
+		plan_arg(vmm, "%s:%d:name=vhost%zu", types[vhost->type], fd, i);
+}
+
 static int plan_vmm(struct plan *plan, const struct launch *launch, const struct host_vm *vm)
 {
 	const struct policy_vm *policy = &launch->policy->vm;
@@ -405,9 +425,16 @@ static int plan_vmm(struct plan *plan, const struct launch *launch, const struct
 			continue;
 		plan_fd(each, plan->sockets[device], VMM_FD_DEVICES + (int)device);
 		plan_arg(each, "--device");
-		plan_arg(each, "%s:%d", type, VMM_FD_DEVICES + (int)device);
+		if (plan_restarts(&plan->list[i]))
+			plan_arg(each, "%s:%d:name=%s,restart=%d", type,
+			         VMM_FD_DEVICES + (int)device, plan->list[i].role, PLAN_RESTART_MS);
+		else
+			plan_arg(each, "%s:%d:name=%s", type, VMM_FD_DEVICES + (int)device,
+			         plan->list[i].role);
 		device++;
 	}
+	for (size_t i = 0; i < policy->vhost_count; i++)
+		plan_vhost(each, launch, i, VMM_FD_DEVICES + (int)(device + i));
 	return 0;
 }
 

@@ -8,6 +8,9 @@
 
 #include "cordon/launch.h"
 
+enum { DEVICE_FD_VHOST = 3, DEVICE_FD_BACKEND, DEVICE_FD_LIMITS, DEVICE_FD_QUEUES };
+enum { PLAN_RESTART_MS = 20000 }; /* how long a guest waits for a device that is started again */
+
 struct plan_process {
 	char role[16];      /* "blk0": the process's name in the registry */
 	const char *device; /* the vmm's --device type, or NULL: it is no device */
@@ -32,6 +35,8 @@ struct plan {
 
 /* Plans every process of the VM, the vmm last; what it opens is the plan's. */
 int plan_make(struct plan *plan, const struct launch *launch, const struct host_vm *vm);
+/* True for a device that can be started again in place: it keeps nothing but what the guest's rings hold. */
+bool plan_restarts(const struct plan_process *each);
 /* Closes and frees what the plan owns, and the plan; for BASE_CLEANUP. */
 void plan_free(struct plan **plan);
 

@@ -123,6 +123,7 @@ static void explain_vm(FILE *out, const struct policy_vm *vm)
 		explain_nic(out, i, &vm->nics[i]);
 	if (vm->nic_count == 0)
 		fputs("  network      none\n", out);
+	policy_vhost_explain(out, vm);
 	explain_life(out, vm);
 	fprintf(out, "  console      %s\n",
 	        vm->console == POLICY_CONSOLE_VIRTIO

@@ -10,6 +10,7 @@
  *   walk.c    a tree -> a struct, by a table of keys: types, ranges, required keys, did-you-mean
  *   keys.c    the tables: every key of the language, once
  *   rule.c    the parts of a firewall rule that take more than one form
+ *   vhost_user.c  devices by other people's back ends: their keys, checks and words
  *   cross.c   what is wrong between keys that are each right
  *   valid.c   is a struct policy one that the parser could have made?
  *   explain.c a struct policy in words; reference.c the tables in words
@@ -211,7 +212,7 @@ const char *policy_suggest(const char *written, const char *const *names, size_t
 
 /* ---- keys.c, rule.c, cross.c ---- */
 
-extern const struct policy_map policy_map_policy, policy_map_cpu;
+extern const struct policy_map policy_map_policy, policy_map_cpu, policy_map_vhost;
 extern const struct policy_kind policy_kind_numa;
 extern const struct policy_kind policy_kind_peers, policy_kind_ports;
 
@@ -233,6 +234,11 @@ void policy_check_policy(struct policy_walk *walk, struct policy_node *map, void
 
 /* True for a model, features and a flag that the parser makes. */
 bool policy_cpu_valid(const struct policy_cpu *cpu);
+
+/* ---- vhost_user.c ---- */
+
+bool policy_vhost_valid(const struct policy_vm *vm);
+void policy_vhost_explain(FILE *out, const struct policy_vm *vm);
 
 /* ---- valid.c ---- */
 

@@ -357,6 +357,8 @@ static const struct policy_key keys_vm[] = {
          .map = &map_disk, .help = "disks, in the order that the guest sees"},
         {"nics", &policy_kind_list, ITEMS(policy_vm, nics, nic_count, POLICY_NICS_MAX),
          .map = &map_nic, .help = "network cards; without one the guest has no network"},
+        {"vhost_user", &policy_kind_list, ITEMS(policy_vm, vhosts, vhost_count, POLICY_VHOST_MAX),
+         .map = &policy_map_vhost, .help = "devices whose back ends are other programs"},
         {"on_panic", &policy_kind_word, FIELD(policy_vm, on_panic), .words = words_on_panic,
          .fallback = "stop", .help = "what comes of a guest whose kernel panics"},
         {"on_reset", &policy_kind_word, FIELD(policy_vm, on_reset), .words = words_on_reset,

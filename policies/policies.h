@@ -141,6 +141,18 @@ struct policy_vsock {
 	uint32_t line; /* 0: the guest has no vsock */
 };
 
+enum policy_vhost_type { POLICY_VHOST_FS, POLICY_VHOST_NET, POLICY_VHOST_BLK };
+enum { POLICY_VHOST_MAX = 8, POLICY_VHOST_QUEUES_MAX = 31 };
+
+struct policy_vhost {     /* a device whose back end is somebody else's program */
+	char socket[108]; /* absolute */
+	enum policy_vhost_type type;
+	char tag[37];    /* of a file system */
+	uint16_t queues; /* of a file system; 0: one */
+	bool unfiltered; /* always true of a net: neither firewall nor monitor sees it */
+	uint32_t line;
+};
+
 struct policy_vm {
 	char name[POLICY_NAME_MAX];
 	uint32_t vcpus; /* 1..64 */
@@ -155,6 +167,8 @@ struct policy_vm {
 	size_t disk_count;
 	struct policy_nic nics[POLICY_NICS_MAX];
 	size_t nic_count;
+	struct policy_vhost vhosts[POLICY_VHOST_MAX];
+	size_t vhost_count;
 	enum policy_then on_panic; /* stop, pause or log */
 	enum policy_then on_reset; /* stop or restart */
 	enum policy_then watchdog; /* none, stop, pause or restart */

@@ -104,6 +104,8 @@ static bool valid_vm(const struct policy_vm *vm)
 	    !in_range(vm->console, POLICY_CONSOLE_SERIAL, POLICY_CONSOLE_VIRTIO) ||
 	    !valid_vsock(&vm->vsock))
 		return false;
+	if (!policy_vhost_valid(vm))
+		return false;
 	for (size_t i = 0; i < vm->disk_count; i++)
 		if (!valid_disk(&vm->disks[i]))
 			return false;

@@ -189,13 +189,21 @@ static const struct broken {
          "it began in line 5"},
         {"unknown_key", 5, 3, 4, "the unknown key \"vcpu\" in vm",
          "name, vcpus, cpu, memory, balloon, memory_reclaim, kernel, initrd, cmdline, disks, nics, "
-         "on_panic, "
+         "vhost_user, on_panic, "
          "on_reset, watchdog, console or vsock",
          "did you mean vcpus?"},
         {"unknown_top_key", 5, 1, 7, "the unknown key \"firewal\" in the policy",
          "version, vm, isolation, confidential, firewall, monitor or capture",
          "did you mean firewall?"},
         {"vcpus_out_of_range", 5, 10, 2, "\"65\"", "1 to 64", ""},
+        {"vhost_fs_without_tag", 5, 45, 2, "an fs without a tag",
+         "tag: the name that the guest mounts it by", ""},
+        {"vhost_net_filtered", 5, 45, 3, "a net that no firewall sees",
+         "unfiltered: true beside it, or a nic instead", ""},
+        {"vhost_socket", 5, 25, 8, "\"run/sock\"",
+         "an absolute path of at most 107 bytes, such as /run/virtiofsd/web0.sock", ""},
+        {"vhost_tag_of_blk", 5, 45, 3, "tag or queues of what is no fs",
+         "type: fs, or neither of them", ""},
         {"vm_is_text", 2, 5, 4, "\"web0\"", "vm: a mapping of keys to values", ""},
 };
 

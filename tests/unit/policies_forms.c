@@ -101,7 +101,19 @@ START_TEST(test_vm_forms)
 	      "    - {mode: bridge, bridge: br-lan.5, mac: 52:54:00:AB:cd:01, mtu: 9000, queues: "
 	      "8}\n"
 	      "    - {mode: host-only, limit: {bandwidth: 8Mbit, iops: 500, burst: 64K}}\n"
-	      "    - {mode: routed}\n");
+	      "    - {mode: routed}\n"
+	      "  vhost_user:\n"
+	      "    - {socket: /run/fs.sock, type: fs, tag: home.0, queues: 2}\n"
+	      "    - {socket: /run/net.sock, type: net, unfiltered: true}\n"
+	      "    - {socket: /run/blk.sock, type: blk}\n");
+	ck_assert_uint_eq(vm->vhost_count, 3);
+	ck_assert_str_eq(vm->vhosts[0].socket, "/run/fs.sock");
+	ck_assert_str_eq(vm->vhosts[0].tag, "home.0");
+	ck_assert_uint_eq(vm->vhosts[0].queues, 2);
+	ck_assert_int_eq(vm->vhosts[1].type, POLICY_VHOST_NET);
+	ck_assert(vm->vhosts[1].unfiltered);
+	ck_assert_int_eq(vm->vhosts[2].type, POLICY_VHOST_BLK);
+	ck_assert_uint_eq(vm->vhosts[2].line, 22);
 	ck_assert_str_eq(vm->name, "0-a");
 	ck_assert_uint_eq(vm->memory, 2ull << 30);
 	ck_assert_str_eq(vm->kernel, "/boot/vmlinuz");

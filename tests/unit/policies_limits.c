@@ -222,6 +222,8 @@ SPOIL(spoil_cmdline, memcpy(p->vm.cmdline, "a\nb", sizeof("a\nb")))
 SPOIL(spoil_disks, p->vm.disk_count = POLICY_DISKS_MAX + 1)
 SPOIL(spoil_disk, p->vm.disk_count = 1)
 SPOIL(spoil_nics, p->vm.nic_count = SIZE_MAX)
+SPOIL(spoil_vhosts, p->vm.vhost_count = POLICY_VHOST_MAX + 1)
+SPOIL(spoil_vhost, p->vm.vhost_count = 1)
 SPOIL(spoil_mode, p->vm.nics[0].mode = 9)
 SPOIL(spoil_mtu, p->vm.nics[0].mtu = 60000)
 SPOIL(spoil_queues, p->vm.nics[0].queues = 9)
@@ -253,16 +255,16 @@ SPOIL(spoil_confidential, p->confidential = 5)
 START_TEST(test_spoilt_results)
 {
 	static void (*const spoils[])(struct policy *) = {
-	        spoil_version,      spoil_name,   spoil_name_dots,    spoil_vcpus,
-	        spoil_memory,       spoil_kernel, spoil_cmdline,      spoil_disks,
-	        spoil_disk,         spoil_nics,   spoil_mode,         spoil_mtu,
-	        spoil_queues,       spoil_bridge, spoil_rules,        spoil_proto,
-	        spoil_action,       spoil_bool,   spoil_span,         spoil_span_first,
-	        spoil_any,          spoil_nobody, spoil_ports_of_any, spoil_cidrs,
-	        spoil_family,       spoil_prefix, spoil_host_bits,    spoil_ports,
-	        spoil_port_zero,    spoil_names,  spoil_respond,      spoil_scan,
-	        spoil_sinks,        spoil_sink,   spoil_sink_type,    spoil_ring,
-	        spoil_confidential,
+	        spoil_version,      spoil_name,       spoil_name_dots,    spoil_vcpus,
+	        spoil_memory,       spoil_kernel,     spoil_cmdline,      spoil_disks,
+	        spoil_vhosts,       spoil_vhost,      spoil_disk,         spoil_nics,
+	        spoil_mode,         spoil_mtu,        spoil_queues,       spoil_bridge,
+	        spoil_rules,        spoil_proto,      spoil_action,       spoil_bool,
+	        spoil_span,         spoil_span_first, spoil_any,          spoil_nobody,
+	        spoil_ports_of_any, spoil_cidrs,      spoil_family,       spoil_prefix,
+	        spoil_host_bits,    spoil_ports,      spoil_port_zero,    spoil_names,
+	        spoil_respond,      spoil_scan,       spoil_sinks,        spoil_sink,
+	        spoil_sink_type,    spoil_ring,       spoil_confidential,
 	};
 	static struct policy spoilt;
 
