@@ -64,6 +64,13 @@ int control_ask(int fd, void *message, size_t size, int64_t deadline)
 	return control_receive(fd, message, size, deadline);
 }
 
+static int control_answer(const struct vmm_message *answer)
+{
+	if (answer->verb == VMM_REFUSED)
+		return answer->error < 0 ? answer->error : -EPROTO;
+	return answer->verb == VMM_STATE ? 0 : -EPROTO;
+}
+
 int control_call(const char *vm, enum vmm_verb verb, struct vmm_message *answer, int timeout_ms)
 {
 	int64_t deadline = control_now_ms() + timeout_ms;
@@ -74,9 +81,39 @@ int control_call(const char *vm, enum vmm_verb verb, struct vmm_message *answer,
 		return fd;
 	*answer = (struct vmm_message){.verb = verb};
 	err = control_ask(fd, answer, sizeof(*answer), deadline);
-	if (err)
-		return err;
-	if (answer->verb == VMM_REFUSED)
-		return answer->error < 0 ? answer->error : -EPROTO;
-	return answer->verb == VMM_STATE ? 0 : -EPROTO;
+	return err ? err : control_answer(answer);
+}
+
+static int control_send_fd(int socket, const struct vmm_message *message, int fd)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {.align = {.cmsg_len = CMSG_LEN(sizeof(int)),
+	                       .cmsg_level = SOL_SOCKET,
+	                       .cmsg_type = SCM_RIGHTS}};
+	struct iovec vector = {(void *)(uintptr_t)message, sizeof(*message)};
+	struct msghdr header = {.msg_iov = &vector, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
+		header.msg_control = control.bytes;
+		header.msg_controllen = sizeof(control.bytes);
+	}
+	return sendmsg(socket, &header, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int control_device(const char *vm, const char *device, int vhost_fd, int timeout_ms)
+{
+	struct vmm_message message = {.verb = vhost_fd < 0 ? VMM_DEVICE_LOST : VMM_DEVICE_REPLACE};
+	BASE_AUTO_FD int fd = control_connect(vm, "vmm.sock");
+	int err = BASE_MIN(fd, 0);
+
+	if (!err && base_copy_string(message.device, sizeof(message.device), device))
+		err = -ENAMETOOLONG;
+	if (!err)
+		err = control_send_fd(fd, &message, vhost_fd);
+	if (!err)
+		err = control_receive(fd, &message, sizeof(message), control_now_ms() + timeout_ms);
+	return err ? err : control_answer(&message);
 }

@@ -11,6 +11,7 @@
  *   open.c       opens all that its processes will hold
  *   plan.c       says which process gets what of it
  *   spawn.c      starts them, under a keeper
+ *   revive.c     starts a device again that has died; death.c reports the death
  *   reap.c       undoes all of it, from what the registry says; the only way a VM is cleaned up
  *   watch.c      the link to the monitor: starts it, hands it VMs, does what its alerts ask for
  *   limit.c      what its disks and NICs may do, while it runs
@@ -74,6 +75,10 @@ struct host_process {
 	        [16]; /* "vmm", "net0", "blk0", "rng0", "console0", "vsock0", "dial0", "dnsmasq0" */
 	pid_t pid;
 	uid_t uid;
+	char state[12];    /* "running", or "lost": it has died and will not be started again */
+	uint32_t restarts; /* since the VM's start */
+	uint32_t recent;   /* of them, since `since` */
+	int64_t since;     /* Unix time, milliseconds */
 };
 
 /* What the registry holds of a VM: state.json. */
@@ -226,6 +231,8 @@ int control_connect(const char *vm, const char *socket_name);
 int control_ask(int fd, void *message, size_t size, int64_t deadline);
 /* To the vmm: connects, sends one message (verb 0: only connects) and waits for the answer, at most `timeout_ms`. */
 int control_call(const char *vm, enum vmm_verb verb, struct vmm_message *answer, int timeout_ms);
+/* Gives a device of the vmm's another back end's socket (the caller's), or (-1) says that there is none. */
+int control_device(const char *vm, const char *device, int vhost_fd, int timeout_ms);
 
 /* --- limit.c --- */
 

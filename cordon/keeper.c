@@ -18,11 +18,14 @@
 #include <sys/wait.h>
 #include <time.h>
 
-enum { EXTRA_MAX = 16, EXIT_FAILED = 125 };
+enum { EXTRA_MAX = 16, EXIT_FAILED = 125, SETTLE_MS = 50 };
 
 struct child {
 	pid_t pid; /* 0: it has ended */
 	char role[KEEPER_ROLE_SIZE];
+	const char *fds; /* as given; NULL: none */
+	pid_t ended;     /* who has to be told of: this pid, and its status */
+	int status;
 };
 
 struct keeper {
@@ -34,6 +37,10 @@ struct keeper {
 	int vmm_status;
 	struct child children[KEEPER_CHILDREN_MAX]; /* the first is the vmm */
 	size_t count;
+	bool revive;
+	pid_t helper; /* that revives, or 0 */
+	int reports;  /* read end of its pipe, or -1 */
+	struct child *revived;
 };
 
 static int complain(const char *what, const char *value)
@@ -65,14 +72,21 @@ static bool is_child(const struct keeper *keeper, pid_t pid)
 
 static bool add_child(struct keeper *keeper, const char *text)
 {
-	const char *equals = strchr(text, '=');
+	const char *equals = strchr(text, '='), *colon;
 	struct child *child;
+	char number[16];
 
 	if (keeper->count == KEEPER_CHILDREN_MAX || !equals || equals == text ||
 	    equals - text >= KEEPER_ROLE_SIZE)
 		return false;
 	child = &keeper->children[keeper->count];
-	if (!parse_number(equals + 1, 2, &child->pid))
+	base_copy_string(number, sizeof(number), equals + 1);
+	colon = strchr(equals, ':');
+	if (colon && colon - equals <= (ptrdiff_t)sizeof(number)) {
+		number[colon - equals - 1] = '\0';
+		child->fds = colon + 1;
+	}
+	if (!parse_number(number, 2, &child->pid))
 		return false;
 	memcpy(child->role, text, (size_t)(equals - text));
 	/* Once is enough: a pid that stayed after its end would be killed when it is somebody else's. */
@@ -93,11 +107,36 @@ static void report(const struct keeper *keeper, const char *role, pid_t pid, int
 		base_write_all(keeper->record_fd, &end, sizeof(end));
 }
 
+/* The helper has said what it started, and that comes before anything of it can be heard. */
+static void note_revived(struct keeper *keeper)
+{
+	int pid;
+
+	if (keeper->reports < 0 || read(keeper->reports, &pid, sizeof(pid)) != sizeof(pid) ||
+	    pid < 2 || is_child(keeper, pid))
+		return;
+	keeper->revived->pid = pid;
+}
+
+static void note_helper_end(struct keeper *keeper)
+{
+	note_revived(keeper);
+	base_close(&keeper->reports);
+	keeper->helper = 0;
+}
+
 static void note_end(struct keeper *keeper, pid_t pid, int status)
 {
+	if (pid == keeper->helper) {
+		note_helper_end(keeper);
+		return;
+	}
+	note_revived(keeper);
 	for (size_t i = 0; i < keeper->count; i++)
 		if (keeper->children[i].pid == pid) {
 			keeper->children[i].pid = 0;
+			keeper->children[i].ended = pid;
+			keeper->children[i].status = status;
 			if (i == 0)
 				keeper->vmm_status = status;
 			report(keeper, keeper->children[i].role, pid, status);
@@ -142,14 +181,87 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Until the vmm has ended. */
+static void handle_signals(const sigset_t *mask, void (*handler)(int))
+{
+	static const int ignored[] = {SIGPIPE, SIGHUP, SIGINT, SIGQUIT};
+
+	for (size_t i = 0; i < BASE_COUNT(ignored); i++)
+		signal(ignored[i], handler);
+	signal(SIGCHLD, SIG_DFL);
+	sigprocmask(SIG_SETMASK, mask, NULL);
+}
+
+static _Noreturn void become_helper(const struct keeper *keeper, const struct child *child,
+                                    int report)
+{
+	char pid[16], status[16], fd[16];
+	const char *argv[16] = {keeper->reap, "revive",   keeper->name, child->role, "--pid",
+	                        pid,          "--status", status,       "--report",  fd};
+	sigset_t none;
+
+	snprintf(pid, sizeof(pid), "%d", child->ended);
+	snprintf(status, sizeof(status), "%d", child->status);
+	snprintf(fd, sizeof(fd), "%d", report);
+	if (child->fds) {
+		argv[10] = "--fds";
+		argv[11] = child->fds;
+	}
+	sigemptyset(&none);
+	handle_signals(&none, SIG_DFL);
+	execv(keeper->reap, (char *const *)argv);
+	_exit(EXIT_FAILED);
+}
+
+/* One at a time; those that are not yet told of wait for its end. */
+static void revive_next(struct keeper *keeper)
+{
+	struct child *child = NULL;
+	int ends[2];
+
+	for (size_t i = keeper->count; i-- > 1;)
+		if (keeper->children[i].ended > 0)
+			child = &keeper->children[i];
+	if (!keeper->revive || keeper->helper > 0 || !child || pipe2(ends, O_NONBLOCK) < 0)
+		return;
+	keeper->helper = fork();
+	if (keeper->helper == 0) {
+		close(ends[0]);
+		become_helper(keeper, child, ends[1]);
+	}
+	close(ends[1]);
+	fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+	keeper->reports = ends[0];
+	keeper->revived = child;
+	child->ended = 0;
+	if (keeper->helper < 0)
+		note_helper_end(keeper);
+}
+
+static bool is_any_ended(const struct keeper *keeper)
+{
+	for (size_t i = 1; keeper->revive && i < keeper->count; i++)
+		if (keeper->children[i].ended > 0)
+			return true;
+	return false;
+}
+
+/*
+ * Until the vmm has ended. A device whose front end is gone ends too, perhaps a moment earlier: it is given that
+ * moment before it counts as one that died.
+ */
 static void keep(struct keeper *keeper, const sigset_t *signals)
 {
+	static const struct timespec settle = {.tv_nsec = SETTLE_MS * 1000000};
+
 	while (reap(keeper) && keeper->children[0].pid > 0) {
-		int number = sigwaitinfo(signals, NULL);
+		bool waits = is_any_ended(keeper) && keeper->helper == 0;
+		int number =
+		        waits ? sigtimedwait(signals, NULL, &settle) : sigwaitinfo(signals, NULL);
 
 		if (number == SIGTERM)
 			kill(keeper->children[0].pid, SIGKILL);
+		else if (number < 0 && waits)
+			revive_next(keeper);
 	}
 }
 
@@ -171,14 +283,15 @@ static void end_all(struct keeper *keeper, const sigset_t *signals)
 	}
 }
 
-static void handle_signals(const sigset_t *mask, void (*handler)(int))
+/* What was held for devices: a tap is gone before its rules are, and a disk is free. */
+static void let_go(const struct keeper *keeper)
 {
-	static const int ignored[] = {SIGPIPE, SIGHUP, SIGINT, SIGQUIT};
-
-	for (size_t i = 0; i < BASE_COUNT(ignored); i++)
-		signal(ignored[i], handler);
-	signal(SIGCHLD, SIG_DFL);
-	sigprocmask(SIG_SETMASK, mask, NULL);
+	for (size_t i = 0; i < keeper->count; i++)
+		for (const char *at = keeper->children[i].fds; at && *at;) {
+			close((int)strtol(at, NULL, 10));
+			at = strchr(at, ',');
+			at += at ? 1 : 0;
+		}
 }
 
 static int become_reaper(const struct keeper *keeper)
@@ -207,6 +320,7 @@ static int parse(struct keeper *keeper, int argc, char **argv)
 	        {"status-fd", required_argument, NULL, 's'},
 	        {"record-fd", required_argument, NULL, 'f'},
 	        {"reap", required_argument, NULL, 'r'},
+	        {"revive", no_argument, NULL, 'a'},
 	        {NULL, 0, NULL, 0},
 	};
 	int option;
@@ -217,6 +331,8 @@ static int parse(struct keeper *keeper, int argc, char **argv)
 			keeper->name = optarg;
 		else if (option == 'r')
 			keeper->reap = optarg;
+		else if (option == 'a')
+			keeper->revive = true;
 		else if (option == 'v' && !parse_number(optarg, 2, &keeper->children[0].pid))
 			return complain("--vmm needs a pid, not", optarg);
 		else if (option == 's' && !parse_number(optarg, 0, &keeper->status_fd))
@@ -247,6 +363,7 @@ int main(int argc, char **argv)
 	        .status_fd = -1,
 	        .record_fd = -1,
 	        .vmm_status = -1,
+	        .reports = -1,
 	        .children = {{.role = "vmm"}},
 	        .count = 1,
 	};
@@ -263,5 +380,6 @@ int main(int argc, char **argv)
 		fcntl(keeper.status_fd, F_SETFL, O_NONBLOCK);
 	keep(&keeper, &signals);
 	end_all(&keeper, &signals);
+	let_go(&keeper);
 	return become_reaper(&keeper);
 }

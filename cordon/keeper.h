@@ -3,12 +3,19 @@
  * cordon-keeper: the parent of one VM's processes, so that their ends are seen whoever else dies.
  *
  *   cordon-keeper --name NAME --vmm PID --reap CORDON [--status-fd FD] [--record-fd FD]
- *                 [ROLE=PID]... [-- ARGUMENT...]
+ *                 [--revive] [ROLE=PID[:FD/TO,...]]... [-- ARGUMENT...]
  *
  * It is executed by the process that started them, which has made itself a subreaper, and has blocked
  * SIGTERM, so that one sent before the keeper waits for it is not lost. For every child
  * that ends it writes one struct keeper_end to each of the two fds: a pipe whose reader may be gone or
- * slow (nothing waits for it), and a file that a later daemon reads. A device's end is only reported.
+ * slow (nothing waits for it), and a file that a later daemon reads. A device's end is no more than that,
+ * unless --revive was given: then it executes, as a child and one at a time,
+ *
+ *   CORDON revive NAME ROLE --pid PID --status W --report FD [--fds FD/TO,...]
+ *
+ * which may start the device again and writes its pid (an int) to FD; the new process is the keeper's child once
+ * the helper has ended. The FDs behind a role are held for that, so that a disk stays locked and a tap stays there
+ * between two devices; they end with the VM's processes, before anything else of the VM is undone.
  * The vmm's end, or SIGTERM, is the VM's: what is left gets KEEPER_GRACE_MS to end by itself and is
  * then killed, and the keeper becomes `CORDON reap NAME --status W ARGUMENT...`, W being the vmm's
  * wait status, or -1 when it was none of its children.

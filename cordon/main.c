@@ -41,6 +41,7 @@ static const struct verb verbs[] = {
         {"daemon", verb_daemon, "serve the host's guests (cordond)"},
         {"version", verb_version, "print the version"},
         {"reap", verb_reap, NULL},
+        {"revive", verb_revive, NULL},
 };
 
 static void usage(FILE *out)

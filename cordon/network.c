@@ -4,8 +4,9 @@
  * /128 route to each guest and a permanent neighbour entry, so there is nothing for ARP, ND or RA to
  * win. The guest sees a /30 that holds itself (.2) and its gateway (.1), which every DHCP client can do.
  *
- * The tap is not persistent: it lives as long as cordon-net's fd, and takes its netdev chain, BPF
- * programs, addresses and routes with it.
+ * The tap is not persistent: it lives as long as somebody has its fds, which are cordon-net and the VM's
+ * keeper (for another cordon-net, should the first one die), and takes its netdev chain, BPF programs,
+ * addresses and routes with it.
  */
 #include "cordon/host.h"
 

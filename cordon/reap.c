@@ -19,6 +19,7 @@
 
 #include "base/base.h"
 #include "bpf/tap.h"
+#include "cordon/revive.h"
 #include "cordon/verbs.h"
 #include "isolate/isolate.h"
 
@@ -157,6 +158,20 @@ static void reap_log(const struct host_vm *vm, const char *reason, int code)
 	        when);
 }
 
+/* A vmm that was killed was meant to be; any other signal is its own doing, or its guest's. */
+static void reap_alert(const struct host_vm *vm, int status)
+{
+	struct death death = {.role = "vmm", .status = status, .became = ""};
+
+	if (status < 0 || !WIFSIGNALED(status) || WTERMSIG(status) == SIGKILL ||
+	    WTERMSIG(status) == SIGTERM)
+		return;
+	for (size_t i = 0; i < vm->process_count; i++)
+		if (strcmp(vm->processes[i].role, "vmm") == 0)
+			death.pid = vm->processes[i].pid;
+	death_report(vm->name, &death);
+}
+
 /* How it ended, for `cordon inspect` and `cordon run`, until the name is used again. */
 static void reap_record(const struct host_vm *vm, int status)
 {
@@ -182,6 +197,7 @@ static void reap_record(const struct host_vm *vm, int status)
 	                 "ended", "reason", reason, "exit", code, "restarts", (int)vm->restarts,
 	                 "started", (json_int_t)vm->started, "ended",
 	                 (json_int_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, "log", path);
+	reap_alert(vm, status);
 	last = reap_last(vm);
 	if (json && last)
 		json_object_update(json, last);

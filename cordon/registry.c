@@ -359,6 +359,15 @@ static json_t *registry_nic_json(const struct host_vm *vm, size_t i)
 	                 "mac", mac, "ip4", ip4, "gateway4", gateway, "ip6", ip6);
 }
 
+static json_t *registry_process_json(const struct host_process *process)
+{
+	return json_pack("{s:s, s:i, s:I, s:s, s:i, s:i, s:I}", "role", process->role, "pid",
+	                 (int)process->pid, "uid", (json_int_t)process->uid, "state",
+	                 process->state[0] ? process->state : "running", "restarts",
+	                 (int)process->restarts, "recent_restarts", (int)process->recent,
+	                 "restarts_since", (json_int_t)process->since);
+}
+
 json_t *registry_json(const struct host_vm *vm)
 {
 	json_t *nics = json_array(), *processes = json_array();
@@ -366,10 +375,7 @@ json_t *registry_json(const struct host_vm *vm)
 	for (size_t i = 0; i < vm->nic_count; i++)
 		json_array_append_new(nics, registry_nic_json(vm, i));
 	for (size_t i = 0; i < vm->process_count; i++)
-		json_array_append_new(processes,
-		                      json_pack("{s:s, s:i, s:I}", "role", vm->processes[i].role,
-		                                "pid", (int)vm->processes[i].pid, "uid",
-		                                (json_int_t)vm->processes[i].uid));
+		json_array_append_new(processes, registry_process_json(&vm->processes[i]));
 	return json_pack("{s:s, s:s, s:b, s:i, s:I, s:i, s:I, s:I, s:i, s:i, s:s, s:s, s:o, s:o}",
 	                 "name", vm->name, "state", vm->state, "quarantined", vm->quarantined,
 	                 "vcpus", (int)vm->vcpus, "memory", (json_int_t)vm->memory, "slot",
@@ -447,6 +453,10 @@ static void registry_load_processes(const json_t *processes, struct host_vm *vm)
 		registry_text(process, "role", p->role, sizeof(p->role));
 		p->pid = (pid_t)registry_number(process, "pid", INT32_MAX);
 		p->uid = (uid_t)registry_number(process, "uid", UINT32_MAX);
+		registry_text(process, "state", p->state, sizeof(p->state));
+		p->restarts = (uint32_t)registry_number(process, "restarts", INT32_MAX);
+		p->recent = (uint32_t)registry_number(process, "recent_restarts", INT32_MAX);
+		p->since = (int64_t)registry_number(process, "restarts_since", INT64_MAX);
 		vm->process_count = i + 1;
 	}
 }

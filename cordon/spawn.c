@@ -9,6 +9,7 @@
  * pid, or what failed, on a pipe that the exec closes.
  */
 #include "cordon/plan.h"
+#include "cordon/revive.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -25,11 +26,34 @@ struct spawn_report {
 
 /* --- in the child that becomes the keeper: from here on only what is safe after fork --- */
 
+/* ROLE=PID, and what the keeper holds for another process of that role. */
+static void spawn_name(char *name, size_t size, const struct plan_process *each, pid_t pid)
+{
+	int n = snprintf(name, size, "%s=%d", each->role, pid);
+	char mark = ':';
+
+	if (!plan_restarts(each))
+		return;
+	for (size_t i = 0; i < each->fd_count && n > 0 && (size_t)n < size; i++) {
+		const struct isolate_fd *fd = &each->fds[i];
+
+		if (fd->to == DEVICE_FD_VHOST || fd->to == STDERR_FILENO)
+			continue;
+		fcntl(fd->from, F_SETFD, 0);
+		n += snprintf(name + n, size - (size_t)n, "%c%d/%d", mark, fd->from, fd->to);
+		mark = ',';
+	}
+	if (each->process.cgroup < 0 || n < 0 || (size_t)n >= size)
+		return;
+	fcntl(each->process.cgroup, F_SETFD, 0);
+	snprintf(name + n, size - (size_t)n, "%c%d/%d", mark, each->process.cgroup, REVIVE_CGROUP);
+}
+
 static void spawn_keeper_exec(const struct plan *plan, const struct launch *launch,
                               const struct host_vm *vm, const pid_t *pids, int keeper,
                               const char *cordon)
 {
-	char names[HOST_PROCESSES_MAX][40], numbers[3][16];
+	char names[HOST_PROCESSES_MAX][192], numbers[3][16];
 	char *argv[HOST_PROCESSES_MAX + 20];
 	size_t argc = 0;
 
@@ -48,11 +72,12 @@ static void spawn_keeper_exec(const struct plan *plan, const struct launch *laun
 		argv[argc++] = numbers[1];
 		fcntl(launch->status, F_SETFD, 0);
 	}
+	argv[argc++] = (char *)"--revive";
 	argv[argc++] = (char *)"--record-fd";
 	argv[argc++] = numbers[2];
 	fcntl(launch->record, F_SETFD, 0);
 	for (size_t i = 0; i < plan->count; i++) {
-		snprintf(names[i], sizeof(names[i]), "%s=%d", plan->list[i].role, pids[i]);
+		spawn_name(names[i], sizeof(names[i]), &plan->list[i], pids[i]);
 		argv[argc++] = names[i];
 	}
 	argv[argc] = NULL;
@@ -135,7 +160,7 @@ static int spawn_collect(const struct plan *plan, struct host_vm *vm, int pipe)
 			                 message.stage, strerror(-message.pid));
 		struct host_process *process = &vm->processes[vm->process_count++];
 
-		process->pid = message.pid;
+		*process = (struct host_process){.pid = message.pid, .state = "running"};
 		process->uid = plan->list[message.plan].process.uid;
 		base_copy_string(process->role, sizeof(process->role),
 		                 plan->list[message.plan].role);
@@ -182,5 +207,8 @@ int spawn_vm(const struct launch *launch, struct host_vm *vm, struct host_error 
 		return host_fail(error, -ENOMEM, 125, "out of memory");
 	plan->error = error;
 	err = plan_make(plan, launch, vm);
+	for (size_t i = 0; i < plan->count && !err; i++)
+		if (plan_restarts(&plan->list[i]))
+			err = revive_note(vm->name, &plan->list[i], error);
 	return err ? err : spawn_run(plan, launch, vm);
 }

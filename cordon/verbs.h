@@ -41,5 +41,6 @@ int verb_daemon(int argc, char **argv);
 int verb_version(int argc, char **argv);
 /* Internal: what a VM's keeper becomes when the VM has ended; also repairs by hand. */
 int verb_reap(int argc, char **argv);
+int verb_revive(int argc, char **argv);
 
 #endif

@@ -25,7 +25,8 @@ struct vm {
 	int status; /* read ends */
 	int reaper;
 	int record;
-	struct keeper_end ends[3]; /* read from status so far */
+	int held; /* write end that the keeper holds for blk, and hands to what revives it; or -1 */
+	struct keeper_end ends[8]; /* read from status so far */
 	size_t count;
 };
 
@@ -46,10 +47,10 @@ static pid_t fake(int fd, int exit_status)
 static _Noreturn void launch(const struct vm *vm, const int status[2], const int reaper[2],
                              const int socket[2], int pids)
 {
-	char vmm[16], blk[24], net[24], status_fd[16], record_fd[16], reaper_fd[16];
+	char vmm[16], blk[48], net[24], status_fd[16], record_fd[16], reaper_fd[16];
 	const char *argv[] = {KEEPER,    "--name",      "web0",    "--vmm",   vmm,  "--status-fd",
 	                      status_fd, "--record-fd", record_fd, "--reap",  NULL, blk,
-	                      net,       "--",          "more",    reaper_fd, NULL};
+	                      net,       "--",          "more",    reaper_fd, NULL, NULL};
 	pid_t all[3];
 	sigset_t blocked;
 
@@ -67,6 +68,11 @@ static _Noreturn void launch(const struct vm *vm, const int status[2], const int
 	snprintf(vmm, sizeof(vmm), "%d", all[0]);
 	snprintf(blk, sizeof(blk), "blk=%d", all[1]);
 	snprintf(net, sizeof(net), "net=%d", all[2]);
+	if (vm->held >= 0) {
+		snprintf(blk, sizeof(blk), "blk=%d:%d/9", all[1], vm->held);
+		memmove(argv + 12, argv + 11, 5 * sizeof(*argv));
+		argv[11] = "--revive";
+	}
 	snprintf(status_fd, sizeof(status_fd), "%d", status[1]);
 	snprintf(record_fd, sizeof(record_fd), "%d", vm->record);
 	snprintf(reaper_fd, sizeof(reaper_fd), "%d", reaper[1]);
@@ -77,9 +83,9 @@ static _Noreturn void launch(const struct vm *vm, const int status[2], const int
 	_exit(1);
 }
 
-static struct vm start_with(const int status[2])
+static struct vm start_with(const int status[2], int held)
 {
-	struct vm vm = {.record = memfd_create("record", 0)};
+	struct vm vm = {.record = memfd_create("record", 0), .held = held};
 	int reaper[2], socket[2], pids[2];
 	pid_t all[3];
 
@@ -107,7 +113,7 @@ static struct vm start(void)
 	int status[2];
 
 	ck_assert_int_eq(pipe(status), 0);
-	return start_with(status);
+	return start_with(status, -1);
 }
 
 /* A device can be gone before the vmm whose end it noticed, so they come in any order. */
@@ -163,6 +169,43 @@ START_TEST(test_a_device_that_dies_is_only_reported)
 }
 END_TEST
 
+/* What be_reviver() was given, and what it started. */
+struct revived {
+	pid_t pid;
+	int ended, status;
+	char role[8];
+};
+
+START_TEST(test_a_device_that_dies_is_revived)
+{
+	struct revived first, second;
+	int status[2], held[2];
+	struct vm vm;
+
+	ck_assert(pipe(status) == 0 && pipe(held) == 0);
+	vm = start_with(status, held[1]);
+	close(held[1]);
+	kill(vm.blk, SIGABRT);
+	expect_end(&vm, vm.blk, "blk", SIGABRT);
+	ck_assert_int_eq(read(held[0], &first, sizeof(first)), sizeof(first));
+	ck_assert_str_eq(first.role, "blk");
+	ck_assert_int_eq(first.ended, vm.blk);
+	ck_assert_int_eq(first.status, SIGABRT);
+	/* The new one is the keeper's child under the same role, and is revived too. */
+	kill(first.pid, SIGKILL);
+	expect_end(&vm, first.pid, "blk", SIGKILL);
+	ck_assert_int_eq(read(held[0], &second, sizeof(second)), sizeof(second));
+	ck_assert_int_eq(second.ended, first.pid);
+	ck_assert_int_eq(kill(second.pid, 0), 0);
+	/* The vmm's end is nobody's death but its own. */
+	kill(vm.vmm, SIGKILL);
+	expect_end(&vm, second.pid, "blk", SIGKILL);
+	expect_reaper(&vm, "reap web0 --status 9 more");
+	ck_assert_int_eq(read(held[0], &second, sizeof(second)), 0);
+	ck_assert_int_lt(kill(second.pid, 0), 0);
+}
+END_TEST
+
 START_TEST(test_the_end_of_the_vmm_is_the_end_of_all)
 {
 	struct vm vm = start();
@@ -211,7 +254,7 @@ START_TEST(test_nobody_has_to_read)
 	ck_assert_int_eq(pipe(status), 0);
 	ck_assert_int_eq(fcntl(status[1], F_SETPIPE_SZ, 4096), 4096);
 	ck_assert_int_eq(write(status[1], filling, sizeof(filling)), sizeof(filling));
-	vm = start_with(status);
+	vm = start_with(status, -1);
 	kill(vm.blk, SIGKILL);
 	kill(vm.vmm, SIGKILL);
 	expect_reaper(&vm, "reap web0 --status 9 more");
@@ -282,6 +325,24 @@ static int be_reaper(int argc, char **argv)
 	return base_write_all(atoi(argv[argc - 1]), text, strlen(text)) < 0;
 }
 
+/* SELF revive NAME ROLE --pid PID --status W --report FD --fds HELD/9 */
+static int be_reviver(int argc, char **argv)
+{
+	struct revived revived = {.ended = atoi(argv[5]), .status = atoi(argv[7])};
+	int held = argc > 11 ? atoi(argv[11]) : -1;
+
+	base_copy_string(revived.role, sizeof(revived.role), argv[3]);
+	revived.pid = fork();
+	if (revived.pid == 0) {
+		close(held);
+		while (true)
+			pause();
+	}
+	if (base_write_all(atoi(argv[9]), &revived.pid, sizeof(revived.pid)) != 0)
+		return 1;
+	return base_write_all(held, &revived, sizeof(revived)) < 0;
+}
+
 int main(int argc, char **argv)
 {
 	char self[4096] = "";
@@ -292,12 +353,15 @@ int main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "reap") == 0)
 		return be_reaper(argc, argv);
+	if (argc > 10 && strcmp(argv[1], "revive") == 0)
+		return be_reviver(argc, argv);
 	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
 		return 1;
 	setenv("KEEPER_TEST_SELF", self, 1);
 	suite = suite_create("cordon_keeper");
 	tests = tcase_create("keeper");
 	tcase_add_test(tests, test_a_device_that_dies_is_only_reported);
+	tcase_add_test(tests, test_a_device_that_dies_is_revived);
 	tcase_add_test(tests, test_the_end_of_the_vmm_is_the_end_of_all);
 	tcase_add_test(tests, test_sigterm_ends_the_vm);
 	tcase_add_test(tests, test_nobody_has_to_listen);

@@ -317,6 +317,11 @@ START_TEST(state_round_trip)
 		snprintf(vm->processes[i].role, sizeof(vm->processes[i].role), "blk%zu", i);
 		vm->processes[i].pid = (pid_t)i + 1000;
 		vm->processes[i].uid = 2000000032 + (uid_t)i;
+		vm->processes[i].restarts = (uint32_t)i;
+		vm->processes[i].recent = (uint32_t)i % 3;
+		vm->processes[i].since = 1700000000000 + (int64_t)i;
+		base_copy_string(vm->processes[i].state, sizeof(vm->processes[i].state),
+		                 i % 2 ? "lost" : "running");
 	}
 	vm->restarts = 3;
 	base_copy_string(vm->dir, sizeof(vm->dir), "/srv/guests");
