@@ -2,7 +2,7 @@
 # packets pass through a tap both ways, random bytes come; drivers are unbound and bound again, interrupts
 # and BARs are moved, and a device process is killed while the rest runs on. Every process is in its
 # seccomp list throughout.
-# time: 420
+# time: 600
 work=$(mktemp -d)
 at_end rm -rf "$work"
 cp --sparse=always /cordon-guest/disk.raw "$work/disk.raw"
