@@ -90,8 +90,9 @@ int vhost_front_resume(struct vhost_front *front, uint64_t features,
 /* Stops the rings: once it has returned 0, the back end uses no guest memory. */
 int vhost_front_stop(struct vhost_front *front);
 
-/* Gives a running ring another kick eventfd (the caller's), which the back end looks at once. */
-int vhost_front_kick(struct vhost_front *front, unsigned int index, int kick);
+/* Gives a running ring another kick eventfd: it is stopped, and started with it where it was. */
+int vhost_front_kick(struct vhost_front *front, unsigned int index,
+                     const struct vhost_front_queue *queue);
 
 /*
  * From here on the back end notes every guest page that it writes in log's bitmap (bit N of byte N/8 for

@@ -301,7 +301,8 @@ int vhost_front_resume(struct vhost_front *front, uint64_t features,
 	return front->socket < 0 ? -ENOTCONN : run(front, features, queues, count, true);
 }
 
-static int stop_ring(struct vhost_front *front, unsigned int index)
+/* `base` is where it stopped. */
+static int stop_ring(struct vhost_front *front, unsigned int index, uint16_t *base)
 {
 	struct vhost_message message = {.payload.state.index = index};
 	int error = enable_ring(front, index, false);
@@ -314,19 +315,22 @@ static int stop_ring(struct vhost_front *front, unsigned int index)
 		                            sizeof(message.payload.state));
 	if (!error && message.payload.state.index != index)
 		error = vhost_front_fail(front, -EPROTO, "it stopped another ring");
+	if (!error)
+		*base = (uint16_t)message.payload.state.num;
 	return error;
 }
 
 int vhost_front_stop(struct vhost_front *front)
 {
 	struct vhost_message message = {};
+	uint16_t base;
 	int error = front->socket < 0 ? -ENOTCONN : 0;
 
 	vhost_front_inflight_drop(front); /* its rings end here: nobody goes on where it stopped */
 	vhost_front_begin(front);
 	for (unsigned int i = 0; i < VHOST_FRONT_QUEUES_MAX && !error; i++)
 		if (front->running & 1u << i)
-			error = stop_ring(front, i);
+			error = stop_ring(front, i, &base);
 	front->running = 0;
 	if (!error) { /* what a ring signalled belongs to the run that is over */
 		vhost_front_errors_forget(front);
@@ -340,14 +344,21 @@ int vhost_front_stop(struct vhost_front *front)
 	return error;
 }
 
-int vhost_front_kick(struct vhost_front *front, unsigned int index, int kick)
+int vhost_front_kick(struct vhost_front *front, unsigned int index,
+                     const struct vhost_front_queue *queue)
 {
+	uint16_t base = 0;
 	int error;
 
 	if (!(front->running & 1u << index))
 		return -ENOTCONN;
 	vhost_front_begin(front);
-	error = vhost_front_tell_fd(front, VHOST_USER_SET_VRING_KICK, index, kick);
+	/* Some take a kick eventfd for a ring that is stopped only (QEMU's virtiofsd). */
+	error = stop_ring(front, index, &base);
+	if (!error)
+		error = send_ring(front, index, queue, base);
+	if (!error)
+		error = enable_ring(front, index, true);
 	vhost_front_finish(front);
 	return error;
 }

@@ -134,7 +134,8 @@ void virtio_device_notify(struct virtio_device *device, unsigned int index)
 	queue->doorbell = 0;
 	queue->ring.kick = kick;
 	virtio_device_doorbells(device);
-	vhost_front_kick(&device->front, index, kick); /* not running: it starts with this one */
+	vhost_front_kick(&device->front, index,
+	                 &queue->ring); /* not running: it starts with this one */
 	close(before);
 }
 

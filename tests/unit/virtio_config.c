@@ -222,7 +222,8 @@ START_TEST(the_configuration_window)
 	config_put(at + 12, 4, 1);
 	config_put(at + 16, 1, 0);
 	ck_assert_uint_eq(config(at + 16, 1), 0);
-	ck_assert_uint_eq(back_count(&back, VHOST_USER_GET_VRING_BASE), 1);
+	ck_assert_uint_eq(back_count(&back, VHOST_USER_GET_VRING_BASE),
+	                  2); /* the kick, the reset */
 }
 END_TEST
 
