@@ -9,6 +9,7 @@
  * its parent has waited for it.
  */
 #include "base/base.h"
+#include "cordon/attend.h"
 #include "cordon/keeper.h"
 
 #include <fcntl.h>
@@ -368,8 +369,12 @@ int main(int argc, char **argv)
 	        .count = 1,
 	};
 	sigset_t signals;
-	int error = parse(&keeper, argc, argv);
+	int error;
 
+	/* One file for both, as both stay for as long as the VM does: its text is in memory once. */
+	if (argc > 0 && strcmp(argv[0], "cordon-serve") == 0)
+		return attend_main(argc, argv);
+	error = parse(&keeper, argc, argv);
 	if (error != 0)
 		return error;
 	sigemptyset(&signals);

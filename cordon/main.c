@@ -42,6 +42,7 @@ static const struct verb verbs[] = {
         {"version", verb_version, "print the version"},
         {"reap", verb_reap, NULL},
         {"revive", verb_revive, NULL},
+        {"attend", verb_attend, NULL},
 };
 
 static void usage(FILE *out)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Listens for what alerts ask, and starts the monitor again when it has died. The daemon has one such
- * process for all VMs. Where no daemon runs, each VM has one, which ends with it; the VM does not need
- * it to live, nor to be cleaned up: that is the keeper's, and here only what a keeper that was killed
- * has left.
+ * process for all VMs. Where no daemon runs, each VM has one, cordon-serve (attend.c), which ends with it; the
+ * VM does not need it to live, nor to be cleaned up: that is the keeper's, and here only what a keeper that
+ * was killed has left. What cordon-serve cannot do itself it has `cordon attend` do, which is here too.
  */
 #include "cordon/host.h"
 
@@ -15,12 +15,13 @@
 #include <sys/syscall.h>
 
 #include "base/base.h"
+#include "cordon/attend.h"
+#include "cordon/verbs.h"
 
 enum { SERVE_RETRY_MS = 500, SERVE_RETRY_MAX_MS = 30000, SERVE_STALE_MS = 5000 };
 
 struct serve {
-	const struct host_vm *vm; /* NULL: all */
-	int keeper, monitor;
+	int monitor;
 	int retry_ms;
 	int64_t reaped; /* when the stale ones were looked for */
 };
@@ -30,7 +31,7 @@ static void serve_monitor(struct serve *serve)
 {
 	struct host_error error = {0};
 
-	if (serve->monitor >= 0 || !(serve->vm ? serve->vm->nic_count > 0 : watch_needed())) {
+	if (serve->monitor >= 0 || !watch_needed()) {
 		serve->retry_ms = SERVE_RETRY_MS;
 		return;
 	}
@@ -49,54 +50,36 @@ static void serve_answer(struct serve *serve)
 	ssize_t n = recv(serve->monitor, &answer, sizeof(answer), MSG_TRUNC | MSG_DONTWAIT);
 
 	if (n == (ssize_t)sizeof(answer) && answer.type == MONITOR_ACT) {
-		/* Every server hears of every VM; each acts for its own. */
-		if (!serve->vm || strncmp(answer.vm, serve->vm->name, sizeof(answer.vm)) == 0)
-			watch_act(&answer);
+		watch_act(&answer);
 	} else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 		base_close(&serve->monitor);
 	}
 }
 
-static int serve_timeout(const struct serve *serve)
+static void serve_step(struct serve *serve)
 {
-	int monitor = serve->monitor < 0 ? serve->retry_ms : -1;
+	struct pollfd ready;
+	int timeout = SERVE_STALE_MS;
 
-	if (serve->vm)
-		return serve->vm->nic_count > 0 ? monitor : -1;
-	return monitor < 0 ? SERVE_STALE_MS : BASE_MIN(monitor, SERVE_STALE_MS);
-}
-
-static void serve_loop(struct serve *serve)
-{
-	while (!serve->vm || registry_alive(serve->vm)) {
-		if (!serve->vm && control_now_ms() - serve->reaped >= SERVE_STALE_MS) {
-			reap_stale();
-			serve->reaped = control_now_ms();
-		}
-		serve_monitor(serve);
-		struct pollfd fds[] = {
-		        {.fd = serve->keeper, .events = POLLIN},
-		        {.fd = serve->monitor, .events = POLLIN},
-		};
-		if (poll(fds, BASE_COUNT(fds), serve_timeout(serve)) < 0)
-			continue;
-		if (fds[0].revents)
-			break;
-		if (fds[1].revents)
-			serve_answer(serve);
+	if (control_now_ms() - serve->reaped >= SERVE_STALE_MS) {
+		reap_stale();
+		serve->reaped = control_now_ms();
 	}
-	base_close(&serve->monitor);
-	reap_stale(); /* a keeper that was killed has left everything */
+	serve_monitor(serve);
+	ready = (struct pollfd){.fd = serve->monitor, .events = POLLIN};
+	if (serve->monitor < 0)
+		timeout = BASE_MIN(serve->retry_ms, SERVE_STALE_MS);
+	if (poll(&ready, 1, timeout) > 0)
+		serve_answer(serve);
 }
 
 _Noreturn void serve_all(void)
 {
-	struct serve serve = {
-	        .keeper = -1, .monitor = -1, .retry_ms = SERVE_RETRY_MS, .reaped = -SERVE_STALE_MS};
+	struct serve serve = {.monitor = -1, .retry_ms = SERVE_RETRY_MS, .reaped = -SERVE_STALE_MS};
 
 	prctl(PR_SET_NAME, "cordond-serve");
 	for (;;)
-		serve_loop(&serve);
+		serve_step(&serve);
 }
 
 int serve_ensure(const char *name)
@@ -111,9 +94,36 @@ int serve_ensure(const char *name)
 	return serve_start(vm);
 }
 
+/* In the child: what it needs is opened while all of this program is still there. */
+static _Noreturn void serve_become(const struct host_vm *vm)
+{
+	char cordon[POLICY_PATH_MAX], numbers[2][16] = {"", "-"};
+	char *argv[] = {
+	        (char *)"cordon-serve", (char *)vm->name, numbers[0], numbers[1], cordon, NULL};
+	struct host_error error = {0};
+	int program, keeper, monitor;
+
+	close_range(3, ~0U, 0);
+	program = programs_open("cordon-serve", &error);
+	keeper = (int)syscall(SYS_pidfd_open, vm->keeper, 0);
+	monitor = vm->nic_count > 0 ? watch_recover(&error) : -1;
+	if (error.text[0])
+		fprintf(stderr, "cordon: %s\n", error.text);
+	if (program < 0 || keeper < 0 || programs_path(cordon, "cordon") < 0)
+		_exit(VERB_FAILED);
+	fcntl(keeper, F_SETFD, 0);
+	if (monitor >= 0)
+		fcntl(monitor, F_SETFD, 0);
+	snprintf(numbers[0], sizeof(numbers[0]), "%d", keeper);
+	if (vm->nic_count > 0)
+		snprintf(numbers[1], sizeof(numbers[1]), "%d", BASE_MAX(monitor, -1));
+	fexecve(program, argv, (char *[]){NULL});
+	fprintf(stderr, "cordon: cannot execute cordon-serve: %s\n", strerror(errno));
+	_exit(VERB_FAILED);
+}
+
 int serve_start(const struct host_vm *vm)
 {
-	struct serve serve = {.vm = vm, .keeper = -1, .monitor = -1, .retry_ms = SERVE_RETRY_MS};
 	char path[POLICY_PATH_MAX];
 	sigset_t none;
 	int log, null;
@@ -123,7 +133,6 @@ int serve_start(const struct host_vm *vm)
 	child = fork();
 	if (child != 0)
 		return child < 0 ? -errno : 0;
-	prctl(PR_SET_NAME, "cordon-serve");
 	setsid();
 	sigemptyset(&none); /* who starts a VM again has SIGTERM blocked */
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -135,9 +144,53 @@ int serve_start(const struct host_vm *vm)
 	dup2(null, STDIN_FILENO);
 	dup2(null, STDOUT_FILENO);
 	dup2(log >= 0 ? log : null, STDERR_FILENO);
-	close_range(3, ~0U, 0);
-	serve.keeper = (int)syscall(SYS_pidfd_open, vm->keeper, 0);
-	if (serve.keeper >= 0)
-		serve_loop(&serve);
-	_exit(0);
+	serve_become(vm);
+}
+
+/* The connection goes over the socket at fd 0, with one byte. */
+static int attend_send(int monitor)
+{
+	union {
+		struct cmsghdr header;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct iovec part = {.iov_base = (char *)"m", .iov_len = 1};
+	struct msghdr message = {.msg_iov = &part,
+	                         .msg_iovlen = 1,
+	                         .msg_control = control.bytes,
+	                         .msg_controllen = sizeof(control.bytes)};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(header), &monitor, sizeof(int));
+	return sendmsg(STDIN_FILENO, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int verb_attend(int argc, char **argv)
+{
+	const char *what = argc == 2 ? argv[1] : "";
+	struct host_error error = {0};
+	struct monitor_answer answer;
+
+	if (strcmp(what, ATTEND_JOIN) == 0) {
+		BASE_AUTO_FD int monitor = watch_recover(&error);
+
+		if (monitor < 0 && error.text[0])
+			fprintf(stderr, "cordon: %s\n", error.text);
+		return monitor >= 0 && attend_send(monitor) == 0 ? VERB_OK : VERB_FAILED;
+	}
+	if (strcmp(what, ATTEND_ACT) == 0) {
+		/* it was written before this began, and a pipe gives all of it at once */
+		if (read(STDIN_FILENO, &answer, sizeof(answer)) != (ssize_t)sizeof(answer))
+			return VERB_FAILED;
+		return watch_act(&answer) == 0 ? VERB_OK : VERB_FAILED;
+	}
+	if (strcmp(what, ATTEND_STALE) == 0) {
+		reap_stale();
+		return VERB_OK;
+	}
+	fprintf(stderr, "usage: cordon attend join|act|stale (started by cordon-serve)\n");
+	return VERB_FAILED;
 }

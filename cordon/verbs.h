@@ -42,5 +42,7 @@ int verb_version(int argc, char **argv);
 /* Internal: what a VM's keeper becomes when the VM has ended; also repairs by hand. */
 int verb_reap(int argc, char **argv);
 int verb_revive(int argc, char **argv);
+/* Internal: what cordon-serve has done for it (attend.h). */
+int verb_attend(int argc, char **argv);
 
 #endif
