@@ -6,6 +6,8 @@
  * aborts when it is told what a guest must never get through: a ring outside memory, a size that
  * is no power of two, features that were not offered, a ring that already runs.
  */
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "base/base.h"
@@ -13,7 +15,7 @@
 #include "vmm/vhost_message.h"
 #include "vmm/virtio_pci.h"
 
-enum { DEVICES = 3, SOCKETS = 64, STEPS_MAX = 512 };
+enum { DEVICES = 3, SOCKETS = 64, STEPS_MAX = 512, INFLIGHT_SIZE = 4096 };
 
 static struct {
 	struct machine *machine;
@@ -45,6 +47,16 @@ static void check_ring(const struct vhost_user_vring_addr *address)
 	must(machine_memory(world.machine, address->used, 14));
 }
 
+/* A record of what is in flight, as a back end makes it. */
+static int inflight_file(void)
+{
+	int fd = memfd_create("inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	must(fd >= 0 && ftruncate(fd, INFLIGHT_SIZE) == 0 &&
+	     fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0);
+	return fd;
+}
+
 int vhost_message_send(int socket, const struct vhost_message *message, int limit_ms)
 {
 	const union vhost_user_payload *payload = &message->payload;
@@ -69,6 +81,12 @@ int vhost_message_send(int socket, const struct vhost_message *message, int limi
 		answered = true;
 		break;
 	case VHOST_USER_GET_CONFIG: answered = true; break;
+	case VHOST_USER_GET_INFLIGHT_FD:
+		world.answer.payload.inflight.mmap_size = INFLIGHT_SIZE;
+		world.answer.fds[0] = inflight_file();
+		world.answer.fd_count = 1;
+		answered = true;
+		break;
 	case VHOST_USER_GET_VRING_BASE:
 		*running &= ~(1u << payload->state.index);
 		answered = true;
@@ -110,8 +128,8 @@ int vhost_message_receive(int socket, struct vhost_message *message, int limit_m
 	case 1: message->header.request++; break;
 	case 2: message->header.size--; break;
 	case 3: message->payload.u64 ^= 1; break;
-	case 4: return -EAGAIN;
-	case 5: return -ENOTCONN;
+	case 4: vhost_message_close(message); return -EAGAIN;
+	case 5: vhost_message_close(message); return -ENOTCONN;
 	default: break;
 	}
 	world.spoil = 0;
@@ -120,6 +138,8 @@ int vhost_message_receive(int socket, struct vhost_message *message, int limit_m
 
 void vhost_message_close(struct vhost_message *message)
 {
+	for (size_t i = 0; i < message->fd_count; i++)
+		close(message->fds[i]);
 	message->fd_count = 0;
 }
 
