@@ -74,9 +74,10 @@ int vhost_message_send(int socket, const struct vhost_message *message, int limi
 	case VHOST_USER_GET_PROTOCOL_FEATURES:
 	case VHOST_USER_GET_QUEUE_NUM:
 		world.answer.payload.u64 =
-		        message->header.request == VHOST_USER_GET_FEATURES    ? offered
-		        : message->header.request == VHOST_USER_GET_QUEUE_NUM ? 2
-		                                                              : 0xffff;
+		        message->header.request == VHOST_USER_GET_FEATURES ? offered
+		        : message->header.request == VHOST_USER_GET_QUEUE_NUM
+		                ? 2
+		                : 0xefff; /* no INFLIGHT_SHMFD: it takes a file */
 		world.answer.header.size = 8;
 		answered = true;
 		break;
