@@ -71,7 +71,10 @@ void vring_stop(struct vring *ring);
 /* Takes one chain. 1: filled; 0: nothing there; -EPROTO: the ring is broken, see ring->broken. */
 int vring_pop(struct vring *ring, struct vring_request *request);
 
-/* Puts the last `count` chains that were taken, and not pushed, back. Not for rings with a record. */
+/*
+ * Puts the last `count` chains that were taken, and not pushed, back. Not for rings with a record of what is
+ * in flight, whose marks it does not know: a device that puts back does not have vhost_device_ops.inflight.
+ */
 void vring_unpop(struct vring *ring, uint16_t count);
 
 /*
