@@ -5,8 +5,10 @@
  */
 #include <check.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -73,6 +75,8 @@ static const struct wrong {
          LOG((CLIENT_HIGH + CLIENT_REGION_SIZE) / 4096 / 8 - 1, 0), 1},
         {"a record of what is in flight, not offered", VHOST_USER_GET_INFLIGHT_FD, 24,
          INFLIGHT(0, 0, 1, 64), 0},
+        {"such a record all the same", VHOST_USER_SET_INFLIGHT_FD, 24,
+         INFLIGHT(CLIENT_REGION_SIZE, 0, 1, 64), 1},
         {"a ring that there is not", VHOST_USER_SET_VRING_NUM, 8, STATE(1, 64), 0},
         {"a ring far away", VHOST_USER_SET_VRING_NUM, 8, STATE(UINT32_MAX, 64), 0},
         {"size 0", VHOST_USER_SET_VRING_NUM, 8, STATE(0, 0), 0},
@@ -192,6 +196,44 @@ START_TEST(memory_table_again)
 		ck_assert_int_eq(vhost_client_share_memory(&client), 0);
 	}
 	ck_assert_int_eq(vhost_client_queue_stop(&client, 0), 5);
+	ck_assert_int_eq(vhost_client_stop(&client), 0);
+}
+END_TEST
+
+/* Whether the device signals a call eventfd that it has just been given. */
+static bool is_called(void)
+{
+	struct vhost_message m = {
+	        .header = {.request = VHOST_USER_SET_VRING_CALL, .size = sizeof(m.payload.u64)},
+	        .fd_count = 1,
+	};
+	struct pollfd ready = {.fd = eventfd(0, EFD_CLOEXEC), .events = POLLIN};
+	bool called;
+
+	ck_assert_int_ge(ready.fd, 0);
+	m.fds[0] = ready.fd;
+	ck_assert_int_eq(vhost_client_send(&client, &m), 0);
+	ck_assert_int_eq(vhost_client_sync(&client), 0);
+	called = poll(&ready, 1, 0) == 1;
+	close(ready.fd);
+	return called;
+}
+
+/* What a running ring has finished before there was a call eventfd, or with another one, is told. */
+START_TEST(a_call_that_comes_late_misses_nothing)
+{
+	struct client_buffer buffer = {CLIENT_DATA, 64, true};
+	struct client_used used;
+
+	start();
+	ck_assert(!is_called());
+	ck_assert_int_eq(vhost_client_queue_start(&client, 0, CLIENT_QUEUE_SIZE, 0), 0);
+	vhost_client_add(&client.queue[0], &buffer, 1);
+	vhost_client_kick(&client.queue[0]);
+	ck_assert_int_eq(vhost_client_used(&client.queue[0], &used, CLIENT_WAIT_MS), 0);
+	ck_assert(is_called());
+	ck_assert_int_eq(vhost_client_queue_stop(&client, 0), 1);
+	ck_assert(!is_called());
 	ck_assert_int_eq(vhost_client_stop(&client), 0);
 }
 END_TEST
@@ -331,6 +373,7 @@ int main(void)
 	tcase_add_loop_test(cases, ring_outside_memory, 0, 2);
 	tcase_add_test(cases, ring_without_memory);
 	tcase_add_test(cases, memory_table_again);
+	tcase_add_test(cases, a_call_that_comes_late_misses_nothing);
 	tcase_add_test(cases, a_disabled_ring_waits);
 	tcase_add_test(cases, every_message_is_acknowledged_on_request);
 	tcase_add_loop_test(cases, hang_up_ends_well, 0, 2);

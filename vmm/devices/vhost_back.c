@@ -99,7 +99,7 @@ void vhost_back_close(struct vhost_back *back)
 	base_close(&back->socket);
 }
 
-static void signal_eventfd(int fd)
+void vhost_signal(int fd)
 {
 	uint64_t one = 1;
 
@@ -111,9 +111,9 @@ static void signal_eventfd(int fd)
 static void signal_progress(struct vhost_back *back, struct vhost_queue *q)
 {
 	if (back->memory.logging && q->ring.used_index != q->ring.signalled)
-		signal_eventfd(back->log_fd);
+		vhost_signal(back->log_fd);
 	if (vring_must_signal(&q->ring))
-		signal_eventfd(q->call);
+		vhost_signal(q->call);
 }
 
 int vhost_queue_start(struct vhost_back *back, unsigned int index)
@@ -189,7 +189,7 @@ static void report_broken(struct vhost_back *back, unsigned int index)
 		           back->breaks + 1 == BREAKS_LOGGED ? " (no more of these are logged)"
 		                                             : "");
 	back->breaks += back->breaks < BREAKS_LOGGED;
-	signal_eventfd(q->error);
+	vhost_signal(q->error);
 }
 
 void vhost_back_config_changed(struct vhost_back *back)

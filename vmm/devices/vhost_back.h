@@ -115,6 +115,7 @@ void vhost_back_close(struct vhost_back *back);
  * vhost_queue_start(): begins at queue->base with the kick eventfd that is set; -EPROTO when something
  * was left out. vhost_queue_stop(): nothing of the ring is touched afterwards; base is where it was.
  * vhost_queue_settle(): has the device finish, or put back, what it took; the ring goes on when it is run.
+ * vhost_signal(): an eventfd, or -1.
  * vhost_inflight_drop(): forgets and unmaps the record of what is in flight, as it stands.
  */
 struct vhost_message;
@@ -122,6 +123,7 @@ int vhost_handle(struct vhost_back *back, struct vhost_message *message);
 int vhost_queue_start(struct vhost_back *back, unsigned int index);
 void vhost_queue_stop(struct vhost_back *back, unsigned int index);
 void vhost_queue_settle(struct vhost_back *back, unsigned int index);
+void vhost_signal(int fd);
 void vhost_inflight_drop(struct vhost_back *back);
 
 /* CLOCK_MONOTONIC in ns. */

@@ -235,6 +235,8 @@ static int set_vring_call(struct vhost_back *back, struct vhost_message *m)
 	base_close(&q->call);
 	q->call = fd;
 	q->ring.signalled_valid = false; /* what the old eventfd was told, the new one was not */
+	if (q->started)
+		vhost_signal(q->call); /* nor what was finished before there was any */
 	return 0;
 }
 
