@@ -37,12 +37,15 @@ enum {
 	CONSOLE_LOG_MAX = 4 << 20,
 	CONSOLE_PATIENCE = RATE_SECOND,    /* ns without progress until nobody waits for a client */
 	CONSOLE_PAUSE = RATE_SECOND / 200, /* ns between looks meanwhile */
+	/* What a look counts at most: while we did not run, the client perhaps could not either. */
+	CONSOLE_LOOK = 4 * CONSOLE_PAUSE,
 };
 
 struct console_client {
 	int fd;           /* -1: none */
 	uint64_t seen;    /* where in the guest's output it is */
-	uint64_t stalled; /* since when it has taken nothing, ns; 0: it reads */
+	uint64_t stalled; /* for how long it has taken nothing, ns */
+	uint64_t looked;  /* when that was added to last */
 	bool slow;        /* it is not waited for, until it has caught up */
 	bool readable;
 };
@@ -130,9 +133,9 @@ static bool must_wait(struct console *console)
 		if (client->fd < 0 || console->written - client->seen <= CONSOLE_BEHIND)
 			continue;
 		now = now ? now : device_now();
-		if (client->stalled == 0)
-			client->stalled = now;
-		if (now - client->stalled < CONSOLE_PATIENCE)
+		client->stalled += BASE_MIN(now - client->looked, (uint64_t)CONSOLE_LOOK);
+		client->looked = now;
+		if (client->stalled < CONSOLE_PATIENCE)
 			return true;
 		client->slow = true;
 	}
