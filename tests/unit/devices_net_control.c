@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* cordon-net's control queue, with commands that are wrong as well; several pairs of queues; UDP segments. */
 #include <check.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/base.h"
 #include "tests/unit/net_fixture.h"
@@ -270,6 +272,27 @@ START_TEST(pairs_are_used_when_started)
 }
 END_TEST
 
+/* A guest can have a queue switched without end; a tap that will not is no reason to fill the log. */
+START_TEST(a_tap_that_does_not_switch_is_logged_now_and_then)
+{
+	struct net net = {.pairs = 2, .pair[1].tap = open("/dev/null", O_RDWR | O_CLOEXEC)};
+	int log = memfd_create("log", MFD_CLOEXEC);
+	char lines[4096] = "";
+	unsigned int count = 0;
+
+	ck_assert_int_eq(dup2(log, STDERR_FILENO), STDERR_FILENO);
+	for (unsigned int i = 0; i < 255; i++)
+		net_pair_attach(&net, 1, true);
+	ck_assert(!net.pair[1].attached);
+	ck_assert_int_gt(pread(log, lines, sizeof(lines) - 1, 0), 0);
+	for (const char *at = lines; (at = strchr(at, '\n')); at++)
+		count++;
+	ck_assert_uint_eq(count, 2); /* of the 1st and the 16th */
+	close(log);
+	close(net.pair[1].tap);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("devices: net control");
@@ -291,6 +314,7 @@ int main(void)
 	tcase_add_test(cases, udp_segments);
 	tcase_add_test(cases, pairs_are_used_when_asked_for);
 	tcase_add_test(cases, pairs_are_used_when_started);
+	tcase_add_test(cases, a_tap_that_does_not_switch_is_logged_now_and_then);
 	suite_add_tcase(suite, cases);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

@@ -71,6 +71,7 @@ struct net {
 	struct virtio_net_config config;
 	struct limiter in, out;
 	uint64_t drops[NET_DROPS];
+	uint64_t switch_failures; /* of the tap's queues */
 	struct vring_request request;
 	struct net_pair pair[NET_PAIRS_MAX];
 };
@@ -78,6 +79,12 @@ struct net {
 static inline bool net_has(const struct net *net, unsigned int feature)
 {
 	return net->features & 1ull << feature;
+}
+
+/* Whether the count'th time of what a guest can cause is logged: the 1st, 16th, 256th... are. */
+static inline bool net_says(uint64_t count)
+{
+	return count != 0 && (count & (count - 1)) == 0 && __builtin_ctzll(count) % 4 == 0;
 }
 
 /*

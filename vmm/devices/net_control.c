@@ -60,9 +60,10 @@ void net_pair_attach(struct net *net, unsigned int pair, bool on)
 		return;
 	if (ioctl(net->pair[pair].tap, TUNSETQUEUE, &request) == 0)
 		net->pair[pair].attached = on;
-	else
-		device_log("cordon-net", "queue %u of the tap cannot be %s: %s", pair,
-		           on ? "attached" : "detached", strerror(errno));
+	else if (net_says(++net->switch_failures))
+		device_log("cordon-net", "queue %u of the tap cannot be %s: %s (failures: %llu)",
+		           pair, on ? "attached" : "detached", strerror(errno),
+		           (unsigned long long)net->switch_failures);
 }
 
 static bool set_receive_mode(const struct command *c)

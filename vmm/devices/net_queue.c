@@ -13,7 +13,6 @@
  */
 #include "vmm/devices/net.h"
 
-/* Says so at the 1st, 16th, 256th... frame of a kind: a guest can lose as many as it likes. */
 static void drop(struct net *net, enum net_drop why)
 {
 	static const char *const reasons[] = {
@@ -24,7 +23,7 @@ static void drop(struct net *net, enum net_drop why)
 	};
 	uint64_t count = ++net->drops[why];
 
-	if (count != 0 && (count & (count - 1)) == 0 && __builtin_ctzll(count) % 4 == 0)
+	if (net_says(count))
 		device_log("cordon-net", "frames lost so far: %llu; %s", (unsigned long long)count,
 		           reasons[why]);
 }
