@@ -60,9 +60,11 @@ void vhost_front_begin(struct vhost_front *front)
 
 void vhost_front_finish(struct vhost_front *front)
 {
-	int64_t now = now_ms();
+	int64_t now = now_ms(), waited = now - front->last_ms;
 
-	front->budget_ms = BASE_MAX(front->budget_ms - (now - front->last_ms), 0);
+	if (!front->asked)
+		waited = BASE_MAX(waited - VHOST_FRONT_PROMPT_MS, 0);
+	front->budget_ms = BASE_MAX(front->budget_ms - waited, 0);
 	front->last_ms = now;
 }
 
@@ -263,8 +265,10 @@ static void request_ready(void *self, uint32_t events)
 		vhost_front_fail(front, -EPROTO, "it requests what was not offered");
 		return;
 	}
+	front->asked = true;
 	if (front->config_changed)
 		front->config_changed(front->self);
+	front->asked = false;
 	/* the owner may have lost the back end over it */
 	if (front->requests >= 0 && message.header.flags & VHOST_USER_NEED_REPLY &&
 	    vhost_message_acknowledge(front->requests, &message, 0, 0) != 0)

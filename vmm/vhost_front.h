@@ -7,7 +7,9 @@
  *
  * Time: one call waits at most VHOST_FRONT_LIMIT_MS for its back end, and VHOST_MESSAGE_REST_MS more for
  * an answer that has begun. What was waited is paid back VHOST_FRONT_REFILL times as slowly, so a back end
- * that is always a moment too late for its own end cannot stop its VM more than that share of the time.
+ * that is always a moment too late for its own end cannot stop its VM more than that share of the time. A call
+ * that the guest causes costs nothing while it is prompt, or a guest that resets a device without end would
+ * lose it; one that the back end itself causes costs all that it takes.
  *
  * A back end that died can be followed by another one of the same kind (vhost_front_reopen), which goes on
  * where the rings say that the first one stopped.
@@ -20,6 +22,7 @@
 
 enum {
 	VHOST_FRONT_LIMIT_MS = 5000, /* how long one call may wait, when the last ones have not */
+	VHOST_FRONT_PROMPT_MS = 50,  /* of each call, not counted */
 	VHOST_FRONT_REFILL = 4,
 	VHOST_FRONT_QUEUES_MAX = 32,
 	VHOST_FRONT_INFLIGHT_MAX = 16
@@ -55,6 +58,7 @@ struct vhost_front {
 	void (*config_changed)(void *self);
 
 	int64_t deadline, last_ms, budget_ms; /* of the call that runs; see Time above */
+	bool asked;                           /* by the back end: it is the cause of the call */
 	uint64_t accepted;                    /* features of the run */
 	int inflight_fd; /* what the back end keeps of unfinished requests, for the one after it; or -1 */
 	struct vhost_user_inflight inflight;

@@ -6,11 +6,12 @@
 #include <check.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "base/base.h"
 #include "tests/unit/virtio_back.h"
 #include "tests/unit/virtio_fake.h"
-#include "vmm/vhost_front.h"
+#include "vmm/vhost_front_private.h"
 
 static struct machine *machine;
 static struct back back;
@@ -174,6 +175,69 @@ START_TEST(a_silent_back_end_is_given_up)
 }
 END_TEST
 
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	ck_assert_int_eq(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* What a call of so long costs; it took what this process was held up by more, up to *late. */
+static int64_t cost(int64_t waited, int64_t *late)
+{
+	int64_t begin = now_ms();
+
+	front.budget_ms = VHOST_FRONT_LIMIT_MS;
+	vhost_front_begin(&front);
+	front.last_ms -= waited;
+	vhost_front_finish(&front);
+	*late = now_ms() - begin;
+	return VHOST_FRONT_LIMIT_MS - front.budget_ms;
+}
+
+/* A guest that resets without end does not use its back end's time up; the back end itself would. */
+START_TEST(a_prompt_answer_costs_nothing)
+{
+	int64_t late = VHOST_FRONT_LIMIT_MS;
+
+	ck_assert_int_eq(open_front(), 0);
+	while (late > VHOST_FRONT_PROMPT_MS / 2) {
+		int64_t paid = cost(VHOST_FRONT_PROMPT_MS / 2, &late);
+
+		ck_assert(paid == 0 || late > VHOST_FRONT_PROMPT_MS / 2);
+	}
+	ck_assert_int_ge(cost(1000, &late), 1000 - VHOST_FRONT_PROMPT_MS);
+	front.asked = true;
+	ck_assert_int_ge(cost(VHOST_FRONT_PROMPT_MS / 2, &late), VHOST_FRONT_PROMPT_MS / 2);
+}
+END_TEST
+
+static void config_is_changed(void *self)
+{
+	uint8_t bytes[60];
+
+	ck_assert_ptr_eq(self, &front);
+	ck_assert(front.asked);
+	ck_assert_int_eq(vhost_front_config_get(&front, bytes, sizeof(bytes)), 0);
+	failures++;
+}
+
+START_TEST(what_a_back_end_asks_for_is_its_own)
+{
+	const struct vhost_message m = {.header.request = VHOST_USER_BACKEND_CONFIG_CHANGE};
+
+	back.protocol_features |= VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_BACKEND_REQ);
+	ck_assert_int_eq(open_front(), 0);
+	front.config_changed = config_is_changed;
+	ck_assert_int_eq(vhost_front_config_get(&front, &(uint64_t){0}, 8), 0); /* it has the fd */
+	ck_assert_int_eq(vhost_message_send(back.requests, &m, 0), 0);
+	ck_assert_uint_eq(fake_loop(machine), 1);
+	ck_assert_uint_eq(failures, 1);
+	ck_assert(!front.asked);
+}
+END_TEST
+
 START_TEST(a_refusal_is_heard)
 {
 	back.fault_at = _i == 0 ? VHOST_USER_SET_MEM_TABLE : VHOST_USER_SET_VRING_ENABLE;
@@ -254,6 +318,8 @@ int main(void)
 	tcase_add_loop_test(tests, every_fault_at_every_answer, 0,
 	                    (int)(BASE_COUNT(answered) * BASE_COUNT(faults)));
 	tcase_add_test(tests, a_silent_back_end_is_given_up);
+	tcase_add_test(tests, a_prompt_answer_costs_nothing);
+	tcase_add_test(tests, what_a_back_end_asks_for_is_its_own);
 	tcase_add_loop_test(tests, a_refusal_is_heard, 0, 2);
 	tcase_add_loop_test(tests, an_answer_about_something_else, 0, 2);
 	tcase_add_test(tests, hanging_up_is_seen_by_the_loop);
