@@ -11,7 +11,8 @@
  *   open.c       opens all that its processes will hold
  *   plan.c       says which process gets what of it
  *   spawn.c      starts them, under a keeper
- *   revive.c     starts a device again that has died; death.c reports the death
+ *   revive.c     starts a device again that has died
+ *   report.c     the host's own alerts: deaths, panics, ends; sink.c has the policy's sinks
  *   reap.c       undoes all of it, from what the registry says; the only way a VM is cleaned up
  *   watch.c      the link to the monitor: starts it, hands it VMs, does what its alerts ask for
  *   limit.c      what its disks and NICs may do, while it runs

@@ -19,7 +19,7 @@
 
 #include "base/base.h"
 #include "bpf/tap.h"
-#include "cordon/revive.h"
+#include "cordon/report.h"
 #include "cordon/verbs.h"
 #include "isolate/isolate.h"
 
@@ -128,18 +128,14 @@ static int reap_wire(const struct host_vm *vm)
 	return err ? err : reap_rules(vm);
 }
 
-/* What the vmm counted until its end; NULL of one that could not say. It may be hostile: numbers only. */
-static json_t *reap_last(const struct host_vm *vm)
+/* What the vmm counted until its end; false of one that could not say. It may be hostile: numbers only. */
+static bool reap_last(const struct host_vm *vm, struct vmm_message *last)
 {
-	struct vmm_message last;
 	char path[POLICY_PATH_MAX];
 
 	registry_path(path, vm->name, "last");
 	BASE_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || base_read_at(fd, &last, sizeof(last), 0) < 0)
-		return NULL;
-	return json_pack("{s:I, s:I, s:I}", "exits", (json_int_t)last.exits, "unknown_io",
-	                 (json_int_t)last.unknown_io, "panics", (json_int_t)last.panics);
+	return fd >= 0 && base_read_at(fd, last, sizeof(*last), 0) >= 0;
 }
 
 /* Why it ended is the last line of its log, also of a vmm that could not say so itself. */
@@ -158,18 +154,11 @@ static void reap_log(const struct host_vm *vm, const char *reason, int code)
 	        when);
 }
 
-/* A vmm that was killed was meant to be; any other signal is its own doing, or its guest's. */
-static void reap_alert(const struct host_vm *vm, int status)
+static void reap_alert(const struct host_vm *vm, int status, bool again)
 {
-	struct death death = {.role = "vmm", .status = status, .became = ""};
+	struct vmm_message last;
 
-	if (status < 0 || !WIFSIGNALED(status) || WTERMSIG(status) == SIGKILL ||
-	    WTERMSIG(status) == SIGTERM)
-		return;
-	for (size_t i = 0; i < vm->process_count; i++)
-		if (strcmp(vm->processes[i].role, "vmm") == 0)
-			death.pid = vm->processes[i].pid;
-	death_report(vm->name, &death);
+	report_end(vm, status, reap_last(vm, &last) ? last.panics : 0, again);
 }
 
 /* How it ended, for `cordon inspect` and `cordon run`, until the name is used again. */
@@ -177,9 +166,10 @@ static void reap_record(const struct host_vm *vm, int status)
 {
 	const char *reason = "unknown";
 	char path[POLICY_PATH_MAX];
+	struct vmm_message last;
 	struct timespec now;
 	int code = 255;
-	json_t *json, *last;
+	json_t *json;
 
 	if (status >= 0 && WIFEXITED(status)) {
 		code = WEXITSTATUS(status);
@@ -197,11 +187,11 @@ static void reap_record(const struct host_vm *vm, int status)
 	                 "ended", "reason", reason, "exit", code, "restarts", (int)vm->restarts,
 	                 "started", (json_int_t)vm->started, "ended",
 	                 (json_int_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, "log", path);
-	reap_alert(vm, status);
-	last = reap_last(vm);
-	if (json && last)
-		json_object_update(json, last);
-	json_decref(last);
+	if (json && reap_last(vm, &last)) {
+		json_object_set_new(json, "exits", json_integer((json_int_t)last.exits));
+		json_object_set_new(json, "unknown_io", json_integer((json_int_t)last.unknown_io));
+		json_object_set_new(json, "panics", json_integer((json_int_t)last.panics));
+	}
 	reap_log(vm, reason, code);
 	BASE_AUTO_FREE char *text = json ? json_dumps(json, 0) : NULL;
 	json_decref(json);
@@ -255,8 +245,13 @@ static int reap_run(const struct host_vm *vm)
 static int reap_locked(struct host_vm *vm, int status)
 {
 	int err = reap_run(vm);
+	bool again = !err && restart_wanted(vm, status);
 
-	if (!err && restart_wanted(vm, status)) {
+	/* Also when not all is gone: how it ended is not known when that is tried again. A sink that takes its
+	 * time holds up nothing but the name. */
+	if (vm->started)
+		reap_alert(vm, status, again);
+	if (again) {
 		if (restart_vm(vm, status) == 0)
 			return 0;
 		err = reap_run(vm); /* what a start that failed has left */

@@ -19,6 +19,7 @@
 #include <time.h>
 
 #include "base/base.h"
+#include "cordon/report.h"
 #include "cordon/verbs.h"
 
 enum { REVIVE_LIMIT_S = 30, REVIVE_CONTROL_MS = 15000, REVIVE_LOCK_TRIES = 200 };
@@ -239,8 +240,9 @@ static int revive_run(struct revive *revive)
 	if (err || answer.state == VMM_ENDED)
 		return 0;
 	revive_device(revive, process);
-	death_report(revive->name, &revive->death);
-	return registry_save(vm);
+	err = registry_save(vm); /* first: a sink may take what is left of the time */
+	report_death(vm, &revive->death);
+	return err;
 }
 
 int verb_revive(int argc, char **argv)

@@ -10,7 +10,6 @@
  */
 #include "cordon/host.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
@@ -21,6 +20,7 @@
 
 #include "base/base.h"
 #include "bpf/tap.h"
+#include "cordon/report.h"
 #include "isolate/isolate.h"
 
 #define WATCH_SOCKET HOST_RUN_DIR "/monitor.sock"
@@ -192,55 +192,6 @@ int watch_forget(int connection, const char *vm)
 	return watch_simple(connection, MONITOR_FORGET, vm);
 }
 
-/* A sink is a numeric address: no name is looked up by root on a policy's word. */
-static int watch_sink_socket(const struct policy_sink *sink)
-{
-	char host[64];
-	const char *colon = strrchr(sink->target, ':');
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-	struct sockaddr_in v4 = {.sin_family = AF_INET};
-	size_t length = colon ? (size_t)(colon - sink->target) : 0;
-	bool bracket = length > 2 && sink->target[0] == '[' && sink->target[length - 1] == ']';
-	struct timeval patience = {.tv_sec = 3};
-
-	if (length == 0 || length >= sizeof(host))
-		return -EINVAL;
-	memcpy(host, sink->target + bracket, length - 2 * bracket);
-	host[length - 2 * bracket] = '\0';
-	v4.sin_port = v6.sin6_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
-	bool is_v6 = inet_pton(AF_INET6, host, &v6.sin6_addr) == 1;
-	if (!is_v6 && inet_pton(AF_INET, host, &v4.sin_addr) != 1)
-		return -EINVAL;
-	BASE_AUTO_FD int fd = socket(
-	        is_v6 ? AF_INET6 : AF_INET,
-	        (sink->type == POLICY_SINK_SYSLOG_UDP ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC,
-	        0);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
-	    connect(fd, is_v6 ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4,
-	            is_v6 ? sizeof(v6) : sizeof(v4)) < 0 ||
-	    fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
-		return -errno;
-	return base_take_fd(&fd);
-}
-
-static int watch_sink_open(const struct policy_sink *sink)
-{
-	struct stat facts;
-	int fd;
-
-	if (sink->type != POLICY_SINK_FILE)
-		return watch_sink_socket(sink);
-	/* O_NONBLOCK: a FIFO that nobody reads must not hold up the host */
-	fd = open(sink->target,
-	          O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
-	          0640);
-	if (fd >= 0 && (fstat(fd, &facts) < 0 || !S_ISREG(facts.st_mode))) {
-		close(fd);
-		return -EINVAL;
-	}
-	return fd < 0 ? -errno : fd;
-}
-
 int watch_register(int connection, const struct host_vm *vm, const struct policy *policy,
                    size_t nic, int flow_map, struct host_error *error)
 {
@@ -262,7 +213,7 @@ int watch_register(int connection, const struct host_vm *vm, const struct policy
 	for (size_t i = 0; !err && i < policy->monitor.sink_count; i++) {
 		const struct policy_sink *sink = &policy->monitor.sinks[i];
 
-		fds[count] = watch_sink_open(sink);
+		fds[count] = sink_open(sink);
 		if (fds[count] < 0)
 			err = host_fail(error, fds[count], 126,
 			                "policy line %u: cannot open the sink %s: %s", sink->line,

@@ -6,21 +6,9 @@
 #include "monitor/alert.h"
 
 #include <arpa/inet.h>
-#include <time.h>
 
 #include "base/base.h"
 #include "bpf/community_id.h"
-
-#define ALERT_ECS_VERSION "9.0.0"
-
-/* RFC 5424, 6.2.1: facility 10 (security), and the severity that goes with the alert's */
-enum {
-	SYSLOG_SECURITY = 10,
-	SYSLOG_CRITICAL = 2,
-	SYSLOG_ERROR = 3,
-	SYSLOG_WARNING = 4,
-	SYSLOG_NOTICE = 5
-};
 
 static const char *const alert_stages[] = {"new", "update", "end"};
 
@@ -28,20 +16,6 @@ void alert_address(char out[46], const uint8_t address[16], uint8_t family)
 {
 	if (!inet_ntop(family == FLOW_IPV6 ? AF_INET6 : AF_INET, address, out, 46))
 		out[0] = '\0';
-}
-
-void alert_time(char out[32], uint64_t unix_ns)
-{
-	time_t seconds = (time_t)(unix_ns / 1000000000);
-	struct tm tm;
-
-	/* not strftime(): it looks for the time zone's file at every call, and there are no files here */
-	gmtime_r(&seconds, &tm);
-	snprintf(out, 32, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ",
-	         (unsigned int)(tm.tm_year + 1900) % 10000, (unsigned int)(tm.tm_mon + 1) % 100,
-	         (unsigned int)tm.tm_mday % 100, (unsigned int)tm.tm_hour % 100,
-	         (unsigned int)tm.tm_min % 100, (unsigned int)tm.tm_sec % 100,
-	         (unsigned int)(unix_ns / 1000000 % 1000));
 }
 
 /* network.*: what ECS has for a protocol, and only that: no transport where there is none (ARP), or where ECS
@@ -176,40 +150,6 @@ json_t *alert_json(const struct alert *alert, const struct alert_subject *subjec
 	return json;
 }
 
-static unsigned int alert_syslog_severity(enum alert_severity severity)
-{
-	switch (severity) {
-	case ALERT_CRITICAL: return SYSLOG_CRITICAL;
-	case ALERT_HIGH: return SYSLOG_ERROR;
-	case ALERT_MEDIUM: return SYSLOG_WARNING;
-	default: return SYSLOG_NOTICE;
-	}
-}
-
-/* A header field: printable ASCII without spaces, or "-" for none (RFC 5424, 6). */
-static void alert_syslog_field(char *out, size_t size, const char *text)
-{
-	size_t n = 0;
-
-	for (; *text && n < size - 1; text++)
-		out[n++] = *text > ' ' && *text < 127 ? *text : '?';
-	out[n] = '\0';
-	if (n == 0)
-		snprintf(out, size, "-");
-}
-
-/* Adds one parameter; its value's quotes, backslashes and brackets are escaped (RFC 5424, 6.3.3). */
-static void alert_syslog_param(FILE *out, const char *name, const char *value)
-{
-	fprintf(out, " %s=\"", name);
-	for (; *value; value++) {
-		if (strchr("\"\\]", *value))
-			fputc('\\', out);
-		fputc(*value, out);
-	}
-	fputc('"', out);
-}
-
 static void alert_syslog_params(FILE *out, const struct alert *alert,
                                 const struct alert_subject *subject)
 {
@@ -237,7 +177,7 @@ static void alert_syslog_params(FILE *out, const struct alert *alert,
 size_t alert_syslog(const struct alert *alert, const struct alert_subject *subject, char *out,
                     size_t size)
 {
-	char now[32], host[256], rule[33];
+	char now[32];
 	FILE *stream = fmemopen(out, size, "w");
 	long n;
 
@@ -245,11 +185,7 @@ size_t alert_syslog(const struct alert *alert, const struct alert_subject *subje
 	if (!stream)
 		return 0;
 	alert_time(now, alert->last_ns);
-	alert_syslog_field(host, sizeof(host), subject->observer);
-	alert_syslog_field(rule, sizeof(rule), alert->rule);
-	/* 32473 is the enterprise number for examples (RFC 5612): cordon has none of its own */
-	fprintf(stream, "<%u>1 %s %s cordon - %s [cordon@32473",
-	        SYSLOG_SECURITY * 8 + alert_syslog_severity(alert->severity), now, host, rule);
+	alert_syslog_begin(stream, alert->severity, now, subject->observer, alert->rule);
 	alert_syslog_params(stream, alert, subject);
 	fprintf(stream, "] %s %s", subject->vm, alert->sentence);
 	fflush(stream);

@@ -12,12 +12,10 @@
 #include <stdint.h>
 
 #include "bpf/events.h"
+#include "monitor/alert_text.h"
 #include "policies/policies.h"
 
 enum alert_stage { ALERT_NEW, ALERT_UPDATE, ALERT_END };
-
-/* event.severity, as Elastic's rules have it */
-enum alert_severity { ALERT_LOW = 21, ALERT_MEDIUM = 47, ALERT_HIGH = 73, ALERT_CRITICAL = 99 };
 
 enum {
 	ALERT_FLOWS_MAX = 5,
@@ -69,8 +67,5 @@ void alert_address(char out[46], const uint8_t address[16], uint8_t family);
 /* A flow as one ECS object, its source whoever opened it; the caller owns it. `clock_ns` is what turns
  * the record's times into Unix time. */
 json_t *alert_flow_json(const struct flow_record *record, const char *vm, uint64_t clock_ns);
-
-/* "2026-01-31T12:34:56.789Z" */
-void alert_time(char out[32], uint64_t unix_ns);
 
 #endif

@@ -15,8 +15,6 @@
 
 #include "base/base.h"
 
-enum { SINK_MESSAGE_MAX = 2048 };
-
 static void sink_lost(struct monitor_sink *sink, const char *vm, int err)
 {
 	/* the first, and then every hundredth: a dead sink must not fill the log */
@@ -39,16 +37,15 @@ static int sink_write(struct monitor_sink *sink, const char *line, size_t size)
 
 static int sink_stream(struct monitor_sink *sink, const char *text, size_t size)
 {
-	char framed[SINK_MESSAGE_MAX + 16];
-	int length = snprintf(framed, sizeof(framed), "%zu %.*s", size, (int)size, text);
-	ssize_t n = send(sink->fd, framed, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
+	size_t whole = 0;
+	ssize_t n = alert_syslog_stream(sink->fd, text, size, &whole);
 
 	if (n < 0)
-		return -errno;
+		return (int)n;
 	/* a frame cut in two would make the rest of the stream unreadable */
-	if (n < length)
+	if ((size_t)n < whole)
 		shutdown(sink->fd, SHUT_RDWR);
-	return n < length ? -EMSGSIZE : 0;
+	return (size_t)n < whole ? -EMSGSIZE : 0;
 }
 
 static int sink_send(struct monitor_sink *sink, const char *text, size_t size)
@@ -67,7 +64,7 @@ void sinks_send(struct monitor *monitor, struct monitor_vm *vm, const struct ale
 	                                      .respond = vm->scan_policy.respond,
 	                                      .observer = monitor->hostname,
 	                                      .suppressed = vm->suppressed};
-	char syslog[SINK_MESSAGE_MAX];
+	char syslog[ALERT_SYSLOG_MAX];
 	size_t size = alert_syslog(alert, &subject, syslog, sizeof(syslog));
 	json_t *json = alert_json(alert, &subject);
 	BASE_AUTO_FREE char *line = json ? json_dumps(json, JSON_COMPACT) : NULL;

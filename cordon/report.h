@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * report: the alerts that the host itself raises about a VM: a process of it that died, a guest that panicked
+ * or hung, an end that nobody asked for. What a guest does on the network is the monitor's.
+ */
+#ifndef CORDON_REPORT_H
+#define CORDON_REPORT_H
+
+#include "cordon/host.h"
+
+/* What is known of a process's death. */
+struct death {
+	const char *role;
+	pid_t pid;
+	int status;         /* as wait(2) gives it */
+	uint32_t restarts;  /* of the role so far, this one in */
+	const char *became; /* what was done: "it was started again", or why not; or "" */
+};
+
+/*
+ * Each alert is one line to standard error, one to the host's alert log, and one to each sink of the VM's policy.
+ * event.id is made of the VM, its run, the rule and the pid: the same thing reported again has the same.
+ *
+ * A death by SIGSYS is a system call that the role's list does not have: an escape attempt (ATT&CK T1611).
+ */
+void report_death(const struct host_vm *vm, const struct death *death);
+
+/*
+ * How a run of the VM ended, where that is worth an alert: a panic (also one after which the guest went on;
+ * `panics` is the vmm's count), its watchdog, an error of KVM's, and a vmm that ended and was not told to.
+ * `status` is the vmm's wait status; of one that is not known (-1) there is nothing to say. `again`: it will be
+ * started again.
+ */
+void report_end(const struct host_vm *vm, int status, uint64_t panics, bool again);
+
+/* --- sink.c --- */
+
+/* Opens a file, or connects a socket; an fd that does not block, or a negative errno. */
+int sink_open(const struct policy_sink *sink);
+/* Sends an alert to each sink of the VM's policy: `line` is JSON with its line feed, `syslog` the message. A sink
+ * that takes nothing is said on standard error, and is waited for no longer than 3 s. */
+void sink_send_all(const char *vm, const char *line, const char *syslog);
+
+#endif
