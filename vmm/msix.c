@@ -9,6 +9,8 @@
  * deliver it. KVM leaves that count where it was, so it is taken out after binding: whatever comes
  * after that moment KVM consumes itself.
  *
+ * What the device itself raises has one eventfd for all vectors, so that is remembered by the vector.
+ *
  * A GSI is taken when a vector first delivers, and kept: routes are scarce, and most vectors of most
  * devices are never used. The table is written in whole dwords or qwords, as the specification has it.
  */
@@ -64,6 +66,17 @@ static bool route(struct msix *msix, struct msix_vector *vector)
 	                       base_le32(vector->entry + ENTRY_DATA)) == 0;
 }
 
+static void raise_now(struct msix *msix, unsigned int source, uint16_t vector)
+{
+	uint64_t one = 1;
+
+	msix->vectors[vector].raised = -1;
+	msix_source_set(msix, source, vector);
+	if (base_write_all(msix->sources[source].fd, &one, sizeof(one)) != 0)
+		machine_log(msix->machine, "an interrupt of GSI %d is lost",
+		            msix->vectors[vector].gsi);
+}
+
 /* After a change: binds, unbinds or routes again what differs. */
 static void update(struct msix *msix, unsigned int index, bool message_changed)
 {
@@ -74,6 +87,8 @@ static void update(struct msix *msix, unsigned int index, bool message_changed)
 		deliver = route(msix, vector);
 	if (deliver != vector->live)
 		bind_all(msix, index, deliver);
+	if (vector->live && vector->raised >= 0)
+		raise_now(msix, (unsigned int)vector->raised, (uint16_t)index);
 }
 
 void msix_init(struct msix *msix, struct machine *m, struct pci_device *pci, unsigned int vectors,
@@ -94,7 +109,7 @@ void msix_init(struct msix *msix, struct machine *m, struct pci_device *pci, uns
 	pci->writable[msix->capability + CONTROL_OFFSET + 1] =
 	        CONTROL_HIGH_ENABLE | CONTROL_HIGH_MASK;
 	for (unsigned int i = 0; i < vectors; i++) {
-		msix->vectors[i].gsi = -1;
+		msix->vectors[i].gsi = msix->vectors[i].raised = -1;
 		msix->vectors[i].entry[ENTRY_CONTROL] = ENTRY_MASKED;
 	}
 }
@@ -131,6 +146,23 @@ uint16_t msix_source_set(struct msix *msix, unsigned int index, uint16_t vector)
 	if (vector != MSIX_NO_VECTOR && msix->vectors[vector].live)
 		bind_source(msix, source, true);
 	return vector;
+}
+
+void msix_raise(struct msix *msix, unsigned int source, uint16_t vector)
+{
+	if (vector >= msix->vector_count)
+		return;
+	msix->vectors[vector].raised = (int)source;
+	if (msix->vectors[vector].live)
+		raise_now(msix, source, vector);
+}
+
+void msix_raise_none(struct msix *msix, unsigned int source)
+{
+	for (unsigned int i = 0; i < msix->vector_count; i++)
+		if (msix->vectors[i].raised == (int)source)
+			msix->vectors[i].raised = -1;
+	msix_source_set(msix, source, MSIX_NO_VECTOR);
 }
 
 /* The vector that a whole-dword or whole-qword access is in; NULL: none. */
@@ -179,6 +211,8 @@ void msix_pending_read(struct msix *msix, uint64_t offset, void *data, unsigned 
 		    eventfd_pending(source->fd))
 			bits |= 1ull << source->vector;
 	}
+	for (unsigned int i = 0; i < msix->vector_count; i++)
+		bits |= (uint64_t)(msix->vectors[i].raised >= 0) << i;
 	memset(data, 0, size);
 	for (unsigned int i = 0; i < size && offset + i < sizeof(bits); i++)
 		((uint8_t *)data)[i] = (uint8_t)(bits >> (offset + i) * 8);

@@ -20,6 +20,7 @@ struct msix_vector {
 	uint8_t entry[MSIX_ENTRY_SIZE]; /* address (64), data, control: as the guest sees it */
 	int gsi;                        /* -1: none yet */
 	bool live;                      /* its sources are irqfds */
+	int raised;                     /* by this source, once it is live; -1: it is not */
 };
 
 struct msix_source {
@@ -46,6 +47,14 @@ void msix_destroy(struct msix *msix);
 unsigned int msix_source_add(struct msix *msix, int fd);
 /* Gives a source its vector; one out of range is MSIX_NO_VECTOR. Returns what it became. */
 uint16_t msix_source_set(struct msix *msix, unsigned int source, uint16_t vector);
+
+/*
+ * Raises a vector by a source that is for any of them, one after the other, and whose fd nobody else has.
+ * One that cannot deliver yet is pending until it can, or until msix_raise_none().
+ */
+void msix_raise(struct msix *msix, unsigned int source, uint16_t vector);
+/* Takes the source's vector and what is pending by it away. */
+void msix_raise_none(struct msix *msix, unsigned int source);
 
 void msix_table_read(struct msix *msix, uint64_t offset, void *data, unsigned int size);
 void msix_table_write(struct msix *msix, uint64_t offset, const void *data, unsigned int size);

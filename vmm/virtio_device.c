@@ -185,7 +185,7 @@ static void registers_clear(struct virtio_device *device)
 	device->config_vector =
 	        msix_source_set(&device->msix, device->config_source, MSIX_NO_VECTOR);
 	if (device->restart_ms > 0)
-		msix_source_set(&device->msix, device->nudge_source, MSIX_NO_VECTOR);
+		msix_raise_none(&device->msix, device->nudge_source);
 	for (unsigned int i = 0; i < device->queue_count; i++) {
 		struct virtio_queue *queue = &device->queues[i];
 

@@ -85,21 +85,12 @@ void virtio_restart_end(struct virtio_device *device)
 	base_close(&device->timer);
 }
 
-/* An interrupt that says nothing: drivers look at their rings. With masked vectors, the last one is kept. */
+/* An interrupt that says nothing: drivers look at their rings. */
 static void nudge(struct virtio_device *device)
 {
-	uint64_t one = 1;
-
-	for (unsigned int i = 0; i < device->queue_count; i++) {
-		const struct virtio_queue *queue = &device->queues[i];
-
-		if (queue->ring.enabled &&
-		    msix_source_set(&device->msix, device->nudge_source, queue->vector) !=
-		            MSIX_NO_VECTOR &&
-		    base_write_all(device->nudge_event, &one, sizeof(one)) != 0)
-			machine_log(device->machine, "device %s: an interrupt is lost",
-			            device->name);
-	}
+	for (unsigned int i = 0; i < device->queue_count; i++)
+		if (device->queues[i].ring.enabled)
+			msix_raise(&device->msix, device->nudge_source, device->queues[i].vector);
 }
 
 /* What the driver has agreed to has to hold with this back end too. */
