@@ -136,6 +136,8 @@ int registry_list(char (*names)[POLICY_NAME_MAX], size_t max);
 void registry_path(char out[POLICY_PATH_MAX], const char *name, const char *file);
 /* The policy text that the VM was started with. */
 int registry_policy(const char *name, struct policy *policy);
+/* Its devices whose back ends are other people's programs: [{type, socket}]; the caller's. NULL on failure. */
+json_t *registry_backends(const char *name);
 bool registry_name_valid(const char *name);
 /* Opens a file of the log folder for writing, for the group to read; `flags` are added, O_RDWR too. An fd or
  * -errno. */

@@ -69,9 +69,11 @@ static json_t *method_describe(const struct host_vm *vm)
 {
 	static const char *const states[] = {"unknown", "ready", "running", "paused", "ended"};
 	struct vmm_message answer;
-	json_t *json = registry_json(vm);
+	json_t *json = registry_json(vm), *backends = registry_backends(vm->name);
 	int err = control_call(vm->name, VMM_QUERY, &answer, METHOD_CONTROL_MS);
 
+	if (backends)
+		json_object_set_new(json, "vhost_user", backends);
 	if (err) {
 		json_object_set_new(json, "vmm", json_pack("{s:s}", "error", strerror(-err)));
 		return json;

@@ -530,6 +530,24 @@ int registry_policy(const char *name, struct policy *policy)
 	return policy_parse(text, (size_t)size, policy, errors);
 }
 
+json_t *registry_backends(const char *name)
+{
+	static const char *const types[] = {"fs", "net", "blk"};
+	BASE_AUTO_FREE struct policy *policy = calloc(1, sizeof(*policy));
+	json_t *list;
+
+	if (!policy || registry_policy(name, policy) < 0)
+		return NULL;
+	list = json_array();
+	for (size_t i = 0; i < policy->vm.vhost_count; i++) {
+		const struct policy_vhost *vhost = &policy->vm.vhosts[i];
+
+		json_array_append_new(list, json_pack("{s:s, s:s}", "type", types[vhost->type],
+		                                      "socket", vhost->socket));
+	}
+	return list;
+}
+
 /*
  * Field 22 of /proc/PID/stat: the start time, which a later process of the same pid does not share. A
  * zombie (field 3) is as good as gone: it only waits for its parent to ask.

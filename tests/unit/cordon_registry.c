@@ -158,6 +158,35 @@ START_TEST(claims_and_drops)
 }
 END_TEST
 
+/* Other people's back ends are told from the policy, as nothing of theirs is a process of the VM's. */
+START_TEST(back_ends_of_others)
+{
+	static const char policy[] =
+	        "version: 1\nvm:\n  name: a\n  memory: 256M\n  kernel: demo\n  vhost_user:\n"
+	        "    - {type: fs, socket: /run/a.sock, tag: home}\n"
+	        "    - {type: net, socket: /run/b.sock, unfiltered: true}\n"
+	        "    - {type: blk, socket: /run/c.sock}\n";
+	static const char expected[] = "[{\"type\":\"fs\",\"socket\":\"/run/a.sock\"},"
+	                               "{\"type\":\"net\",\"socket\":\"/run/b.sock\"},"
+	                               "{\"type\":\"blk\",\"socket\":\"/run/c.sock\"}]";
+	char path[POLICY_PATH_MAX];
+	int lock;
+	struct host_vm *vm = claim("a", 0, &lock);
+
+	ck_assert_ptr_null(registry_backends("a")); /* no policy */
+	registry_path(path, "a", "policy.yaml");
+	ck_assert_int_eq(registry_write_file(path, policy, strlen(policy), 0640), 0);
+	json_t *list = registry_backends("a");
+	char *text = json_dumps(list, JSON_COMPACT);
+
+	ck_assert_str_eq(text, expected);
+	free(text);
+	json_decref(list);
+	close(lock);
+	free(vm);
+}
+END_TEST
+
 /* What one that was killed halfway has left is in nobody's way. */
 START_TEST(leftover_of_a_claim)
 {
@@ -447,6 +476,7 @@ int main(void)
 	tcase_add_test(folders, state_round_trip);
 	tcase_add_test(folders, broken_states);
 	tcase_add_test(folders, who_is_alive);
+	tcase_add_test(folders, back_ends_of_others);
 	tcase_add_test(folders, logs_are_no_links);
 	tcase_set_timeout(folders, 60);
 	suite_add_tcase(suite, names_case);
