@@ -68,7 +68,7 @@ firewall:
 END_POLICY
 at_end vm_gone debian
 want_status 0 timeout 800 "$CORDON" run --quiet "$VM_DIR/debian.yaml" </dev/null
-said=$("$CORDON" logs debian | tr -d '\r' | grep -E '^check: (target|failed|http|blob) ' || true)
+said=$("$CORDON" logs debian | tr -d '\r' | grep -oE 'check: (target|failed|http|blob) .*' || true)
 want mount -o ro "$disk" "$VM_DIR/disk"
 want_equal "$said" "check: target active
 check: failed 0
