@@ -45,9 +45,9 @@ for vm in one two; do
 			;;
 		esac
 		case $role in
-		vmm) allowed='^(/dev/null|/dev/kvm|/memfd:guest-memory|anon_inode:kvm-v[mc].*|anon_inode:\[?(eventfd|eventpoll|signalfd|timerfd)\]?|socket:|/run/cordon/vms/[a-z]*/last|/var/log/cordon/.*)$' ;;
+		vmm) allowed='^(/dev/null|/dev/kvm|/memfd:(guest-memory|inflight)|anon_inode:kvm-v[mc].*|anon_inode:\[?(eventfd|eventpoll|signalfd|timerfd)\]?|socket:|/run/cordon/vms/[a-z]*/last|/var/log/cordon/.*)$' ;;
 		net*) allowed='^(/dev/null|/dev/net/tun|/run/cordon/vms/[a-z]*/limits|/memfd:guest-memory|anon_inode:\[?(eventfd|eventpoll|timerfd)\]?|socket:|/var/log/cordon/.*)$' ;;
-		blk*) allowed='^(/dev/null|/.*/disk|/run/cordon/vms/[a-z]*/limits|/memfd:guest-memory|anon_inode:\[?(eventfd|eventpoll|timerfd|io_uring)\]?|socket:|/var/log/cordon/.*)$' ;;
+		blk*) allowed='^(/dev/null|/.*/disk|/run/cordon/vms/[a-z]*/limits|/memfd:(guest-memory|inflight)|anon_inode:\[?(eventfd|eventpoll|timerfd|io_uring)\]?|socket:|/var/log/cordon/.*)$' ;;
 		rng*) allowed='^(/dev/null|/memfd:guest-memory|anon_inode:\[?(eventfd|eventpoll|timerfd)\]?|socket:|/var/log/cordon/.*)$' ;;
 		balloon*) allowed='^(/dev/null|/memfd:guest-memory|anon_inode:\[?(eventfd|eventpoll|timerfd)\]?|socket:|/var/log/cordon/.*)$' ;;
 		dnsmasq*) allowed='.' ;;
