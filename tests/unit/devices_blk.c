@@ -456,6 +456,11 @@ START_TEST(a_block_device)
 	struct virtio_blk_config config;
 	int loop;
 
+	if (access(LOOP_CONTROL, R_OK | W_OK) < 0) {
+		printf("skip: a_block_device: there is no " LOOP_CONTROL "\n");
+		fclose(file);
+		return;
+	}
 	ck_assert_int_eq(ftruncate(fileno(file), DISK_SECTORS * 512), 0);
 	loop = loop_over(fileno(file));
 	ck_assert_int_ge(loop, 0);
@@ -528,8 +533,7 @@ static TCase *cases_make(const char *name, void (*setup)(void))
 	tcase_add_loop_test(cases, many_in_flight, 0, 2);
 	tcase_add_test(cases, a_long_chain);
 	tcase_add_test(cases, the_cache_can_be_switched);
-	if (access(LOOP_CONTROL, R_OK | W_OK) == 0)
-		tcase_add_test(cases, a_block_device);
+	tcase_add_test(cases, a_block_device);
 	tcase_add_test(cases, a_shorter_file_is_an_error_and_no_end);
 	return cases;
 }
@@ -546,9 +550,5 @@ int main(void)
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
-	if (!failed && access(LOOP_CONTROL, R_OK | W_OK) < 0) {
-		printf("all but a_block_device: there is no " LOOP_CONTROL "\n");
-		return 77;
-	}
 	return failed ? 1 : 0;
 }

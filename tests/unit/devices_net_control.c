@@ -166,7 +166,7 @@ START_TEST(udp_segments)
 
 	start_many(FEATURES_ALL, 1, 3);
 	if (!(client.offered & 1ull << NET_F_HOST_USO)) {
-		puts("skipped udp_segments: this host's tap has no USO");
+		puts("skip: udp_segments: this host's tap has no USO");
 		stop();
 		return;
 	}

@@ -140,6 +140,10 @@ START_TEST(iasl_reads_the_same)
 {
 	static char text[64 * 1024];
 
+	if (access("/usr/bin/iasl", X_OK) < 0) {
+		printf("skip: iasl_reads_the_same: no iasl here (package acpica-tools)\n");
+		return;
+	}
 	acpi_write(tables, GUEST, SIZE, &two);
 	disassemble("DSDT", text, sizeof(text));
 	want(text, "Name (_HID, EisaId (\"PNP0A08\")");
@@ -180,10 +184,7 @@ int main(void)
 	tcase_add_test(tests, every_table_is_linked_and_summed);
 	tcase_add_test(tests, the_madt_has_every_processor);
 	tcase_add_test(tests, too_little_room_is_refused);
-	if (access("/usr/bin/iasl", X_OK) == 0)
-		tcase_add_test(tests, iasl_reads_the_same);
-	else
-		printf("skipped: iasl_reads_the_same: no iasl here (package acpica-tools)\n");
+	tcase_add_test(tests, iasl_reads_the_same);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
