@@ -8,7 +8,7 @@
  *   syntax.c  what is wrong with text that is no YAML
  *   value.c   the text of one scalar -> a number, an address, a name
  *   walk.c    a tree -> a struct, by a table of keys: types, ranges, required keys, did-you-mean
- *   keys.c    the tables: every key of the language, once
+ *   keys.c    the tables: every key of the language, once; keys_firewall.c those of `firewall`
  *   rule.c    the parts of a firewall rule that take more than one form
  *   vhost_user.c  devices by other people's back ends: their keys, checks and words
  *   cross.c   what is wrong between keys that are each right
@@ -212,7 +212,8 @@ const char *policy_suggest(const char *written, const char *const *names, size_t
 
 /* ---- keys.c, rule.c, cross.c ---- */
 
-extern const struct policy_map policy_map_policy, policy_map_cpu, policy_map_vhost;
+extern const struct policy_map policy_map_policy, policy_map_cpu, policy_map_vhost,
+        policy_map_firewall;
 extern const struct policy_kind policy_kind_numa;
 extern const struct policy_kind policy_kind_peers, policy_kind_ports;
 
