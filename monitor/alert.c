@@ -87,15 +87,57 @@ static json_t *alert_responses(uint32_t respond)
 	return list;
 }
 
+void alert_fact(struct alert *alert, const char *name, uint64_t value)
+{
+	if (alert->fact_count < ALERT_FACTS_MAX)
+		alert->facts[alert->fact_count++] = (struct alert_fact){name, value};
+}
+
+void alert_name(struct alert *alert, const uint8_t *bytes, size_t size)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < size && n + 5 < sizeof(alert->name); i++) {
+		const uint8_t c = bytes[i];
+
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		    c == '-' || c == '.' || c == '_')
+			alert->name[n++] = (char)c;
+		else
+			n += (size_t)snprintf(alert->name + n, 5, "\\%03u", c);
+	}
+	alert->name[n] = '\0';
+}
+
+/* What the finding rests on: of tries, if it is of tries, and other facts by their names. */
+static json_t *alert_facts(const struct alert *alert)
+{
+	json_t *facts = json_object();
+
+	if (alert->ports || alert->hosts) {
+		const struct alert_fact tries[] = {
+		        {"ports", alert->ports},           {"hosts", alert->hosts},
+		        {"failed", alert->failed},         {"refused", alert->refused},
+		        {"unanswered", alert->unanswered}, {"half_open", alert->half_open},
+		        {"answered", alert->answered}};
+
+		for (size_t i = 0; i < BASE_COUNT(tries); i++)
+			json_object_set_new(facts, tries[i].name,
+			                    json_integer((json_int_t)tries[i].value));
+	}
+	for (size_t i = 0; i < alert->fact_count; i++)
+		json_object_set_new(facts, alert->facts[i].name,
+		                    json_integer((json_int_t)alert->facts[i].value));
+	if (alert->name[0])
+		json_object_set_new(facts, "name", json_string(alert->name));
+	json_object_set_new(facts, "community_ids", alert_community_ids(alert));
+	return facts;
+}
+
 static json_t *alert_evidence(const struct alert *alert, const struct alert_subject *subject)
 {
-	return json_pack("{s:s, s:i, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}, s:I, s:I, s:o}",
-	                 "stage", alert_stages[alert->stage], "confidence", alert->confidence,
-	                 "evidence", "ports", (json_int_t)alert->ports, "hosts",
-	                 (json_int_t)alert->hosts, "failed", (json_int_t)alert->failed, "refused",
-	                 (json_int_t)alert->refused, "unanswered", (json_int_t)alert->unanswered,
-	                 "half_open", (json_int_t)alert->half_open, "answered",
-	                 (json_int_t)alert->answered, "community_ids", alert_community_ids(alert),
+	return json_pack("{s:s, s:i, s:o, s:I, s:I, s:o}", "stage", alert_stages[alert->stage],
+	                 "confidence", alert->confidence, "evidence", alert_facts(alert),
 	                 "policy_line", (json_int_t)subject->policy_line, "suppressed",
 	                 (json_int_t)subject->suppressed, "respond",
 	                 alert_responses(subject->respond));

@@ -2,7 +2,8 @@
 /*
  * alert: what a detector has found, before it is JSON or syslog. A finding is one alert with one id
  * for as long as it lasts: ALERT_NEW when it is made, ALERT_UPDATE when it has grown much, ALERT_END
- * when it has been quiet. All text in it is cordon's own; what a guest chose is numbers and addresses.
+ * when it has been quiet. All text in it is cordon's own; what a guest chose is numbers, addresses, and one
+ * name, in which what is not printable is escaped.
  */
 #ifndef CORDON_MONITOR_ALERT_H
 #define CORDON_MONITOR_ALERT_H
@@ -17,15 +18,29 @@
 
 enum alert_stage { ALERT_NEW, ALERT_UPDATE, ALERT_END };
 
+/* Who found it (detector.h). */
+enum detector_id {
+	DETECTOR_SCAN,
+	DETECTORS,
+};
+
 enum {
 	ALERT_FLOWS_MAX = 5,
+	ALERT_FACTS_MAX = 8,
 	ALERT_COMMUNITY_ID_MAX = 32,
-	ALERT_SENTENCE_MAX = 256,
+	ALERT_SENTENCE_MAX = 320,
+	ALERT_NAME_MAX = 128,
 	ALERT_ID_MAX = 40
+};
+
+struct alert_fact { /* a number that the finding rests on */
+	const char *name;
+	uint64_t value;
 };
 
 struct alert {
 	enum alert_stage stage;
+	enum detector_id detector;
 	enum alert_severity severity;
 	uint8_t confidence;                                            /* percent */
 	const char *rule;                                              /* "scan.vertical" */
@@ -38,6 +53,9 @@ struct alert {
 	uint8_t proto;
 	uint32_t ports, hosts; /* how many distinct ones were tried */
 	uint32_t failed, refused, unanswered, half_open, answered; /* what came of the tries */
+	struct alert_fact facts[ALERT_FACTS_MAX]; /* other evidence than of tries */
+	size_t fact_count;
+	char name[ALERT_NAME_MAX];              /* a domain or server name, escaped; "" */
 	bool act;                               /* it has just become worth the policy's response */
 	uint64_t first_ns, last_ns;             /* Unix time */
 	struct flow_key flows[ALERT_FLOWS_MAX]; /* the first ones, as evidence */
@@ -60,6 +78,12 @@ json_t *alert_json(const struct alert *alert, const struct alert_subject *subjec
  * `size` - 1; structured data holds the fields that a SIEM sorts by. */
 size_t alert_syslog(const struct alert *alert, const struct alert_subject *subject, char *out,
                     size_t size);
+
+/* Adds a fact, if there is room. */
+void alert_fact(struct alert *alert, const char *name, uint64_t value);
+
+/* The name for `alert->name`: letters, digits and -._ stay, other bytes are written \DDD (RFC 1035, 5.1). */
+void alert_name(struct alert *alert, const uint8_t *bytes, size_t size);
 
 /* "10.77.0.6" or "fd77::2"; `out` holds 46 bytes. */
 void alert_address(char out[46], const uint8_t address[16], uint8_t family);

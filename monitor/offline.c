@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Frames go through bpf/flowtable, as they would at a tap; its events go to the scan detector of whoever
- * opened the flow. Where a capture has no Ethernet header, one is put before the packet, so that there is
+ * Frames go through bpf/flowtable, as they would at a tap; its events go to the detectors of whoever
+ * opened the flow, or of the VM that it belongs to. Where a capture has no Ethernet header, one is put before the packet, so that there is
  * one parser. Link types: tcpdump.org/linktypes.html.
  *
  * At most OFFLINE_SOURCES sources have detectors at a time. When another one comes, the one that has tried
@@ -15,7 +15,7 @@
 
 #include "base/base.h"
 #include "bpf/flowtable.h"
-#include "monitor/scan.h"
+#include "monitor/detector.h"
 
 enum {
 	OFFLINE_SLOTS = 512, /* a power of two */
@@ -30,8 +30,8 @@ struct offline_source {
 	uint8_t address[16];
 	bool v6;
 	char name[46];
-	struct scan *scan; /* NULL: free */
-	int16_t next;      /* in its hash slot, or -1 */
+	struct detectors *detectors; /* NULL: free */
+	int16_t next;                /* in its hash slot, or -1 */
 	uint64_t tries, last_ns;
 	struct offline *offline;
 };
@@ -106,6 +106,13 @@ static void offline_alert(const struct alert *alert, void *data)
 	source->offline->emit(alert, source->name, source->offline->data);
 }
 
+static void offline_source_tick(struct offline_source *source, uint64_t now)
+{
+	const struct detector_out out = {offline_alert, source};
+
+	detectors_tick(source->detectors, now, &out);
+}
+
 static int16_t *offline_slot(struct offline *offline, const uint8_t address[16])
 {
 	uint64_t hash = base_le64(address) * 0x9fb21c651e98df25ull ^
@@ -119,8 +126,8 @@ static void offline_source_drop(struct offline *offline, struct offline_source *
 	int16_t index = (int16_t)(source - offline->sources);
 	int16_t *link = offline_slot(offline, source->address);
 
-	scan_tick(source->scan, SCAN_END, offline_alert, source);
-	scan_destroy(source->scan);
+	offline_source_tick(source, DETECTOR_END);
+	detectors_destroy(source->detectors);
 	while (*link >= 0 && *link != index)
 		link = &offline->sources[*link].next;
 	if (*link == index)
@@ -132,26 +139,26 @@ static struct offline_source *offline_source_add(struct offline *offline, const 
                                                  bool v6)
 {
 	struct offline_source *source = NULL;
-	const struct scan_config config = {0};
+	const struct detector_config config = {0};
 	int16_t *slot = offline_slot(offline, address);
-	struct scan *scan;
+	struct detectors *detectors;
 
-	for (size_t i = 0; i < OFFLINE_SOURCES && (!source || source->scan); i++) {
+	for (size_t i = 0; i < OFFLINE_SOURCES && (!source || source->detectors); i++) {
 		struct offline_source *other = &offline->sources[i];
 
-		if (!source || !other->scan || other->tries < source->tries ||
+		if (!source || !other->detectors || other->tries < source->tries ||
 		    (other->tries == source->tries && other->last_ns < source->last_ns))
 			source = other;
 	}
-	scan = scan_create(&config);
-	if (!scan)
+	detectors = detectors_create(&config);
+	if (!detectors)
 		return NULL;
-	if (source->scan) {
+	if (source->detectors) {
 		offline_source_drop(offline, source);
 		offline->stats.sources_dropped++;
 	}
-	*source =
-	        (struct offline_source){.v6 = v6, .scan = scan, .next = *slot, .offline = offline};
+	*source = (struct offline_source){
+	        .v6 = v6, .detectors = detectors, .next = *slot, .offline = offline};
 	memcpy(source->address, address, sizeof(source->address));
 	alert_address(source->name, address, v6 ? FLOW_IPV6 : FLOW_IPV4);
 	*slot = (int16_t)(source - offline->sources);
@@ -171,14 +178,16 @@ static struct offline_source *offline_source_find(struct offline *offline,
 static void offline_event(const struct flow_event_header *header, void *data)
 {
 	struct offline *offline = data;
+	const bool payload = header->type == FLOW_EVENT_PAYLOAD;
 	const struct flow_event *event = (const struct flow_event *)header;
-	const struct flow_key *key = &event->record.key;
+	const struct flow_key *key =
+	        payload ? &((const struct flow_payload_event *)header)->key : &event->record.key;
 	struct offline_source *source;
 	bool v6 = key->family == FLOW_IPV6;
 
-	if (header->size != sizeof(*event) || header->type == FLOW_EVENT_END ||
-	    event->record.flags & (FLOW_FLAG_PEER_OPENED | FLOW_FLAG_BACKSCATTER) ||
-	    !offline_is_vm(offline, key->guest, v6))
+	/* what was opened by an answer is nobody's doing */
+	if (!offline_is_vm(offline, key->guest, v6) ||
+	    (!payload && event->record.flags & FLOW_FLAG_BACKSCATTER))
 		return;
 	source = offline_source_find(offline, key->guest, v6);
 	if (!source)
@@ -187,7 +196,7 @@ static void offline_event(const struct flow_event_header *header, void *data)
 		return;
 	source->tries += header->type == FLOW_EVENT_NEW;
 	source->last_ns = header->time_ns;
-	scan_observe(source->scan, event, offline_alert, source);
+	detectors_observe(source->detectors, header, &(struct detector_out){offline_alert, source});
 }
 
 /* --- frames --- */
@@ -265,15 +274,14 @@ static void offline_frame(struct offline *offline, const uint8_t *frame, uint32_
 static void offline_tick(struct offline *offline, uint64_t now)
 {
 	for (size_t i = 0; i < OFFLINE_SOURCES; i++)
-		if (offline->sources[i].scan)
-			scan_tick(offline->sources[i].scan, now, offline_alert,
-			          &offline->sources[i]);
+		if (offline->sources[i].detectors)
+			offline_source_tick(&offline->sources[i], now);
 }
 
 void offline_finish(struct offline *offline)
 {
 	for (size_t i = 0; i < OFFLINE_SOURCES; i++)
-		if (offline->sources[i].scan)
+		if (offline->sources[i].detectors)
 			offline_source_drop(offline, &offline->sources[i]);
 }
 
@@ -300,7 +308,7 @@ void offline_packet(struct offline *offline, int linktype, const uint8_t *bytes,
 {
 	uint8_t frame[OFFLINE_ETHERNET + PACKET_SNAP] = {0};
 	struct offline_stats *stats = &offline->stats;
-	uint64_t now = BASE_MIN(BASE_MAX(unix_ns, 1ull), SCAN_END / 2);
+	uint64_t now = BASE_MIN(BASE_MAX(unix_ns, 1ull), DETECTOR_END / 2);
 	uint32_t at, size;
 	uint16_t type;
 
@@ -360,7 +368,7 @@ void offline_close(struct offline *offline)
 	if (!offline)
 		return;
 	for (size_t i = 0; i < OFFLINE_SOURCES; i++)
-		scan_destroy(offline->sources[i].scan);
+		detectors_destroy(offline->sources[i].detectors);
 	flowtable_close(offline->flows);
 	free(offline);
 }

@@ -37,19 +37,10 @@
 #include "base/base.h"
 #include "bpf/packet.h"
 
-uint64_t scan_mix(uint64_t x)
-{
-	x ^= x >> 31;
-	x *= 0x7fb5d329728ea185ull;
-	x ^= x >> 27;
-	x *= 0x81dadef4bc2dd44dull;
-	return x ^ x >> 33;
-}
-
 uint64_t scan_hash(const struct scan *scan, const uint8_t peer[16], uint32_t rest)
 {
-	return scan_mix(scan_mix(base_le64(peer) ^ scan->seed) +
-	                scan_mix(base_le64(peer + 8) + rest));
+	return detector_mix(detector_mix(base_le64(peer) ^ scan->seed) +
+	                    detector_mix(base_le64(peer + 8) + rest));
 }
 
 struct scan *scan_create(const struct scan_config *config)
@@ -64,7 +55,7 @@ struct scan *scan_create(const struct scan_config *config)
 	if (scan->config.hosts == 0)
 		scan->config.hosts = SCAN_HOSTS_DEFAULT;
 	/* Addresses of a heap that ASLR moves: enough that a guest cannot aim at one slot. */
-	scan->seed = scan_mix((uint64_t)(uintptr_t)scan);
+	scan->seed = detector_mix((uint64_t)(uintptr_t)scan);
 	memset(scan->slots, 0xff, sizeof(scan->slots));
 	return scan;
 }
@@ -243,7 +234,8 @@ static bool scan_probe_of(const struct flow_record *record, uint8_t *probe)
 	return *probe != SCAN_PROBE_ACK || record->sides[FLOW_GUEST].payload == 0;
 }
 
-void scan_observe(struct scan *scan, const struct flow_event *event, scan_emit_fn *emit, void *data)
+void scan_observe(struct scan *scan, const struct flow_event *event, detector_emit_fn *emit,
+                  void *data)
 {
 	struct scan_work work = {scan, event->header.time_ns, emit, data};
 	const struct flow_record *record = &event->record;
@@ -272,7 +264,7 @@ void scan_observe(struct scan *scan, const struct flow_event *event, scan_emit_f
 	scan_settle(&work, t, result);
 }
 
-void scan_tick(struct scan *scan, uint64_t now_ns, scan_emit_fn *emit, void *data)
+void scan_tick(struct scan *scan, uint64_t now_ns, detector_emit_fn *emit, void *data)
 {
 	struct scan_work work = {scan, now_ns, emit, data};
 
@@ -297,3 +289,39 @@ void scan_tick(struct scan *scan, uint64_t now_ns, scan_emit_fn *emit, void *dat
 		scan->tail = (scan->tail + 1) & (SCAN_TRIES - 1);
 	}
 }
+
+/* --- as one of the detectors --- */
+
+static void *scan_make(const struct detector_config *config)
+{
+	const struct scan_config own = {.ports = config->scan_ports, .hosts = config->scan_hosts};
+
+	return scan_create(&own);
+}
+
+static void scan_free(void *self)
+{
+	scan_destroy(self);
+}
+
+static void scan_event(void *self, const struct flow_event_header *event,
+                       const struct detector_out *out)
+{
+	scan_observe(self, (const struct flow_event *)event, out->emit, out->data);
+}
+
+static void scan_time(void *self, uint64_t now_ns, const struct detector_out *out)
+{
+	scan_tick(self, now_ns, out->emit, out->data);
+}
+
+const struct detector_ops scan_detector = {
+        .name = "scan",
+        .policy = offsetof(struct policy_monitor, scan),
+        .memory = sizeof(struct scan),
+        .types = 1u << FLOW_EVENT_NEW | 1u << FLOW_EVENT_OUTCOME,
+        .create = scan_make,
+        .destroy = scan_free,
+        .observe = scan_event,
+        .tick = scan_time,
+};

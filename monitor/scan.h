@@ -7,7 +7,7 @@
 #ifndef CORDON_MONITOR_SCAN_H
 #define CORDON_MONITOR_SCAN_H
 
-#include "monitor/alert.h"
+#include "monitor/detector.h"
 
 enum { SCAN_PORTS_DEFAULT = 15, SCAN_HOSTS_DEFAULT = 15 };
 
@@ -16,8 +16,7 @@ struct scan_config {
 	uint32_t hosts; /* failed hosts on one port that make a horizontal one; 0: the default */
 };
 
-/* Called for each alert; what it points at is valid until it returns. */
-typedef void scan_emit_fn(const struct alert *alert, void *data);
+extern const struct detector_ops scan_detector;
 
 struct scan;
 
@@ -27,12 +26,11 @@ struct scan *scan_create(const struct scan_config *config);
 void scan_destroy(struct scan *scan);
 
 /* One event of the VM's, times in Unix ns, not going backwards by much. */
-void scan_observe(struct scan *scan, const struct flow_event *event, scan_emit_fn *emit,
+void scan_observe(struct scan *scan, const struct flow_event *event, detector_emit_fn *emit,
                   void *data);
 
 /* Time passes: tries that nobody answered fail, old ones leave, quiet findings end. Call it once a
- * second or so, and at the end once with SCAN_END. */
-#define SCAN_END (UINT64_MAX / 2)
-void scan_tick(struct scan *scan, uint64_t now_ns, scan_emit_fn *emit, void *data);
+ * second or so, and at the end once with DETECTOR_END. */
+void scan_tick(struct scan *scan, uint64_t now_ns, detector_emit_fn *emit, void *data);
 
 #endif

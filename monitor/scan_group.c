@@ -8,6 +8,7 @@
 
 #include "base/base.h"
 #include "bpf/packet.h"
+#include "monitor/finding.h"
 
 enum { GROUP_PLACES = 8, GROUP_P2P_PEERS = 8, GROUP_RARE = 3 };
 
@@ -216,21 +217,9 @@ void scan_group_judge(struct scan_work *work, struct scan_group *group, enum sca
 
 /* --- alerts --- */
 
-/* 1994 -> "1,994" */
-static const char *group_number(char out[16], uint32_t n)
-{
-	if (n >= 1000000)
-		snprintf(out, 16, "%u,%03u,%03u", n / 1000000, n / 1000 % 1000, n % 1000);
-	else if (n >= 1000)
-		snprintf(out, 16, "%u,%03u", n / 1000, n % 1000);
-	else
-		snprintf(out, 16, "%u", n);
-	return out;
-}
-
 static void group_sentence(struct alert *alert, enum scan_kind kind)
 {
-	char tried[16], refused[16], unanswered[16], half[16], target[46];
+	char tried[28], refused[28], unanswered[28], half[28], target[46];
 	uint64_t seconds = (alert->last_ns - alert->first_ns + SCAN_SECOND_NS - 1) / SCAN_SECOND_NS;
 	char what[80];
 	int n;
@@ -238,26 +227,26 @@ static void group_sentence(struct alert *alert, enum scan_kind kind)
 	alert_address(target, alert->target, alert->family);
 	if (kind == SCAN_STEALTH)
 		snprintf(what, sizeof(what), "%s stealth probes of %s",
-		         group_number(tried, alert->ports), target);
+		         finding_number(tried, alert->ports), target);
 	else if (kind == SCAN_VERTICAL)
-		snprintf(what, sizeof(what), "%s ports of %s", group_number(tried, alert->ports),
+		snprintf(what, sizeof(what), "%s ports of %s", finding_number(tried, alert->ports),
 		         target);
 	else if (scan_has_ports(alert->proto, alert->family))
 		snprintf(what, sizeof(what), "port %u of %s hosts", alert->port,
-		         group_number(tried, alert->hosts));
+		         finding_number(tried, alert->hosts));
 	else
-		snprintf(what, sizeof(what), "%s hosts", group_number(tried, alert->hosts));
+		snprintf(what, sizeof(what), "%s hosts", finding_number(tried, alert->hosts));
 	n = snprintf(alert->sentence, sizeof(alert->sentence),
 	             "tried %s in %llu s; %s refused, %s unanswered", what,
 	             (unsigned long long)BASE_MAX(seconds, 1ull),
-	             group_number(refused, alert->refused),
-	             group_number(unanswered, alert->unanswered));
+	             finding_number(refused, alert->refused),
+	             finding_number(unanswered, alert->unanswered));
 	if (alert->half_open)
 		n += snprintf(alert->sentence + n, sizeof(alert->sentence) - (size_t)n,
-		              ", %s open and let go", group_number(half, alert->half_open));
+		              ", %s open and let go", finding_number(half, alert->half_open));
 	if (alert->answered)
 		snprintf(alert->sentence + n, sizeof(alert->sentence) - (size_t)n, ", %s answered",
-		         group_number(half, alert->answered));
+		         finding_number(half, alert->answered));
 }
 
 static const char *group_rule(enum scan_kind kind, bool services)
@@ -282,15 +271,19 @@ static void group_begin(struct scan_work *work, struct scan_group *group, enum s
 	}
 	group->first_ns = first;
 	/* by the second, as the clock that live times come from is set now and then */
-	group->id = scan_mix(first / SCAN_SECOND_NS +
-	                     scan_mix(base_le64(group->peer) ^ base_le64(group->source)) +
-	                     scan_mix(base_le64(group->peer + 8) ^ base_le64(group->source + 8)));
+	group->id = detector_mix(
+	        first / SCAN_SECOND_NS +
+	        detector_mix(base_le64(group->peer) ^ base_le64(group->source)) +
+	        detector_mix(base_le64(group->peer + 8) ^ base_le64(group->source + 8)));
 }
 
 static void group_emit(struct scan_work *work, struct scan_group *group, enum scan_kind kind,
                        enum alert_stage stage)
 {
-	struct alert alert = {.stage = stage, .family = group->family, .proto = group->proto};
+	struct alert alert = {.detector = DETECTOR_SCAN,
+	                      .stage = stage,
+	                      .family = group->family,
+	                      .proto = group->proto};
 	uint32_t failed = scan_group_failed(group), tried = failed + group->count[SCAN_ANSWERED];
 	bool services = scan_has_ports(group->proto, group->family);
 	uint8_t before = group->severity;

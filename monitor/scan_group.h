@@ -90,11 +90,10 @@ struct scan {
 struct scan_work {
 	struct scan *scan;
 	uint64_t now_ns;
-	scan_emit_fn *emit;
+	detector_emit_fn *emit;
 	void *data;
 };
 
-uint64_t scan_mix(uint64_t x);
 uint64_t scan_hash(const struct scan *scan, const uint8_t peer[16], uint32_t rest);
 
 /* The group of this kind that the try belongs to. When there is none: NULL, or with `make` a new one, for

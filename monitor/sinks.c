@@ -60,8 +60,8 @@ static int sink_send(struct monitor_sink *sink, const char *text, size_t size)
 void sinks_send(struct monitor *monitor, struct monitor_vm *vm, const struct alert *alert)
 {
 	const struct alert_subject subject = {.vm = vm->name,
-	                                      .policy_line = vm->scan_policy.line,
-	                                      .respond = vm->scan_policy.respond,
+	                                      .policy_line = vm->policy[alert->detector].line,
+	                                      .respond = vm->policy[alert->detector].respond,
 	                                      .observer = monitor->hostname,
 	                                      .suppressed = vm->suppressed};
 	char syslog[ALERT_SYSLOG_MAX];

@@ -11,9 +11,8 @@
 #define CORDON_MONITOR_STATE_H
 
 #include "bpf/reader.h"
-#include "monitor/alert.h"
+#include "monitor/detector.h"
 #include "monitor/monitor.h"
-#include "monitor/scan.h"
 
 enum { MONITOR_VMS_MAX = 4096, MONITOR_CLIENTS_MAX = 64 };
 
@@ -29,8 +28,8 @@ struct monitor_vm {
 	char name[POLICY_NAME_MAX];
 	uint32_t ifindex;
 	struct flow_map *flows;
-	struct scan *scan; /* NULL: the policy has switched it off */
-	struct policy_detector scan_policy;
+	struct detectors *detectors;
+	struct policy_detector policy[DETECTORS];
 	struct monitor_sink sinks[POLICY_SINKS_MAX];
 	size_t sink_count;
 	uint64_t alerts;

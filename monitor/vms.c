@@ -57,7 +57,7 @@ static void vms_emit(const struct alert *alert, void *data)
 
 	/* what the policy asks for is done also when the budget for words is used up */
 	if (alert->act)
-		server_act(vm->monitor, vm->name, alert, vm->scan_policy.respond);
+		server_act(vm->monitor, vm->name, alert, vm->policy[alert->detector].respond);
 	if (vm->budget == 0) {
 		vm->suppressed++;
 		return;
@@ -69,7 +69,7 @@ static void vms_emit(const struct alert *alert, void *data)
 
 static void vms_free(struct monitor_vm *vm)
 {
-	scan_destroy(vm->scan);
+	detectors_destroy(vm->detectors);
 	flow_map_close(vm->flows);
 	for (size_t i = 0; i < vm->sink_count; i++)
 		close(vm->sinks[i].fd);
@@ -97,8 +97,7 @@ static int vms_map(int fd, struct flow_map **map)
 static int vms_make(struct monitor *monitor, const struct monitor_request *request, int flow_map,
                     struct monitor_vm **out)
 {
-	const struct scan_config config = {.ports = request->monitor.scan_ports,
-	                                   .hosts = request->monitor.scan_hosts};
+	struct detector_config config;
 	struct monitor_vm *vm = calloc(1, sizeof(*vm));
 	int err;
 
@@ -108,9 +107,11 @@ static int vms_make(struct monitor *monitor, const struct monitor_request *reque
 	vm->ifindex = request->ifindex;
 	vm->budget = VMS_BUDGET;
 	base_copy_string(vm->name, sizeof(vm->name), request->vm);
-	vm->scan_policy = request->monitor.scan;
+	detector_config_of(&request->monitor, &config);
+	for (int id = 0; id < DETECTORS; id++)
+		vm->policy[id] = *detector_policy(&request->monitor, id);
 	err = vms_map(flow_map, &vm->flows);
-	if (!err && request->monitor.scan.enabled && !(vm->scan = scan_create(&config)))
+	if (!err && !(vm->detectors = detectors_create(&config)))
 		err = -ENOMEM;
 	if (err)
 		vms_free(vm);
@@ -124,8 +125,7 @@ static void vms_end(struct monitor *monitor, size_t i)
 {
 	struct monitor_vm *vm = monitor->vms[i];
 
-	if (vm->scan)
-		scan_tick(vm->scan, SCAN_END, vms_emit, vm);
+	detectors_tick(vm->detectors, DETECTOR_END, &(struct detector_out){vms_emit, vm});
 	vms_remove(monitor, i);
 }
 
@@ -181,16 +181,20 @@ int vms_forget(struct monitor *monitor, const char *name)
 static void vms_event(const struct flow_event_header *header, void *data)
 {
 	struct monitor *monitor = data;
-	struct flow_event event;
+	union {
+		struct flow_event_header header;
+		struct flow_event flow;
+		struct flow_payload_event payload;
+	} event;
 	struct monitor_vm *vm;
 
 	/* other kinds may be added to the ring before this program knows them */
-	if (header->size != sizeof(event) || (vm = vms_find(monitor, header->ifindex)) == NULL)
+	if (header->size < sizeof(event.header) || header->size > sizeof(event) ||
+	    (vm = vms_find(monitor, header->ifindex)) == NULL)
 		return;
-	memcpy(&event, header, sizeof(event));
+	memcpy(&event, header, header->size);
 	event.header.time_ns += monitor->clock_ns;
-	if (vm->scan)
-		scan_observe(vm->scan, &event, vms_emit, vm);
+	detectors_observe(vm->detectors, &event.header, &(struct detector_out){vms_emit, vm});
 }
 
 void vms_events(struct monitor *monitor)
@@ -206,7 +210,7 @@ void vms_tick(struct monitor *monitor, uint64_t now_ns)
 
 		if (monitor->ticks % VMS_BUDGET_TICKS == 0 && vm->budget < VMS_BUDGET)
 			vm->budget++;
-		if (vm->scan)
-			scan_tick(vm->scan, now_ns, vms_emit, vm);
+		if (vm->detectors)
+			detectors_tick(vm->detectors, now_ns, &(struct detector_out){vms_emit, vm});
 	}
 }

@@ -257,7 +257,7 @@ START_TEST(the_id_stays)
 		try(scan, &seen, TCP, HOST, port, START + SECOND + port, FLOW_OUTCOME_RESET);
 	ck_assert_uint_eq(seen.count[ALERT_NEW], 1);
 	scan_tick(scan, START + 10 * SECOND, seen_add, &seen);
-	scan_tick(scan, SCAN_END, seen_add, &seen);
+	scan_tick(scan, DETECTOR_END, seen_add, &seen);
 	ck_assert_uint_eq(seen.count[ALERT_END], 1);
 	ck_assert_uint_eq(seen.last.failed, 25);
 	ck_assert_str_eq(seen.last.id, seen.first.id);
@@ -296,7 +296,7 @@ START_TEST(a_slow_scan_is_one_finding)
 	}
 	ck_assert_uint_eq(seen.count[ALERT_NEW], 1);
 	ck_assert_uint_eq(seen.count[ALERT_END], 0);
-	scan_tick(scan, SCAN_END, seen_add, &seen);
+	scan_tick(scan, DETECTOR_END, seen_add, &seen);
 	ck_assert_uint_eq(seen.count[ALERT_END], 1);
 	ck_assert_int_eq(seen.last.severity, ALERT_HIGH);
 	scan_destroy(scan);
@@ -374,7 +374,7 @@ START_TEST(completed_handshakes_are_none)
 		try(scan, &seen, TCP, HOST, port, START + port, FLOW_OUTCOME_ANSWERED);
 		scan_observe(scan, &event, seen_add, &seen);
 	}
-	scan_tick(scan, SCAN_END, seen_add, &seen);
+	scan_tick(scan, DETECTOR_END, seen_add, &seen);
 	ck_assert_uint_eq(seen.count[ALERT_NEW], 0);
 	scan_destroy(scan);
 }
@@ -466,7 +466,7 @@ START_TEST(peer_to_peer_is_low)
 		try(scan, &seen, TCP, 0x0a000000 + peer * 7919,
 		    peer % 2 ? 6346 : (uint16_t)(2000 + peer * 37), START + peer * SECOND,
 		    peer % 8 ? FLOW_OUTCOME_NONE : FLOW_OUTCOME_ESTABLISHED);
-	scan_tick(scan, SCAN_END, seen_add, &seen);
+	scan_tick(scan, DETECTOR_END, seen_add, &seen);
 	ck_assert_int_le(seen.last.severity, ALERT_LOW);
 	scan_destroy(scan);
 }
@@ -506,7 +506,7 @@ START_TEST(a_sweep_that_everybody_answers)
 		ping(scan, &seen, 0x0a000000 + host, START + host * SECOND / 10);
 	ck_assert_uint_eq(seen.count[ALERT_NEW], 1);
 	ck_assert_str_eq(seen.first.rule, "scan.sweep");
-	scan_tick(scan, SCAN_END, seen_add, &seen);
+	scan_tick(scan, DETECTOR_END, seen_add, &seen);
 	ck_assert_uint_eq(seen.last.answered, 254);
 	scan_destroy(scan);
 }
@@ -522,7 +522,7 @@ START_TEST(a_monitor_is_no_sweep)
 		for (uint32_t host = 1; host <= 200; host++)
 			ping(scan, &seen, 0x0a000000 + host * 40,
 			     START + (uint64_t)round * 60 * SECOND + host * SECOND / 5);
-	scan_tick(scan, SCAN_END, seen_add, &seen);
+	scan_tick(scan, DETECTOR_END, seen_add, &seen);
 	ck_assert_uint_eq(seen.count[ALERT_NEW], 0);
 	scan_destroy(scan);
 }
@@ -544,7 +544,7 @@ START_TEST(dead_ipv6_is_no_scan)
 		    FLOW_OUTCOME_ESTABLISHED);
 		scan_tick(scan, START + host * SECOND, seen_add, &seen);
 	}
-	scan_tick(scan, SCAN_END, seen_add, &seen);
+	scan_tick(scan, DETECTOR_END, seen_add, &seen);
 	ck_assert_uint_eq(seen.count[ALERT_NEW], 0);
 	scan_destroy(scan);
 }

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The table of detectors, and the set of them that a VM has. A detector is made when the first event comes
+ * that it wants: a VM that asks no DNS question pays nothing for what watches them, which matters offline,
+ * where each of many addresses is one.
+ */
+#include "monitor/detector.h"
+
+#include "base/base.h"
+#include "monitor/scan.h"
+
+const struct detector_ops *const detector_table[DETECTORS] = {
+        [DETECTOR_SCAN] = &scan_detector,
+};
+
+struct detectors {
+	struct detector_config config;
+	void *each[DETECTORS];
+	uint32_t failed; /* bits: no memory for it, which is not tried again for every event */
+};
+
+uint64_t detector_mix(uint64_t x)
+{
+	x ^= x >> 31;
+	x *= 0x7fb5d329728ea185ull;
+	x ^= x >> 27;
+	x *= 0x81dadef4bc2dd44dull;
+	return x ^ x >> 33;
+}
+
+uint64_t detector_hash_address(const uint8_t address[16])
+{
+	return detector_mix(detector_mix(base_le64(address)) + base_le64(address + 8));
+}
+
+const struct policy_detector *detector_policy(const struct policy_monitor *policy,
+                                              enum detector_id id)
+{
+	return (const struct policy_detector *)((const char *)policy + detector_table[id]->policy);
+}
+
+void detector_config_of(const struct policy_monitor *policy, struct detector_config *config)
+{
+	*config = (struct detector_config){.scan_ports = policy->scan_ports,
+	                                   .scan_hosts = policy->scan_hosts};
+	for (int id = 0; id < DETECTORS; id++)
+		if (!detector_policy(policy, id)->enabled)
+			config->off |= 1u << id;
+}
+
+struct detectors *detectors_create(const struct detector_config *config)
+{
+	struct detectors *all = calloc(1, sizeof(*all));
+
+	if (all)
+		all->config = *config;
+	return all;
+}
+
+void detectors_destroy(struct detectors *all)
+{
+	if (!all)
+		return;
+	for (int id = 0; id < DETECTORS; id++)
+		if (all->each[id])
+			detector_table[id]->destroy(all->each[id]);
+	free(all);
+}
+
+static bool detector_event_is_whole(const struct flow_event_header *event)
+{
+	const struct flow_payload_event *payload = (const struct flow_payload_event *)event;
+	const size_t head = offsetof(struct flow_payload_event, bytes);
+
+	if (event->type == 0 || event->type >= 32)
+		return false;
+	if (event->type != FLOW_EVENT_PAYLOAD)
+		return event->size == sizeof(struct flow_event);
+	return event->size >= head && event->size <= sizeof(*payload) &&
+	       payload->captured <= event->size - head;
+}
+
+void detectors_observe(struct detectors *all, const struct flow_event_header *event,
+                       const struct detector_out *out)
+{
+	if (!detector_event_is_whole(event))
+		return;
+	for (int id = 0; id < DETECTORS; id++) {
+		const struct detector_ops *ops = detector_table[id];
+
+		if (!(ops->types & 1u << event->type) || all->config.off & 1u << id ||
+		    (ops->wants && !ops->wants(event)))
+			continue;
+		if (!all->each[id] && !(all->failed & 1u << id)) {
+			all->each[id] = ops->create(&all->config);
+			all->failed |= all->each[id] ? 0 : 1u << id;
+		}
+		if (all->each[id])
+			ops->observe(all->each[id], event, out);
+	}
+}
+
+void detectors_tick(struct detectors *all, uint64_t now_ns, const struct detector_out *out)
+{
+	for (int id = 0; id < DETECTORS; id++)
+		if (all->each[id])
+			detector_table[id]->tick(all->each[id], now_ns, out);
+}
