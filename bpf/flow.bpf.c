@@ -5,6 +5,7 @@
  *   taps     ifindex -> that tap's flow map (bpf/table.h); a tap without one is not watched
  *   events   the ring buffer of all taps, EVENTS_RING_BYTES
  *   scratch  one frame's first bytes, per CPU
+ *   payload  a payload event while it is made, per CPU
  *
  * The first PACKET_SNAP bytes of the frame are copied out before anything is looked at: the guest
  * decides how a frame from a tap is split between an skb's head and its pages, so packet data in
@@ -55,7 +56,16 @@ struct {
 /* How often a CPU tries for a set that another one holds: some 20 µs, and holding takes under one. */
 enum { LOCK_TRIES = 512 };
 
-enum { EVENTS_CROWDED = 64, EVENTS_WINDOW_NS = 100000000 };
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, uint32_t);
+	__type(value, struct flow_payload_event);
+} payload SEC(".maps");
+
+/* A tap's budget for each EVENTS_WINDOW_NS: bytes while the ring is crowded, and payload events. */
+enum { EVENTS_CROWDED = 64 * (sizeof(struct flow_event) + 8), EVENTS_PAYLOADS = 512 };
+#define EVENTS_WINDOW_NS 100000000ull
 
 struct flow_context {
 	struct __sk_buff *skb;
@@ -94,18 +104,19 @@ PACKET_INLINE void flow_set_unlock(struct flow_set *set)
 }
 
 /*
- * The ring is everybody's: once it is half full, each tap gets EVENTS_CROWDED events a window, so that
+ * The ring is everybody's: once it is half full, each tap gets EVENTS_CROWDED bytes a window, so that
  * one VM's flood leaves room for what the others have to say.
  */
-PACKET_INLINE bool event_allowed(struct flow_tap *tap, uint64_t now)
+PACKET_INLINE bool event_allowed(struct flow_tap *tap, uint32_t size, uint64_t now)
 {
 	if (bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) < EVENTS_RING_BYTES / 2)
 		return true;
 	if (now - tap->window_ns > EVENTS_WINDOW_NS) {
 		tap->window_ns = now;
-		tap->window_events = 0;
+		tap->window_bytes = 0;
 	}
-	return tap->window_events++ < EVENTS_CROWDED;
+	tap->window_bytes += size + 8;
+	return tap->window_bytes <= EVENTS_CROWDED;
 }
 
 static __attribute__((noinline)) void event_send(struct flow_tap *tap, uint32_t type,
@@ -113,7 +124,7 @@ static __attribute__((noinline)) void event_send(struct flow_tap *tap, uint32_t 
 {
 	struct flow_event *event = 0;
 
-	if (event_allowed(tap, now))
+	if (event_allowed(tap, sizeof(*event), now))
 		event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		flow_add(&tap->stats.events_lost, 1);
@@ -146,6 +157,48 @@ PACKET_INLINE void flow_take_head(struct flow_context *context, const struct pac
 	if (size > 0)
 		bpf_skb_load_bytes(context->skb, packet->payload_at, head,
 		                   bounded(size, FLOW_HEAD_MAX));
+}
+
+/* Payloads cost their reader more than records do, so there is a limit to a tap's at any time. */
+PACKET_INLINE bool payload_allowed(struct flow_tap *tap, uint32_t size, uint64_t now)
+{
+	if (now - tap->payload_ns > EVENTS_WINDOW_NS) {
+		tap->payload_ns = now;
+		tap->window_payloads = 0;
+	}
+	return tap->window_payloads++ < EVENTS_PAYLOADS && event_allowed(tap, size, now);
+}
+
+static __attribute__((noinline)) int payload_send(struct __sk_buff *skb, struct flow_tap *tap,
+                                                  struct flow_payload_event *event, uint32_t at)
+{
+	uint32_t size = event->length < FLOW_PAYLOAD_MAX ? event->length : FLOW_PAYLOAD_MAX;
+
+	size = bounded(size, FLOW_PAYLOAD_MAX);
+	event->captured = (uint16_t)size;
+	event->header.type = FLOW_EVENT_PAYLOAD;
+	event->header.size = flow_payload_event_size(size);
+	event->header.ifindex = tap->ifindex;
+	if (payload_allowed(tap, event->header.size, event->header.time_ns) &&
+	    bpf_skb_load_bytes(skb, at, event->bytes, size) == 0 &&
+	    bpf_ringbuf_output(&events, event, flow_payload_event_size(size), 0) == 0)
+		return 0;
+	flow_add(&tap->stats.payloads_lost, 1);
+	return 0;
+}
+
+PACKET_INLINE void flow_send_payload(struct flow_context *context, const struct flow_record *record,
+                                     const struct packet *packet, enum flow_side_index side,
+                                     unsigned int kind)
+{
+	uint32_t zero = 0;
+	struct flow_payload_event *event = bpf_map_lookup_elem(&payload, &zero);
+
+	if (!event)
+		return;
+	flow_payload_fill(event, record, packet, side, kind);
+	event->header.time_ns = context->now;
+	payload_send(context->skb, context->tap, event, packet->payload_at);
 }
 
 /* Copies and parses. 0 when there is not even room for a look. */

@@ -7,7 +7,8 @@
  *   flow_stale()       the record found is of an earlier flow with the same key
  *   flow_update()      the packet's effect on its record (state 0: opens it)
  *   flow_error()       an ICMP error's effect on the record of the flow that it is about
- * The last two return enum flow_send bits: what the caller has to send or fetch.
+ *   flow_payload_kind() whether the packet's payload is worth an event of its own
+ * flow_update() and flow_error() return enum flow_send bits: what the caller has to send or fetch.
  *
  * Directions. At a tap the host's side is the device, so what the guest sends arrives there: tc
  * *ingress* is from the guest (FLOW_GUEST), tc *egress* is to the guest (FLOW_PEER). tc and tcx
@@ -26,13 +27,14 @@
 
 /* How long a key rests before the next packet with it counts as a new flow. */
 #define FLOW_REUSE_NS    (60 * FLOW_SECOND)   /* TCP, and the packet is a SYN */
-#define FLOW_IDLE_NS     (120 * FLOW_SECOND)  /* all but TCP */
-#define FLOW_IDLE_TCP_NS (7200 * FLOW_SECOND) /* TCP, any packet */
+#define FLOW_IDLE_NS     (120 * FLOW_SECOND)  /* all but the next */
+#define FLOW_IDLE_TCP_NS (7200 * FLOW_SECOND) /* TCP that was answered and has not ended */
 
 enum flow_send {
 	FLOW_SEND_NEW = 1,
 	FLOW_SEND_OUTCOME = 2,
 	FLOW_TAKE_HEAD = 4, /* the first payload bytes of this side are in this packet */
+	FLOW_SEND_UPDATE = 8,
 };
 
 enum { FLOW_NO_COUNTERPART = 256, FLOW_SCTP_ABORT = 6 };
@@ -143,6 +145,16 @@ PACKET_INLINE enum flow_side_index flow_opener(const struct flow_record *record)
 	return record->flags & FLOW_FLAG_PEER_OPENED ? FLOW_PEER : FLOW_GUEST;
 }
 
+/* For how long nothing may come before the flow has ended. */
+PACKET_INLINE uint64_t flow_idle_ns(const struct flow_record *record)
+{
+	return record->key.proto == PACKET_PROTO_TCP && record->key.family != FLOW_ARP &&
+	                       record->state >= FLOW_STATE_ANSWERED &&
+	                       record->state <= FLOW_STATE_CLOSING
+	               ? FLOW_IDLE_TCP_NS
+	               : FLOW_IDLE_NS;
+}
+
 /* True when the packet begins a new flow, although this record has its key. */
 PACKET_FUNCTION int flow_stale(const struct flow_record *record, const struct packet *packet,
                                uint64_t now)
@@ -152,15 +164,17 @@ PACKET_FUNCTION int flow_stale(const struct flow_record *record, const struct pa
 	if (!record || !packet)
 		return false;
 	idle = now > record->last_ns ? now - record->last_ns : 0;
+	if (idle > flow_idle_ns(record))
+		return true;
 	if (record->key.proto != PACKET_PROTO_TCP || record->key.family == FLOW_ARP)
-		return idle > FLOW_IDLE_NS;
+		return false;
 	if ((packet->tcp_flags & (PACKET_SYN | PACKET_ACK | PACKET_RST)) == PACKET_SYN) {
 		if (idle > FLOW_REUSE_NS)
 			return true;
 		return packet->seq != record->seq_first &&
 		       (record->state == FLOW_STATE_CLOSED || record->state == FLOW_STATE_RESET);
 	}
-	return idle > FLOW_IDLE_TCP_NS;
+	return false;
 }
 
 PACKET_INLINE void flow_outcome_set(struct flow_record *record, enum flow_outcome outcome,
@@ -203,11 +217,13 @@ PACKET_INLINE void flow_begin(struct flow_record *record, const struct packet *p
 	}
 }
 
-/* What the packet's sender has sent so far. Returns FLOW_TAKE_HEAD or 0. */
+/* What the packet's sender has sent so far. Returns FLOW_TAKE_HEAD, FLOW_SEND_UPDATE, or 0. */
 PACKET_INLINE unsigned int flow_count(struct flow_side *side, struct flow_first *first,
                                       const struct packet *packet)
 {
 	const bool begins = side->packets == 0;
+	unsigned int send = 0;
+	uint64_t bytes;
 
 	if (begins || packet->ttl < side->ttl_min)
 		side->ttl_min = packet->ttl;
@@ -229,10 +245,16 @@ PACKET_INLINE unsigned int flow_count(struct flow_side *side, struct flow_first 
 			first->retransmissions++;
 		side->tcp_flags |= flags;
 	}
+	bytes = side->bytes;
 	side->packets++;
 	side->bytes += packet->wire;
 	side->payload += packet->payload;
-	return side->head_size == 0 && packet->payload_captured ? FLOW_TAKE_HEAD : 0;
+	if (side->packets >= FLOW_UPDATE_PACKETS && (side->packets & (side->packets - 1)) == 0)
+		send = FLOW_SEND_UPDATE;
+	/* the highest bit that is set in the sum was not set before */
+	if (side->bytes >= FLOW_UPDATE_BYTES && (side->bytes & ~bytes) > bytes)
+		send = FLOW_SEND_UPDATE;
+	return side->head_size == 0 && packet->payload_captured ? send | FLOW_TAKE_HEAD : send;
 }
 
 /* TCP's states. The sides' flags already have this packet's. */
@@ -299,13 +321,15 @@ PACKET_INLINE void flow_other(struct flow_record *record, const struct packet *p
 PACKET_FUNCTION unsigned int flow_update(struct flow_record *record, const struct packet *packet,
                                          enum flow_side_index side, uint64_t now)
 {
+	const uint32_t unit = (uint32_t)(now >> 30);
 	unsigned int send = 0;
-	uint8_t outcome;
+	uint8_t outcome, state;
 	bool by_opener;
 
 	if (!record || !packet)
 		return 0;
 	outcome = record->outcome;
+	state = record->state;
 	if (record->state == 0) {
 		flow_begin(record, packet, side, now);
 		send |= FLOW_SEND_NEW;
@@ -324,9 +348,64 @@ PACKET_FUNCTION unsigned int flow_update(struct flow_record *record, const struc
 		flow_tcp(record, packet, by_opener, now);
 	else
 		flow_other(record, packet, by_opener, now);
-	if (record->outcome != outcome)
+	if (record->outcome != outcome ||
+	    (record->state != state && record->state >= FLOW_STATE_CLOSED))
 		send |= FLOW_SEND_OUTCOME;
+	if (unit - record->sent >= FLOW_UPDATE_UNITS)
+		send |= FLOW_SEND_UPDATE;
+	if (send & ~(unsigned int)FLOW_TAKE_HEAD)
+		record->sent = unit;
 	return send;
+}
+
+PACKET_INLINE bool flow_begins_tls(const uint8_t *head)
+{
+	return head[0] == 22 && head[1] == 3 && (head[5] == 1 || head[5] == 2);
+}
+
+/* Whether this packet's payload is sent, and as what (events.h); the packet is in the record already. */
+PACKET_INLINE unsigned int flow_payload_kind(const struct flow_record *record,
+                                             const struct packet *packet,
+                                             enum flow_side_index sender)
+{
+	const struct flow_side *side = &record->sides[sender & 1];
+	const bool dns = record->key.guest_port == 53 || record->key.peer_port == 53;
+
+	if (!packet->payload_captured)
+		return 0;
+	if (packet->proto == PACKET_PROTO_UDP)
+		return dns ? FLOW_PAYLOAD_DNS : 0;
+	if (packet->proto == PACKET_PROTO_TCP) {
+		if (side->payload - packet->payload >= FLOW_STREAM_MAX)
+			return 0;
+		if (dns)
+			return FLOW_PAYLOAD_DNS;
+		return flow_begins_tls(record->first[sender & 1].head) ? FLOW_PAYLOAD_TLS : 0;
+	}
+	if (!flow_is_icmp(packet->proto, record->key.family) ||
+	    (side->packets & (side->packets - 1)) != 0)
+		return 0;
+	return packet->proto == PACKET_PROTO_ICMP ? packet->icmp_type == 0 || packet->icmp_type == 8
+	       : packet->icmp_type == 128 || packet->icmp_type == 129 ? FLOW_PAYLOAD_ICMP
+	                                                              : 0;
+}
+
+/* All of a payload's event but its header and bytes. */
+PACKET_INLINE void flow_payload_fill(struct flow_payload_event *event,
+                                     const struct flow_record *record, const struct packet *packet,
+                                     enum flow_side_index side, unsigned int kind)
+{
+	const uint64_t before = record->sides[side & 1].payload - packet->payload;
+
+	event->key = record->key;
+	event->first_ns = record->first_ns;
+	event->length = packet->payload;
+	event->offset = before > UINT32_MAX ? UINT32_MAX : (uint32_t)before;
+	event->captured = 0;
+	event->side = (uint8_t)side;
+	event->kind = (uint8_t)kind;
+	event->flags = record->flags;
+	event->reserved = 0;
 }
 
 /* True for the errors that say that a packet did not arrive; "too big" does not say so for good. */

@@ -14,11 +14,16 @@ struct flowtable {
 	struct flow_set *sets;
 	flowtable_event_fn *event;
 	void *data;
+	uint64_t sweep_ns; /* when the next sets are looked through for idle flows */
+	uint32_t sweep_at; /* the next of them */
 };
+
+enum { SWEEP_STEPS = 64 }; /* that make one sweep of the whole table */
 
 struct flow_context {
 	struct flowtable *table;
-	const struct packet_bytes *bytes;
+	const struct packet_bytes *bytes; /* of these, `captured` are there */
+	uint32_t captured;
 	uint64_t now;
 };
 
@@ -59,6 +64,26 @@ static inline void flow_take_head(struct flow_context *context, const struct pac
                                   uint8_t *head, uint32_t size)
 {
 	memcpy(head, context->bytes->at + packet->payload_at, size);
+}
+
+static inline void flow_send_payload(struct flow_context *context, const struct flow_record *record,
+                                     const struct packet *packet, enum flow_side_index side,
+                                     unsigned int kind)
+{
+	struct flow_payload_event event;
+	uint32_t size;
+
+	if (!context->table->event)
+		return;
+	flow_payload_fill(&event, record, packet, side, kind);
+	size = BASE_MIN(BASE_MIN(packet->payload, context->captured - packet->payload_at),
+	                (uint32_t)FLOW_PAYLOAD_MAX);
+	memcpy(event.bytes, context->bytes->at + packet->payload_at, size);
+	event.captured = (uint16_t)size;
+	event.header = (struct flow_event_header){.type = FLOW_EVENT_PAYLOAD,
+	                                          .size = flow_payload_event_size(size),
+	                                          .time_ns = context->now};
+	context->table->event(&event.header, context->table->data);
 }
 
 int flowtable_open(struct flowtable **out, size_t flows, uint64_t seed, flowtable_event_fn *event,
@@ -114,14 +139,56 @@ static enum flow_side_index side_of(const struct flowtable *table, const struct 
 	return flowtable_find(table, &key) ? FLOW_PEER : FLOW_GUEST;
 }
 
+static void end_idle(struct flow_context *context, struct flow_set *set, uint64_t now)
+{
+	if (set->sequence == 0)
+		return;
+	for (uint32_t way = 0; way < FLOW_WAYS; way++) {
+		const struct flow_record *record = &set->records[way];
+
+		if (set->tags[way] && now > record->last_ns &&
+		    now - record->last_ns > flow_idle_ns(record))
+			flow_set_end(context, set, way);
+	}
+}
+
+/* The sets whose turn it is by `now`; after a long silence, all of them once. */
+static void sweep(struct flow_context *context)
+{
+	struct flowtable *table = context->table;
+	const uint32_t step = BASE_MAX(table->tap.sets / SWEEP_STEPS, 1u);
+
+	for (int i = 0; i < SWEEP_STEPS && table->sweep_ns <= context->now; i++) {
+		for (uint32_t set = 0; set < step; set++)
+			end_idle(context, &table->sets[table->sweep_at + set], context->now);
+		table->sweep_at = (table->sweep_at + step) & (table->tap.sets - 1);
+		table->sweep_ns += FLOWTABLE_SWEEP_NS / SWEEP_STEPS;
+	}
+	if (table->sweep_ns <= context->now)
+		table->sweep_ns = context->now + 1;
+}
+
+void flowtable_finish(struct flowtable *table, uint64_t now)
+{
+	struct flow_context context = {.table = table, .now = now};
+
+	for (uint32_t i = 0; i < table->tap.sets; i++)
+		for (uint32_t way = 0; way < FLOW_WAYS; way++)
+			if (table->sets[i].tags[way])
+				flow_set_end(&context, &table->sets[i], way);
+}
+
 void flowtable_packet(struct flowtable *table, const void *bytes, uint32_t captured, uint32_t wire,
                       enum flowtable_sender sender, uint64_t now)
 {
 	const struct packet_input in = {.bytes = bytes, .captured = captured, .wire = wire};
-	struct flow_context context = {.table = table, .bytes = bytes, .now = now};
+	struct flow_context context = {
+	        .table = table, .bytes = bytes, .captured = captured, .now = now};
 	enum flow_side_index side;
 	struct packet packet;
 
+	if (now >= table->sweep_ns)
+		sweep(&context);
 	packet_parse(&in, &packet);
 	if (sender == FLOWTABLE_EITHER)
 		side = side_of(table, &packet);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * flowtable: the flow engine in user space, for captures and tests. The same parser, state machine,
- * table and counters as at a tap, over packets that the caller hands in with their own times.
+ * table and counters as at a tap, over packets that the caller hands in with their own times. Flows that
+ * were idle for flow_idle_ns() end within FLOWTABLE_SWEEP_NS of the packets' time.
  */
 #ifndef CORDON_BPF_FLOWTABLE_H
 #define CORDON_BPF_FLOWTABLE_H
@@ -10,6 +11,8 @@
 
 #include "bpf/events.h"
 #include "bpf/packet.h"
+
+#define FLOWTABLE_SWEEP_NS (30 * 1000000000ull)
 
 struct flowtable;
 
@@ -29,6 +32,9 @@ enum flowtable_sender { FLOWTABLE_GUEST, FLOWTABLE_PEER, FLOWTABLE_EITHER };
 /* One frame: `captured` bytes at `bytes`, `wire` bytes long on the wire, at `now` ns. */
 void flowtable_packet(struct flowtable *table, const void *bytes, uint32_t captured, uint32_t wire,
                       enum flowtable_sender sender, uint64_t now);
+
+/* No packet follows: every flow that is left ends, as FLOW_EVENT_END of this time. */
+void flowtable_finish(struct flowtable *table, uint64_t now);
 
 /* As flow_map_each(), flow_map_find() and flow_map_stats(); each's record is the table's own. */
 int flowtable_each(const struct flowtable *table, int (*each)(const struct flow_record *, void *),

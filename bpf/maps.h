@@ -6,7 +6,7 @@
 #include <linux/bpf.h>
 
 enum {
-	EVENTS_RING_BYTES = 1 << 20,
+	EVENTS_RING_BYTES = 1 << 22,
 	TAPS_MAX = 16384,
 	/* Mapped by the monitor; and each tap may have another number of sets. */
 	FLOW_MAP_FLAGS = BPF_F_MMAPABLE | BPF_F_INNER_MAP,

@@ -116,6 +116,43 @@ int flow_map_each(const struct flow_map *map, int (*each)(const struct flow_reco
 	return 0;
 }
 
+uint64_t flow_idle_at(const struct flow_record *record)
+{
+	return record->last_ns + flow_idle_ns(record);
+}
+
+static bool goes_idle(const struct flow_set *set, uint32_t way, uint64_t since, uint64_t now)
+{
+	uint64_t at = flow_idle_at(&set->records[way]);
+
+	return set->tags[way] && at > since && at <= now;
+}
+
+int flow_map_idle(const struct flow_map *map, uint64_t since, uint64_t now,
+                  int (*each)(const struct flow_record *, void *), void *data)
+{
+	struct flow_set copy;
+
+	for (uint32_t i = 0; i < map->sets; i++) {
+		bool some = false;
+
+		/* a look in place, so that only sets where something is to be told are copied */
+		for (uint32_t way = 0; way < FLOW_WAYS && !some; way++)
+			some = goes_idle(&map->set[i], way, since, now);
+		if (!some || !set_copy(&map->set[i], &copy))
+			continue;
+		for (uint32_t way = 0; way < FLOW_WAYS; way++) {
+			int stop = goes_idle(&copy, way, since, now)
+			                   ? each(&copy.records[way], data)
+			                   : 0;
+
+			if (stop)
+				return stop;
+		}
+	}
+	return 0;
+}
+
 int flow_map_find(const struct flow_map *map, const struct flow_key *key,
                   struct flow_record *record)
 {

@@ -21,6 +21,15 @@ void flow_map_close(struct flow_map *map);
 int flow_map_each(const struct flow_map *map, int (*each)(const struct flow_record *, void *),
                   void *data);
 
+/* As flow_map_each(), but only flows whose flow_idle_ns() ran out after `since` and until `now` (both in
+ * the kernel's CLOCK_MONOTONIC): called again and again, with the last call's `now` as `since`, it tells
+ * of each flow that goes idle once. */
+int flow_map_idle(const struct flow_map *map, uint64_t since, uint64_t now,
+                  int (*each)(const struct flow_record *, void *), void *data);
+
+/* When the flow has ended if nothing more comes. */
+uint64_t flow_idle_at(const struct flow_record *record);
+
 /* Copies the record with this key. 0, or -ENOENT. */
 int flow_map_find(const struct flow_map *map, const struct flow_key *key,
                   struct flow_record *record);

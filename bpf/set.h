@@ -17,7 +17,7 @@ enum {
 	FLOW_WAYS = 8,
 	FLOW_SETS_DEFAULT = 2048, /* a power of two */
 	FLOW_SETS_MAX = 1 << 16,
-	FLOW_TAP_MAGIC = 0x43465401,
+	FLOW_TAP_MAGIC = 0x43465402,
 };
 
 struct flow_set {
@@ -35,11 +35,14 @@ struct flow_tap {
 	uint32_t ifindex;
 	uint64_t seed;
 	uint32_t sets;
-	uint8_t guest_mac[6];   /* all zero: any will do */
-	uint16_t flags;         /* enum flow_tap_flags */
-	uint32_t window_events; /* sent while the ring was crowded, since window_ns */
+	uint8_t guest_mac[6];  /* all zero: any will do */
+	uint16_t flags;        /* enum flow_tap_flags */
+	uint32_t window_bytes; /* sent while the ring was crowded, since window_ns */
 	uint64_t window_ns;
-	uint8_t reserved[24];
+	uint32_t window_payloads; /* payload events sent since payload_ns */
+	uint32_t reserved0;
+	uint64_t payload_ns;
+	uint8_t reserved[8];
 	struct tap_stats stats;
 } __attribute__((aligned(64)));
 

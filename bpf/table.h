@@ -18,6 +18,8 @@
  *   static bool flow_set_lock(struct flow_set *), void flow_set_unlock(struct flow_set *);
  *   static void flow_send(struct flow_context *, enum flow_event_type, const struct flow_record *);
  *   static void flow_take_head(struct flow_context *, const struct packet *, uint8_t *head, uint32_t size);
+ *   static void flow_send_payload(struct flow_context *, const struct flow_record *, const struct packet *,
+ *                                 enum flow_side_index, unsigned int kind);
  * and passes the tap's counters as `stats`, whose fields are only ever added to with flow_add().
  */
 #ifndef CORDON_BPF_TABLE_H
@@ -33,6 +35,9 @@ static inline void flow_send(struct flow_context *context, enum flow_event_type 
                              const struct flow_record *record);
 static inline void flow_take_head(struct flow_context *context, const struct packet *packet,
                                   uint8_t *head, uint32_t size);
+static inline void flow_send_payload(struct flow_context *context, const struct flow_record *record,
+                                     const struct packet *packet, enum flow_side_index side,
+                                     unsigned int kind);
 static inline void flow_add(uint64_t *counter, uint64_t amount);
 
 /*
@@ -70,7 +75,14 @@ PACKET_FUNCTION uint32_t flow_set_victim(const struct flow_set *set)
 	return victim;
 }
 
-/* Gives the way to a new flow; the record that was there is sent as ended. */
+/* The record leaves its way, and is sent as ended. */
+PACKET_INLINE void flow_set_end(struct flow_context *context, struct flow_set *set, uint32_t way)
+{
+	flow_send(context, FLOW_EVENT_END, &set->records[way]);
+	set->tags[way] = 0;
+}
+
+/* Gives the way to a new flow. */
 PACKET_INLINE void flow_set_replace(struct flow_context *context, struct flow_set *set,
                                     uint32_t way, const struct flow_key *key, uint32_t tag,
                                     struct tap_stats *stats, bool evicts)
@@ -78,7 +90,7 @@ PACKET_INLINE void flow_set_replace(struct flow_context *context, struct flow_se
 	struct flow_record *record = &set->records[way];
 
 	if (set->tags[way]) {
-		flow_send(context, FLOW_EVENT_END, record);
+		flow_set_end(context, set, way);
 		if (evicts && record->state != FLOW_STATE_CLOSED &&
 		    record->state != FLOW_STATE_RESET)
 			flow_add(&stats->evicted, 1);
@@ -98,7 +110,7 @@ PACKET_INLINE void flow_set_packet(struct flow_context *context, struct flow_set
 	uint32_t way = flow_set_find(set, key, tag);
 	const bool found = way < FLOW_WAYS;
 	struct flow_record *record;
-	unsigned int send;
+	unsigned int send, kind;
 
 	if (!found)
 		way = flow_set_victim(set);
@@ -115,9 +127,15 @@ PACKET_INLINE void flow_set_packet(struct flow_context *context, struct flow_set
 		flow_take_head(context, packet, record->first[side].head, size);
 		record->sides[side].head_size = (uint8_t)size;
 	}
-	if (send & (FLOW_SEND_NEW | FLOW_SEND_OUTCOME))
-		flow_send(context, send & FLOW_SEND_NEW ? FLOW_EVENT_NEW : FLOW_EVENT_OUTCOME,
+	if (send & (FLOW_SEND_NEW | FLOW_SEND_OUTCOME | FLOW_SEND_UPDATE))
+		flow_send(context,
+		          send & FLOW_SEND_NEW       ? FLOW_EVENT_NEW
+		          : send & FLOW_SEND_OUTCOME ? FLOW_EVENT_OUTCOME
+		                                     : FLOW_EVENT_UPDATE,
 		          record);
+	kind = flow_payload_kind(record, packet, side);
+	if (kind)
+		flow_send_payload(context, record, packet, side, kind);
 }
 
 /* An ICMP error's effect on the flow that it is about. False when there is no such flow. */

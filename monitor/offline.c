@@ -280,6 +280,7 @@ static void offline_tick(struct offline *offline, uint64_t now)
 
 void offline_finish(struct offline *offline)
 {
+	flowtable_finish(offline->flows, offline->stats.last_ns);
 	for (size_t i = 0; i < OFFLINE_SOURCES; i++)
 		if (offline->sources[i].detectors)
 			offline_source_drop(offline, &offline->sources[i]);

@@ -34,6 +34,7 @@ struct monitor_vm {
 	size_t sink_count;
 	uint64_t alerts;
 	uint32_t budget, suppressed;
+	uint64_t swept_ns, swept_before_ns; /* when idle flows were told of last, and before that */
 	struct monitor *monitor;
 };
 

@@ -19,6 +19,7 @@ enum {
 	VMS_EVENTS_AT_ONCE = 4096,
 	VMS_BUDGET = 60, /* alerts that a VM may cause at once, and then one in so many seconds: */
 	VMS_BUDGET_TICKS = 10,
+	VMS_SWEEP_TICKS = 30,
 };
 
 static size_t vms_index(const struct monitor *monitor, uint32_t ifindex)
@@ -178,6 +179,23 @@ int vms_forget(struct monitor *monitor, const char *name)
 	return 0;
 }
 
+/* The end of a flow that a sweep has told of: it went idle, and later its place was needed. */
+static bool vms_told(const struct monitor_vm *vm, const struct flow_event *event)
+{
+	uint64_t swept = event->header.time_ns >= vm->swept_ns ? vm->swept_ns : vm->swept_before_ns;
+
+	return event->header.type == FLOW_EVENT_END && flow_idle_at(&event->record) <= swept;
+}
+
+/* From the tap's clock to Unix time, as it is now: a flow's first_ns moves when the clock is set. */
+static void vms_times(struct flow_record *record, uint64_t clock_ns)
+{
+	record->first_ns += clock_ns;
+	record->last_ns += clock_ns;
+	if (record->outcome_ns)
+		record->outcome_ns += clock_ns;
+}
+
 static void vms_event(const struct flow_event_header *header, void *data)
 {
 	struct monitor *monitor = data;
@@ -193,8 +211,36 @@ static void vms_event(const struct flow_event_header *header, void *data)
 	    (vm = vms_find(monitor, header->ifindex)) == NULL)
 		return;
 	memcpy(&event, header, header->size);
+	if (header->type == FLOW_EVENT_PAYLOAD)
+		event.payload.first_ns += monitor->clock_ns;
+	else if (vms_told(vm, &event.flow))
+		return;
+	else
+		vms_times(&event.flow.record, monitor->clock_ns);
 	event.header.time_ns += monitor->clock_ns;
 	detectors_observe(vm->detectors, &event.header, &(struct detector_out){vms_emit, vm});
+}
+
+static int vms_idle(const struct flow_record *record, void *data)
+{
+	struct monitor_vm *vm = data;
+	struct flow_event event = {.header = {.type = FLOW_EVENT_END,
+	                                      .size = sizeof(event),
+	                                      .ifindex = vm->ifindex,
+	                                      .time_ns = vm->swept_ns + vm->monitor->clock_ns},
+	                           .record = *record};
+
+	vms_times(&event.record, vm->monitor->clock_ns);
+	detectors_observe(vm->detectors, &event.header, &(struct detector_out){vms_emit, vm});
+	return 0;
+}
+
+/* Ends the flows of one VM that have gone idle since its last sweep. */
+static void vms_sweep(struct monitor_vm *vm, uint64_t now)
+{
+	vm->swept_before_ns = vm->swept_ns;
+	vm->swept_ns = now;
+	flow_map_idle(vm->flows, vm->swept_before_ns, now, vms_idle, vm);
 }
 
 void vms_events(struct monitor *monitor)
@@ -210,6 +256,9 @@ void vms_tick(struct monitor *monitor, uint64_t now_ns)
 
 		if (monitor->ticks % VMS_BUDGET_TICKS == 0 && vm->budget < VMS_BUDGET)
 			vm->budget++;
+		/* one after the other, not all at once */
+		if (vm->flows && (monitor->ticks + i) % VMS_SWEEP_TICKS == 0)
+			vms_sweep(vm, now_ns - monitor->clock_ns);
 		if (vm->detectors)
 			detectors_tick(vm->detectors, now_ns, &(struct detector_out){vms_emit, vm});
 	}

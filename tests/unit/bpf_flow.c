@@ -14,19 +14,27 @@ enum { EVENTS_MAX = 4096 };
 
 static struct flow_event events[EVENTS_MAX];
 static size_t event_count;
+static struct flow_payload_event message; /* the last of */
+static size_t payload_count;
 static struct flowtable *table;
 static uint64_t now;
 
 static void on_event(const struct flow_event_header *header, void *data)
 {
 	(void)data;
+	if (header->type == FLOW_EVENT_PAYLOAD) {
+		memcpy(&message, header, header->size);
+		payload_count++;
+		return;
+	}
+	ck_assert_uint_eq(header->size, sizeof(struct flow_event));
 	if (event_count < EVENTS_MAX)
 		memcpy(&events[event_count++], header, sizeof(struct flow_event));
 }
 
 static void setup(void)
 {
-	event_count = 0;
+	event_count = payload_count = 0;
 	now = 1000 * FLOW_SECOND;
 	ck_assert_int_eq(flowtable_open(&table, 1024, 42, on_event, NULL), 0);
 }
@@ -273,6 +281,126 @@ START_TEST(test_flood)
 }
 END_TEST
 
+START_TEST(test_dns_payload)
+{
+	char longer[500];
+	struct frame frame;
+
+	memset(longer, 'x', sizeof(longer));
+	longer[sizeof(longer) - 1] = '\0';
+	for (size_t i = 0; i < 3; i++) {
+		frame_make_udp(&frame, i % 2 ? FLOW_PEER : FLOW_GUEST, 5000, 53, longer);
+		feed(&frame);
+		ck_assert_uint_eq(payload_count, i + 1);
+		ck_assert_int_eq(message.kind, FLOW_PAYLOAD_DNS);
+		ck_assert_int_eq(message.side, i % 2 ? FLOW_PEER : FLOW_GUEST);
+		ck_assert_uint_eq(message.captured, sizeof(longer) - 1);
+		ck_assert_uint_eq(message.length, sizeof(longer) - 1);
+		ck_assert_uint_eq(message.header.time_ns, now);
+		ck_assert_uint_eq(message.key.peer_port, 53);
+		ck_assert_mem_eq(message.bytes, longer, sizeof(longer) - 1);
+	}
+	/* a capture that was cut short */
+	flowtable_packet(table, frame.bytes, 300, frame.size, FLOWTABLE_GUEST, now);
+	ck_assert_uint_eq(message.captured, 300 - 14 - 20 - 8);
+	ck_assert_uint_eq(message.length, sizeof(longer) - 1);
+	frame_make_udp(&frame, FLOW_GUEST, 5000, 54, longer);
+	feed(&frame);
+	ck_assert_uint_eq(payload_count, 4);
+}
+END_TEST
+
+START_TEST(test_tls_payload)
+{
+	char segment[420];
+
+	memset(segment, 'x', sizeof(segment));
+	segment[sizeof(segment) - 1] = '\0';
+	memcpy(segment, "\x16\3\1\2\2\1", 6);
+	tcp(FLOW_GUEST, PACKET_SYN, 100, "");
+	for (uint32_t i = 0; i < 15; i++) {
+		tcp(FLOW_GUEST, PACKET_ACK, 101 + i * 419, segment);
+		segment[0] = 'y'; /* only the first of them begins a record */
+		ck_assert_uint_eq(payload_count, i < 10 ? i + 1 : 10); /* 4,096 / 419 */
+		ck_assert_uint_eq(message.offset, i < 10 ? i * 419 : 9 * 419);
+	}
+	ck_assert_int_eq(message.kind, FLOW_PAYLOAD_TLS);
+	tcp(FLOW_PEER, PACKET_ACK, 900, "HTTP/1.0 400");
+	ck_assert_uint_eq(payload_count, 10);
+}
+END_TEST
+
+START_TEST(test_icmp_payload)
+{
+	struct frame frame;
+
+	for (size_t i = 0; i < 20; i++) {
+		frame_make_ping(&frame, FLOW_GUEST, FRAME_IPV6, false);
+		feed(&frame);
+	}
+	ck_assert_uint_eq(payload_count, 5); /* 1, 2, 4, 8, 16 */
+	ck_assert_int_eq(message.kind, FLOW_PAYLOAD_ICMP);
+}
+END_TEST
+
+static size_t events_of(enum flow_event_type type)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < event_count; i++)
+		count += events[i].header.type == type;
+	return count;
+}
+
+START_TEST(test_updates)
+{
+	char segment[501];
+
+	memset(segment, 'x', sizeof(segment));
+	segment[sizeof(segment) - 1] = '\0';
+	tcp(FLOW_GUEST, PACKET_SYN, 0, "");
+	tcp(FLOW_PEER, PACKET_SYN | PACKET_ACK, 0, "");
+	for (uint32_t i = 0; i < 1023; i++)
+		tcp(FLOW_GUEST, PACKET_ACK, 1 + i * 500, segment);
+	/* 64, 128, 256, 512, 1,024 frames; 64, 128, 256, 512 KiB */
+	ck_assert_uint_eq(events_of(FLOW_EVENT_UPDATE), 9);
+	tcp(FLOW_PEER, PACKET_ACK, 1, "");
+	now += 599 * FLOW_SECOND;
+	tcp(FLOW_PEER, PACKET_ACK, 1, "");
+	ck_assert_uint_eq(events_of(FLOW_EVENT_UPDATE), 9);
+	now += 10 * FLOW_SECOND;
+	tcp(FLOW_PEER, PACKET_ACK, 1, "");
+	ck_assert_uint_eq(events_of(FLOW_EVENT_UPDATE), 10);
+	now += 590 * FLOW_SECOND;
+	tcp(FLOW_PEER, PACKET_ACK, 1, "");
+	ck_assert_uint_eq(events_of(FLOW_EVENT_UPDATE), 10);
+}
+END_TEST
+
+/* What is idle ends by itself, once; the rest at the end. */
+START_TEST(test_idle)
+{
+	struct frame frame;
+
+	frame_make_udp(&frame, FLOW_GUEST, 5000, 7, "once");
+	feed(&frame);
+	tcp(FLOW_GUEST, PACKET_SYN, 100, "");
+	tcp(FLOW_PEER, PACKET_SYN | PACKET_ACK, 900, "");
+	now += FLOW_IDLE_NS;
+	frame_make_udp(&frame, FLOW_GUEST, 5001, 7, "another");
+	for (int i = 0; i < 40; i++) {
+		feed(&frame);
+		now += FLOW_SECOND;
+	}
+	ck_assert_uint_eq(events_of(FLOW_EVENT_END), 1);
+	ck_assert_uint_eq(flowtable_stats(table)->evicted, 0);
+	flowtable_finish(table, now);
+	ck_assert_uint_eq(events_of(FLOW_EVENT_END), 3);
+	flowtable_finish(table, now);
+	ck_assert_uint_eq(events_of(FLOW_EVENT_END), 3);
+}
+END_TEST
+
 /* Nobody says who the guest is: each flow's opener is, for all of the flow. */
 START_TEST(test_either)
 {
@@ -324,6 +452,11 @@ int main(void)
 	tcase_add_test(cases, test_arp);
 	tcase_add_test(cases, test_neighbour);
 	tcase_add_test(cases, test_flood);
+	tcase_add_test(cases, test_dns_payload);
+	tcase_add_test(cases, test_tls_payload);
+	tcase_add_test(cases, test_icmp_payload);
+	tcase_add_test(cases, test_updates);
+	tcase_add_test(cases, test_idle);
 	tcase_add_test(cases, test_either);
 	tcase_add_test(cases, test_bounds);
 	suite_add_tcase(suite, cases);

@@ -2,8 +2,8 @@
 /*
  * The programs in the kernel, in network and mount namespaces of this test's own:
  *   - the same frames through BPF_PROG_TEST_RUN and through the user-space engine leave the same
- *     records, counters and events. Only first_ns, last_ns and outcome_ns are left out: the program
- *     reads its own clock. (outcome_ns is still compared for being set at all.)
+ *     records, counters and events. Only times are left out: the program reads its own clock.
+ *     (outcome_ns is still compared for being set at all.)
  *   - a live tap: the guest's frames are written into it, the host's kernel answers them.
  *   - what was attached and pinned is gone afterwards.
  * Skips (77) without root, bpf(2) or /dev/net/tun.
@@ -30,21 +30,34 @@
 #include "bpf/tap.h"
 #include "bpf_frames.h"
 
-enum { LOOPBACK = 1, FRAMES_MAX = 1200, EVENTS_MAX = 4096, FIRST_RANDOM = 64 };
+enum {
+	LOOPBACK = 1,
+	FRAMES_MAX = 1200,
+	EVENTS_MAX = 16384,
+	FIRST_RANDOM = 64,
+	PAYLOADS_MAX = 1024
+};
 
 static const uint8_t any_mac[6] = {0};
 static struct tap_watch *watch;
 
 struct seen {
-	size_t count;
+	size_t count, payload_count;
 	struct flow_event events[EVENTS_MAX];
+	struct flow_payload_event payloads[PAYLOADS_MAX];
 };
 
 static void on_event(const struct flow_event_header *header, void *data)
 {
 	struct seen *seen = data;
 
-	if (header->size != sizeof(struct flow_event) || seen->count >= EVENTS_MAX)
+	if (header->type == FLOW_EVENT_PAYLOAD) {
+		ck_assert_uint_lt(seen->payload_count, PAYLOADS_MAX);
+		memcpy(&seen->payloads[seen->payload_count++], header, header->size);
+		return;
+	}
+	ck_assert_uint_eq(header->size, sizeof(struct flow_event));
+	if (seen->count >= EVENTS_MAX)
 		return;
 	memcpy(&seen->events[seen->count++], header, sizeof(struct flow_event));
 }
@@ -113,6 +126,7 @@ static int compare(const struct flow_record *mine, void *data)
 	a.first_ns = b.first_ns;
 	a.last_ns = b.last_ns;
 	a.outcome_ns = b.outcome_ns;
+	a.sent = b.sent;
 	ck_assert_mem_eq(&a, &b, sizeof(a));
 	return 0;
 }
@@ -166,6 +180,17 @@ START_TEST(test_same_records)
 		                 sizeof(struct flow_key));
 		ck_assert_int_eq(mine->events[i].record.outcome, theirs->events[i].record.outcome);
 		ck_assert_uint_eq(theirs->events[i].header.ifindex, LOOPBACK);
+	}
+	ck_assert_uint_eq(mine->payload_count, theirs->payload_count);
+	ck_assert_uint_gt(mine->payload_count, 20);
+	for (size_t i = 0; i < mine->payload_count; i++) {
+		struct flow_payload_event *a = &mine->payloads[i], *b = &theirs->payloads[i];
+
+		ck_assert_uint_eq(b->header.ifindex, LOOPBACK);
+		ck_assert_uint_eq(b->header.size, flow_payload_event_size(a->captured));
+		a->header = b->header;
+		a->first_ns = b->first_ns;
+		ck_assert_mem_eq(a, b, b->header.size);
 	}
 	flowtable_close(table);
 	event_ring_close(ring);
@@ -354,7 +379,7 @@ static size_t events_of(const struct seen *seen, unsigned int ifindex)
 /* One VM floods, nobody reads, and another VM's events still come through, all of them. */
 START_TEST(test_flood)
 {
-	enum { FLOOD = 5000, OTHERS = 50 };
+	enum { FLOOD = 20000, OTHERS = 50 };
 	BASE_AUTO_FREE struct seen *seen = calloc(1, sizeof(*seen));
 	BASE_AUTO_FD int from = bpf_obj_get("/sys/fs/bpf/cordon/from_guest");
 	BASE_AUTO_FD int flooder = tap_watch_attach(watch, LOOPBACK, any_mac), other = -1, tap = -1;
