@@ -51,6 +51,7 @@ static int check_rules(const struct policy *policy, const struct policy_rule *ru
 		const struct policy_rule *rule = &rules[i];
 
 		if (!span_valid(rule->cidrs, policy->cidr_count) ||
+		    !span_valid(rule->peers, policy->peer_count) ||
 		    !span_valid(rule->ports, policy->port_count)) {
 			snprintf(why, size,
 			         "%s[%zu], line %u: a list that lies outside of its pool", side, i,
@@ -104,6 +105,27 @@ static int check_nic(const struct firewall_nic *nic, size_t i, char *why, size_t
 	return 0;
 }
 
+/* Names of other VMs, groups and sets become parts of names. */
+static int check_names(const struct policy *policy, char *why, size_t size)
+{
+	const struct policy_firewall *firewall = &policy->firewall;
+	bool valid = policy->peer_count <= POLICY_PEERS_MAX &&
+	             firewall->set_count <= POLICY_SETS_MAX &&
+	             policy->vm.group_count <= POLICY_GROUPS_MAX;
+
+	for (size_t i = 0; valid && i < policy->peer_count; i++)
+		valid = policy->peers[i].kind < POLICY_PEER_VM ||
+		        firewall_name_valid(policy->peers[i].name);
+	for (size_t i = 0; valid && i < firewall->set_count; i++)
+		valid = firewall_name_valid(firewall->sets[i].name) &&
+		        span_valid(firewall->sets[i].cidrs, policy->cidr_count);
+	for (size_t i = 0; valid && i < policy->vm.group_count; i++)
+		valid = firewall_name_valid(policy->vm.groups[i]);
+	if (!valid)
+		snprintf(why, size, "the name of a peer, a set or a group is not one");
+	return valid ? 0 : -EINVAL;
+}
+
 int firewall_check(const struct policy *policy, const struct firewall_nic *nics, size_t nic_count,
                    char *why, size_t why_size)
 {
@@ -121,9 +143,9 @@ int firewall_check(const struct policy *policy, const struct firewall_nic *nics,
 		return -EINVAL;
 	}
 	/* the kernel's token bucket counts nanoseconds in 64 bits */
-	if (rules->bandwidth > 10000000000ULL) {
+	if (rules->limits.bandwidth > 10000000000ULL) {
 		snprintf(why, why_size, "bandwidth of %llu bytes/s, expected at most 10000000000",
-		         (unsigned long long)rules->bandwidth);
+		         (unsigned long long)rules->limits.bandwidth);
 		return -ERANGE;
 	}
 	for (size_t i = 0; i < nic_count; i++) {
@@ -137,6 +159,9 @@ int firewall_check(const struct policy *policy, const struct firewall_nic *nics,
 				return -EINVAL;
 			}
 	}
+	error = check_names(policy, why, why_size);
+	if (error)
+		return error;
 	error = check_rules(policy, rules->egress, rules->egress_count, "egress", why, why_size);
 	if (error)
 		return error;

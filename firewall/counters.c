@@ -102,12 +102,31 @@ static int gather_nic(struct firewall *fw, struct gathering *g, const char *vm, 
 		snprintf(suffix, sizeof(suffix), "%zu_%s", nic, firewall_maps[m].suffix);
 		error = gather_chain(fw, g, "inet", vm, suffix);
 	}
+	snprintf(suffix, sizeof(suffix), "%zu_forwards", nic);
+	if (!error)
+		error = gather_chain(fw, g, "inet", vm, suffix);
 	snprintf(suffix, sizeof(suffix), "%zu", nic);
 	if (!error)
 		error = gather_chain(fw, g, "netdev", vm, suffix);
 	for (size_t c = 0; c < firewall_spoof_chain_count && !error; c++) {
 		snprintf(suffix, sizeof(suffix), "%zu_%s", nic, firewall_spoof_chains[c]);
 		error = gather_chain(fw, g, "netdev", vm, suffix);
+	}
+	return error;
+}
+
+static int gather_limits(struct firewall *fw, struct gathering *g, const char *vm, const char *side,
+                         size_t slots)
+{
+	char suffix[32];
+	int error = 0;
+
+	for (size_t slot = 1; slot <= slots && !error; slot++) {
+		snprintf(suffix, sizeof(suffix), "%s_a%zu", side, slot);
+		error = gather_chain(fw, g, "inet", vm, suffix);
+		snprintf(suffix, sizeof(suffix), "%s_r%zu", side, slot);
+		if (!error)
+			error = gather_chain(fw, g, "inet", vm, suffix);
 	}
 	return error;
 }
@@ -124,8 +143,8 @@ int firewall_vm_counters(struct firewall *fw, const char *vm, struct firewall_co
 		firewall_fail(fw, "the VM's name has to be 1 to 31 of a-z, 0-9 and '-'");
 		return -EINVAL;
 	}
-	error = firewall_state_read(fw, vm, &state);
-	size_t nics = state.nic_count;
+	error = firewall_state_read(fw, "inet", vm, &state);
+	size_t nics = state.nic_count, slots[2] = {state.slots[0], state.slots[1]};
 	bool present = state.present;
 
 	firewall_state_clear(&state);
@@ -137,6 +156,8 @@ int firewall_vm_counters(struct firewall *fw, const char *vm, struct firewall_co
 	}
 	for (size_t c = 0; c < firewall_vm_chain_count && !error; c++)
 		error = gather_chain(fw, &g, "inet", vm, firewall_vm_chains[c]);
+	for (size_t side = 0; side < 2 && !error; side++)
+		error = gather_limits(fw, &g, vm, side ? "egress" : "ingress", slots[side]);
 	for (size_t i = 0; i < nics && !error; i++)
 		error = gather_nic(fw, &g, vm, i);
 	for (size_t c = 0; c < BASE_COUNT(quarantine) && !error; c++)

@@ -38,6 +38,21 @@ static const struct probe probes[] = {
         {"masquerading (nft_masq)", PROBE_CHAIN
          "add chain inet cordon_probe n { type nat hook postrouting priority srcnat ; }\n"
          "add rule inet cordon_probe n iifname \"cn-probe\" masquerade\n" PROBE_END},
+        {"connection marks (CONFIG_NF_CONNTRACK_MARK)",
+         PROBE_CHAIN "add rule inet cordon_probe c ct direction reply ct mark & 0xfff00000 == "
+                     "0x00100000 ct mark set ct mark & 0x0000ffff | 0x00100000\n" PROBE_END},
+        {"quotas (nft_quota)",
+         PROBE_CHAIN "add quota inet cordon_probe q { over 1000 bytes }\n"
+                     "add rule inet cordon_probe c quota name \"q\" drop\n" PROBE_END},
+        {"port forwards (nft_nat, nft_fib_inet)", PROBE_CHAIN
+         "add map inet cordon_probe m { type inet_proto . inet_service : verdict ; }\n"
+         "add chain inet cordon_probe f\n"
+         "add chain inet cordon_probe n { type nat hook prerouting priority dstnat ; }\n"
+         "add rule inet cordon_probe f tcp dport 80 dnat ip to 192.0.2.1:80\n"
+         "add rule inet cordon_probe n iifname \"cn-probe\" fib daddr type local meta l4proto . "
+         "th dport vmap @m\n" PROBE_END},
+        {"extension headers (nft_exthdr)",
+         PROBE_CHAIN "add rule inet cordon_probe c exthdr rt exists rt type != 2 drop\n" PROBE_END},
         {"logging (nft_log)",
          PROBE_CHAIN "add rule inet cordon_probe c log group 4404\n" PROBE_END},
 };

@@ -8,6 +8,7 @@
  *   I_output                from the host: the DHCP answer, then the VM's ingress chain
  *   I_ports_in, I_ports_out DHCP's and DNS's ports, rewritten without state
  *   I_nat                   masquerading, of this guest's address only
+ *   I_forwards              ports of the host that are the guest's, if it has any
  *
  * dnsmasq holds no capability, so it cannot listen below 1024. The guest's 67 and 53 become its ports
  * before conntrack sees the packet, and the answers' ports are set back after conntrack and the filter,
@@ -58,6 +59,7 @@ void firewall_text_chains(const struct firewall_plan *plan)
 			        "add chain inet cordon vm_%s_%zu_%s\nflush chain inet cordon "
 			        "vm_%s_%zu_%s\n",
 			        vm, i, nic_chains[c], vm, i, nic_chains[c]);
+	firewall_mark_chains(plan);
 }
 
 static void write_forward(const struct nic_text *t)
@@ -68,9 +70,10 @@ static void write_forward(const struct nic_text *t)
 	/* the comment is also the record of which tap is this NIC's: see firewall_state_read() */
 	rule(t, "from", "counter comment \"sent, tap %s\"", t->nic->tap);
 	if (host_only) {
-		rule(t, "from", "counter drop comment \"egress of a host-only nic\"");
-		rule(t, "to", "counter drop comment \"ingress of a host-only nic\"");
-		return;
+		rule(t, "from",
+		     "oifname != @vms counter drop comment \"egress of a host-only nic\"");
+		rule(t, "to",
+		     "iifname != @vms counter drop comment \"ingress of a host-only nic\"");
 	}
 	rule(t, "from", "goto vm_%s_egress", vm);
 	rule(t, "to", "counter comment \"received, tap %s\"", t->nic->tap);
@@ -82,7 +85,6 @@ static void write_services(const struct nic_text *t)
 	bool dns = t->nic->dns_port && t->plan->policy->firewall.dns;
 	uint16_t port = t->nic->dns_port;
 
-	rule(t, "input", "ct state vmap @state");
 	if (t->has4 && t->nic->dhcp_port)
 		rule(t, "input", "udp sport 68 udp dport %u counter return comment \"dhcp\"",
 		     t->nic->dhcp_port);
@@ -118,13 +120,33 @@ static void write_services(const struct nic_text *t)
 	rule(t, "input", "goto vm_%s_host", t->plan->policy->vm.name);
 }
 
+/* What answers a service, each with the state that the rule of the question made. */
+static void write_answers(const struct nic_text *t, const char *family, const char *gateway)
+{
+	static const char *const protocols[] = {"udp", "tcp"};
+
+	for (size_t i = 0; i < BASE_COUNT(protocols); i++)
+		if (t->nic->dns_port && t->plan->policy->firewall.dns)
+			rule(t, "output",
+			     "ct direction reply %s saddr %s %s sport %u counter return comment "
+			     "\"dns answer\"",
+			     family, gateway, protocols[i], t->nic->dns_port);
+	rule(t, "output",
+	     "ct direction reply %s saddr %s %s type echo-reply counter return comment \"ping of "
+	     "the gateway\"",
+	     family, gateway, strcmp(family, "ip") == 0 ? "icmp" : "icmpv6");
+}
+
 static void write_output(const struct nic_text *t)
 {
 	if (t->has4 && t->nic->dhcp_port)
 		rule(t, "output",
 		     "udp sport %u udp dport 68 counter return comment \"dhcp answer\"",
 		     t->nic->dhcp_port);
+	if (t->has4)
+		write_answers(t, "ip", t->gateway4);
 	if (t->has6) {
+		write_answers(t, "ip6", t->gateway6);
 		rule(t, "output",
 		     "icmpv6 type nd-neighbor-solicit counter return comment \"neighbour "
 		     "discovery\"");
@@ -132,7 +154,9 @@ static void write_output(const struct nic_text *t)
 		     "icmpv6 type nd-neighbor-advert counter return comment \"neighbour "
 		     "discovery\"");
 	}
-	rule(t, "output", "goto vm_%s_ingress", t->plan->policy->vm.name);
+	/* the host's own word that a packet of the guest's was rejected, too large, or too old */
+	rule(t, "output", "ct state related counter return comment \"error message\"");
+	rule(t, "output", "goto vm_%s_local", t->plan->policy->vm.name);
 }
 
 static void write_ports(const struct nic_text *t)
@@ -177,6 +201,41 @@ static void write_nat(const struct nic_text *t)
 		     inet_ntop(AF_INET6, t->nic->ip6, text, sizeof(text)));
 }
 
+static void write_forwards(const struct nic_text *t)
+{
+	const struct policy_nic *policy = &t->plan->policy->vm.nics[t->index];
+	const char *vm = t->plan->policy->vm.name;
+	char guest4[INET_ADDRSTRLEN], guest6[INET6_ADDRSTRLEN];
+
+	if (!policy->forward_count)
+		return;
+	inet_ntop(AF_INET, t->nic->ip4, guest4, sizeof(guest4));
+	inet_ntop(AF_INET6, t->nic->ip6, guest6, sizeof(guest6));
+	fprintf(t->plan->out,
+	        "add chain inet cordon vm_%s_%zu_forwards\nflush chain inet cordon "
+	        "vm_%s_%zu_forwards\n",
+	        vm, t->index, vm, t->index);
+	for (size_t i = 0; i < policy->forward_count; i++) {
+		const struct policy_forward *f = &policy->forwards[i];
+		const char *proto = f->proto == POLICY_PROTO_TCP ? "tcp" : "udp";
+
+		if (t->has4)
+			rule(t, "forwards",
+			     "%s dport %u counter dnat ip to %s:%u comment \"forward %s %u, line "
+			     "%u\"",
+			     proto, f->host, guest4, f->guest, proto, f->host, f->line);
+		if (t->has6)
+			rule(t, "forwards",
+			     "%s dport %u counter dnat ip6 to [%s]:%u comment \"forward %s %u, "
+			     "line "
+			     "%u\"",
+			     proto, f->host, guest6, f->guest, proto, f->host, f->line);
+		fprintf(t->plan->out,
+		        "add element inet cordon forwards { %s . %u : jump vm_%s_%zu_forwards }\n",
+		        proto, f->host, vm, t->index);
+	}
+}
+
 void firewall_text_nic(const struct firewall_plan *plan, size_t i)
 {
 	static const uint8_t none[16];
@@ -191,6 +250,7 @@ void firewall_text_nic(const struct firewall_plan *plan, size_t i)
 	write_output(&t);
 	write_ports(&t);
 	write_nat(&t);
+	write_forwards(&t);
 	for (size_t m = 0; m < firewall_map_count; m++)
 		fprintf(plan->out, "add element inet cordon %s { \"%s\" : jump vm_%s_%zu_%s }\n",
 		        firewall_maps[m].map, t.nic->tap, plan->policy->vm.name, i,

@@ -21,7 +21,7 @@
 
 enum {
 	FIREWALL_NAME_MAX = 128, /* of a chain or set, with its NUL */
-	FIREWALL_SETS_MAX = POLICY_RULES_MAX * 6,
+	FIREWALL_NAMES_MAX = POLICY_RULES_MAX * 6 + POLICY_SETS_MAX * 2,
 	FIREWALL_NFLOG_GROUP = 4404, /* where `log: true` rules send their packets */
 };
 
@@ -31,10 +31,30 @@ struct firewall_plan {
 	const struct policy *policy;
 	const struct firewall_nic *nics;
 	size_t nic_count;
-	char generation; /* 'a' or 'b': sets of the old and the new rules stand side by side for a moment */
+	const char *family;  /* "inet", or "bridge" for NICs of that mode */
+	uint16_t generation; /* of these rules, 1 to FIREWALL_GENERATIONS: see mark.c */
+	bool replaces;       /* there may be connections that older rules allowed */
 };
 
-enum firewall_side { FIREWALL_EGRESS, FIREWALL_INGRESS, FIREWALL_HOST };
+/* One direction of connections: who opens them, and whether the other end is the host itself. */
+struct firewall_side {
+	const char *name;  /* of the policy's list, in comments and names of sets */
+	const char *chain; /* the packets of those that open; CHAIN_back: of those that answer */
+	bool outward;      /* the guest opens */
+	bool local;        /* the peer is the host */
+};
+enum firewall_side_index { FIREWALL_EGRESS, FIREWALL_INGRESS, FIREWALL_HOST, FIREWALL_LOCAL };
+enum { FIREWALL_SIDES = 4, FIREWALL_GENERATIONS = 4094 /* even: the next one's parity differs */ };
+extern const struct firewall_side firewall_sides[FIREWALL_SIDES];
+
+/* One rule of the policy on its way into text. */
+struct firewall_writing {
+	const struct firewall_plan *plan;
+	const struct firewall_side *side;
+	const struct policy_rule *rule;
+	size_t index;
+	bool back; /* for the packets of those that answer: every match is turned round */
+};
 
 /* 0 when all of it may be put into text, else -EINVAL or -EOPNOTSUPP and one sentence in `why`. */
 int firewall_check(const struct policy *policy, const struct firewall_nic *nics, size_t nic_count,
@@ -51,6 +71,71 @@ int firewall_text_policy(const struct firewall_plan *plan);
 void firewall_text_nic(const struct firewall_plan *plan, size_t i);
 /* NIC i: the netdev chains. */
 void firewall_text_spoof(const struct firewall_plan *plan, size_t i);
+/* One rule of the VM's: "add rule inet cordon vm_NAME_CHAIN " and the rest. */
+void firewall_text_rule(const struct firewall_plan *plan, const char *chain, const char *tail, ...)
+        BASE_PRINTF(3, 4);
+
+/* ---- sets.c: what rules refer to ---- */
+
+extern const struct policy_cidr firewall_metadata[];
+extern const size_t firewall_metadata_count;
+bool firewall_cidr_covers(const struct policy_cidr *outer, const struct policy_cidr *inner);
+/* How many of the networks are of that family. */
+size_t firewall_set_count(const struct policy *policy, struct policy_span cidrs, int family);
+/* True when the rule's ports, or its networks of a family, are in a set of their own. */
+bool firewall_set_of_ports(const struct firewall_writing *w);
+bool firewall_set_of_cidrs(const struct firewall_writing *w, int family);
+/* Names without the '@': of the rule's set of "ports", "ip4" or "ip6"; of a set of the policy's. */
+void firewall_set_name(char *to, const struct firewall_writing *w, const char *what);
+void firewall_set_shared_name(char *to, const struct firewall_plan *plan,
+                              const struct policy_set *set, int family);
+/* Declares the sets: of one rule, of the policy, of all VMs. 0 or -ENOMEM. */
+int firewall_set_rule(const struct firewall_writing *w);
+int firewall_set_policy(const struct firewall_plan *plan);
+void firewall_set_tables(FILE *out, const char *family);
+
+/* ---- match.c: a policy rule as nft rules ---- */
+
+/* The rule for each of its peers and services. */
+void firewall_match_rule(const struct firewall_writing *w);
+/* What the rule says of metadata addresses: only what names one exactly may allow it. */
+void firewall_match_metadata(const struct firewall_writing *w);
+
+/* ---- mark.c: which rules allowed a connection, and how much may pass it ---- */
+
+/* The rule's place among those with limits, from 1; 0: it has none. */
+unsigned int firewall_mark_slot(const struct policy *policy, const struct firewall_writing *w);
+size_t firewall_mark_slots(const struct policy *policy, bool outward);
+/* "ct mark set …", for a connection that the side's rules allow. */
+void firewall_mark_set(char *to, size_t size, const struct firewall_plan *plan, bool outward,
+                       unsigned int slot);
+/* At the head of CHAIN: what the rules of now have allowed needs no second look. */
+void firewall_mark_known(const struct firewall_plan *plan, const char *chain, bool outward);
+/* Chains and objects of limits, and their rules. */
+void firewall_mark_chains(const struct firewall_plan *plan);
+void firewall_mark_limits(const struct firewall_plan *plan);
+/* The VM's own limits on packets of one chain. */
+void firewall_mark_head(const struct firewall_plan *plan, const char *chain);
+
+/* ---- peers.c: sets of taps ---- */
+
+/* True for a NIC whose rules are in that family's table. */
+static inline bool firewall_nic_in(const struct firewall_nic *nic, const char *family)
+{
+	return (nic->mode == POLICY_NIC_BRIDGE) == (strcmp(family, "bridge") == 0);
+}
+
+struct firewall_state;
+/* Takes the VM's taps out of all sets; puts them in; declares the sets that its rules name. With no
+ * `fw` nothing is asked of the kernel. 0 or a negative errno. */
+int firewall_peers_leave(struct firewall *fw, FILE *out, const char *family, const char *vm,
+                         const struct firewall_state *old);
+int firewall_peers_join(struct firewall *fw, const struct firewall_plan *plan);
+int firewall_peers_name(struct firewall *fw, const struct firewall_plan *plan);
+/* Deletes those sets of the old rules that nobody refers to any more. */
+void firewall_peers_sweep(struct firewall *fw, const char *family,
+                          const struct firewall_state *old);
+
 /* The address part of a match, or the address alone: "10.0.0.0/8". */
 void firewall_text_address(char *to, size_t size, const struct policy_cidr *cidr);
 
@@ -65,22 +150,38 @@ extern const size_t firewall_vm_chain_count;
 extern const char *const firewall_spoof_chains[];
 extern const size_t firewall_spoof_chain_count;
 
-/* What the kernel holds of a VM. */
+/* A list of names without doubles; freed by firewall_state_clear(). */
+struct firewall_names {
+	char (*list)[FIREWALL_NAME_MAX];
+	size_t count;
+};
+
+/* What the kernel holds of a VM in one family's table. */
 struct firewall_state {
-	bool present; /* its inet chains are there */
+	bool present; /* its chains are there */
 	bool quarantined;
-	char generation; /* of its sets; 0 when it has none */
-	size_t nic_count;
+	uint16_t generation; /* of its rules */
+	size_t slots[2];     /* rules with limits: ingress, egress */
+	size_t nic_count;    /* all of its NICs are below */
 	struct {
-		char tap[16];
+		char tap[16]; /* empty: this NIC is not in this table */
 		bool hooked; /* its netdev base chain is there (older kernels drop it with the device) */
+		bool forwarding; /* it has a chain of forwards */
+		struct policy_forward forwards[POLICY_FORWARDS_MAX];
+		size_t forward_count;
 	} nics[POLICY_NICS_MAX];
-	size_t set_count;
-	char (*sets)[FIREWALL_NAME_MAX]; /* freed by firewall_state_clear() */
+	struct firewall_names sets, quotas; /* its own */
+	struct firewall_names groups;       /* sets of groups that it is in */
+	struct firewall_names peers;        /* sets of taps that its rules name */
 };
 void firewall_state_clear(struct firewall_state *state);
 /* Reads it; 0 (also when nothing is there) or a negative errno. */
-int firewall_state_read(struct firewall *fw, const char *vm, struct firewall_state *state);
+int firewall_state_read(struct firewall *fw, const char *family, const char *vm,
+                        struct firewall_state *state);
+/* True when the name is in the list. */
+bool firewall_names_hold(const struct firewall_names *names, const char *name);
+/* Adds a name, once. 0, -E2BIG or -ENOMEM. */
+int firewall_names_add(struct firewall_names *names, const char *name);
 
 /* Runs text as one transaction. */
 int firewall_run(struct firewall *fw, const char *text);

@@ -26,9 +26,8 @@ const struct firewall_map firewall_maps[] = {
 };
 const size_t firewall_map_count = BASE_COUNT(firewall_maps);
 
+static const char begin[] = "add table inet cordon\nadd table netdev cordon\n";
 static const char text[] =
-        "add table inet cordon\n"
-        "add table netdev cordon\n"
         "add map inet cordon forward_from { type ifname : verdict ; }\n"
         "add map inet cordon forward_to { type ifname : verdict ; }\n"
         "add map inet cordon input_from { type ifname : verdict ; }\n"
@@ -38,8 +37,7 @@ static const char text[] =
         "add map inet cordon nat_from { type ifname : verdict ; }\n"
         "add map inet cordon quarantine_from { type ifname : verdict ; }\n"
         "add map inet cordon quarantine_to { type ifname : verdict ; }\n"
-        "add map inet cordon state { type ct_state : verdict ; }\n"
-        "add element inet cordon state { established : return, related : return }\n"
+        "add map inet cordon forwards { type inet_proto . inet_service : verdict ; }\n"
         "add chain inet cordon unmapped_from\n"
         "add chain inet cordon unmapped_to\n"
         "add chain inet cordon onward\n"
@@ -55,6 +53,8 @@ static const char text[] =
         "; }\n"
         "add chain inet cordon postrouting { type nat hook postrouting priority srcnat ; policy "
         "accept ; }\n"
+        "add chain inet cordon forward_ports { type nat hook prerouting priority dstnat ; policy "
+        "accept ; }\n"
         "flush chain inet cordon unmapped_from\n"
         "flush chain inet cordon unmapped_to\n"
         "flush chain inet cordon onward\n"
@@ -64,6 +64,7 @@ static const char text[] =
         "flush chain inet cordon output\n"
         "flush chain inet cordon output_ports\n"
         "flush chain inet cordon postrouting\n"
+        "flush chain inet cordon forward_ports\n"
         "add element inet cordon forward_from { * : jump unmapped_from }\n"
         "add element inet cordon input_from { * : jump unmapped_from }\n"
         "add element inet cordon forward_to { * : jump unmapped_to }\n"
@@ -84,9 +85,13 @@ static const char text[] =
         "add rule inet cordon output oifname vmap @quarantine_to\n"
         "add rule inet cordon output oifname vmap @output_to\n"
         "add rule inet cordon output_ports oifname vmap @ports_out\n"
-        "add rule inet cordon postrouting iifname vmap @nat_from\n";
+        "add rule inet cordon postrouting iifname vmap @nat_from\n"
+        "add rule inet cordon forward_ports iifname != @vms fib daddr type local meta l4proto . th "
+        "dport vmap @forwards\n";
 
 void firewall_text_tables(FILE *out)
 {
+	fputs(begin, out);
+	firewall_set_tables(out, "inet");
 	fputs(text, out);
 }

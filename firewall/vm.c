@@ -11,6 +11,7 @@
  * our reading and our transaction: then the transaction fails as a whole, and is tried again.
  */
 #include <arpa/inet.h>
+#include <sys/random.h>
 
 #include "base/base.h"
 #include "firewall/rules.h"
@@ -89,6 +90,21 @@ static void detach_nic(FILE *out, const char *vm, const struct firewall_state *o
 		        vm, i, vm, i);
 }
 
+/* The host's ports that were the NIC's; its chain goes unless the new rules have one. */
+static void drop_forwards(FILE *out, const char *vm, const struct firewall_state *old, size_t i,
+                          bool chain)
+{
+	for (size_t f = 0; f < old->nics[i].forward_count; f++)
+		fprintf(out, "delete element inet cordon forwards { %s . %u }\n",
+		        old->nics[i].forwards[f].proto == POLICY_PROTO_TCP ? "tcp" : "udp",
+		        old->nics[i].forwards[f].host);
+	if (old->nics[i].forwarding && chain)
+		fprintf(out,
+		        "flush chain inet cordon vm_%s_%zu_forwards\ndelete chain inet cordon "
+		        "vm_%s_%zu_forwards\n",
+		        vm, i, vm, i);
+}
+
 static void drop_nic(FILE *out, const char *vm, size_t i)
 {
 	char suffix[32];
@@ -108,62 +124,133 @@ static void drop_nic(FILE *out, const char *vm, size_t i)
 	}
 }
 
-static void drop_sets(FILE *out, const struct firewall_state *old)
+/* Chains of rules with limits that the new rules (the first `kept` of each side) have no use for. */
+static void surplus_chains(FILE *out, const char *verb, const char *vm,
+                           const struct firewall_state *old, const size_t kept[2], bool groups)
 {
-	for (size_t i = 0; i < old->set_count; i++)
-		fprintf(out, "delete set inet cordon %s\n", old->sets[i]);
+	static const char *const sides[] = {"ingress", "egress"};
+
+	for (size_t side = 0; side < 2; side++) {
+		if (old->slots[side] && !kept[side])
+			fprintf(out, "%s chain inet cordon vm_%s_%s_known\n", verb, vm,
+			        sides[side]);
+		for (size_t slot = kept[side] + 1; slot <= old->slots[side]; slot++)
+			fprintf(out,
+			        "%s chain inet cordon vm_%s_%s_a%zu\n%s chain inet cordon "
+			        "vm_%s_%s_r%zu\n",
+			        verb, vm, sides[side], slot, verb, vm, sides[side], slot);
+	}
+	if (old->groups.count && !groups)
+		fprintf(out, "%s chain inet cordon vm_%s_groups\n", verb, vm);
 }
 
-static int write_apply(const struct firewall_plan *plan, const struct firewall_state *old)
+/* Once no rule refers to them. The VM's own quota goes on counting, if it is to have one. */
+static void drop_objects(FILE *out, const char *vm, const struct firewall_state *old, bool quota)
 {
-	const char *vm = plan->policy->vm.name;
+	char own[FIREWALL_NAME_MAX];
+
+	snprintf(own, sizeof(own), "vm_%s_quota", vm);
+	for (size_t i = 0; i < old->sets.count; i++)
+		fprintf(out, "delete set inet cordon %s\n", old->sets.list[i]);
+	for (size_t i = 0; i < old->quotas.count; i++)
+		if (!quota || strcmp(old->quotas.list[i], own) != 0)
+			fprintf(out, "delete quota inet cordon %s\n", old->quotas.list[i]);
+}
+
+static int write_nics(struct firewall *fw, const struct firewall_plan *plan,
+                      const struct firewall_state *old)
+{
+	int error = firewall_peers_join(fw, plan);
+
+	for (size_t i = 0; i < plan->nic_count; i++) {
+		firewall_text_nic(plan, i);
+		firewall_text_spoof(plan, i);
+		if (old->quarantined)
+			quarantine_elements(plan->out, "add", plan->policy->vm.name,
+			                    plan->nics[i].tap);
+	}
+	return error;
+}
+
+/* With no `fw`, nothing is asked of the kernel: what is written is what a first start would load. */
+static int write_apply(struct firewall *fw, const struct firewall_plan *plan,
+                       const struct firewall_state *old)
+{
+	const struct policy *policy = plan->policy;
+	const char *vm = policy->vm.name;
+	const size_t slots[2] = {firewall_mark_slots(policy, false),
+	                         firewall_mark_slots(policy, true)};
 	int error;
 
 	firewall_text_tables(plan->out);
+	error = old->present ? firewall_peers_leave(fw, plan->out, "inet", vm, old) : 0;
 	for (size_t i = 0; i < old->nic_count; i++) {
 		bool gone = i >= plan->nic_count;
 
 		if (gone || strcmp(old->nics[i].tap, plan->nics[i].tap) != 0)
 			detach_nic(plan->out, vm, old, i);
+		drop_forwards(plan->out, vm, old, i, gone || !policy->vm.nics[i].forward_count);
 		if (gone)
 			drop_nic(plan->out, vm, i);
 	}
 	firewall_text_chains(plan);
-	drop_sets(plan->out, old);
-	error = firewall_text_policy(plan);
-	if (error)
-		return error;
-	for (size_t i = 0; i < plan->nic_count; i++) {
-		firewall_text_nic(plan, i);
-		firewall_text_spoof(plan, i);
-		if (old->quarantined)
-			quarantine_elements(plan->out, "add", vm, plan->nics[i].tap);
-	}
-	return 0;
+	surplus_chains(plan->out, "flush", vm, old, slots, policy->vm.group_count > 0);
+	drop_objects(plan->out, vm, old, policy->firewall.limits.quota > 0);
+	error = error ? error : firewall_peers_name(fw, plan);
+	error = error ? error : firewall_text_policy(plan);
+	error = error ? error : write_nics(fw, plan, old);
+	surplus_chains(plan->out, "delete", vm, old, slots, policy->vm.group_count > 0);
+	return error;
+}
+
+/* Not guessable, so that what an earlier VM of the same address left open is not open to this one. */
+static uint16_t first_generation(void)
+{
+	uint16_t number = 0;
+
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+		number = (uint16_t)getpid();
+	return (uint16_t)(number % FIREWALL_GENERATIONS + 1);
 }
 
 static int apply_once(struct firewall *fw, struct firewall_plan *plan)
 {
 	struct firewall_state old BASE_CLEANUP(clear_state) = {0};
 	struct text t BASE_CLEANUP(text_clear) = {0};
-	int error = firewall_state_read(fw, plan->policy->vm.name, &old);
+	int error = firewall_state_read(fw, plan->family, plan->policy->vm.name, &old);
 
 	if (!error)
 		error = text_open(&t);
 	if (error)
 		return error;
 	plan->out = t.out;
-	plan->generation = old.generation == 'a' ? 'b' : 'a';
-	error = write_apply(plan, &old);
+	plan->replaces = old.present;
+	plan->generation = old.generation ? (uint16_t)(old.generation % FIREWALL_GENERATIONS + 1)
+	                                  : first_generation();
+	error = write_apply(fw, plan, &old);
 	if (!error)
 		error = text_finish(&t);
-	return error ? error : firewall_run(fw, t.text);
+	if (!error)
+		error = firewall_run(fw, t.text);
+	if (!error)
+		firewall_peers_sweep(fw, plan->family, &old);
+	return error;
+}
+
+/* The one thing of a VM that another one may have already, and that no name tells apart. */
+static bool has_forwards(const struct policy *policy)
+{
+	for (size_t i = 0; i < policy->vm.nic_count; i++)
+		if (policy->vm.nics[i].forward_count)
+			return true;
+	return false;
 }
 
 int firewall_vm_apply(struct firewall *fw, const struct policy *policy,
                       const struct firewall_nic *nics, size_t nic_count)
 {
-	struct firewall_plan plan = {.policy = policy, .nics = nics, .nic_count = nic_count};
+	struct firewall_plan plan = {
+	        .policy = policy, .nics = nics, .nic_count = nic_count, .family = "inet"};
 	struct firewall *locked BASE_CLEANUP(unlock) = NULL;
 	char why[160] = "";
 	int error = firewall_check(policy, nics, nic_count, why, sizeof(why));
@@ -181,17 +268,27 @@ int firewall_vm_apply(struct firewall *fw, const struct policy *policy,
 		if (error != -ENOENT && error != -EEXIST)
 			break;
 	}
+	if (error == -EEXIST && has_forwards(policy))
+		firewall_fail(fw, "a port of the host's that it forwards is another VM's already");
 	return error;
 }
 
-static void write_remove(FILE *out, const char *vm, const struct firewall_state *old)
+static int write_remove(struct firewall *fw, FILE *out, const char *vm,
+                        const struct firewall_state *old)
 {
-	for (size_t i = 0; i < old->nic_count; i++)
+	static const size_t none[2];
+	int error = firewall_peers_leave(fw, out, "inet", vm, old);
+
+	for (size_t i = 0; i < old->nic_count; i++) {
 		detach_nic(out, vm, old, i);
+		drop_forwards(out, vm, old, i, true);
+	}
 	for (size_t c = 0; c < firewall_vm_chain_count; c++)
 		fprintf(out, "flush chain inet cordon vm_%s_%s\n", vm, firewall_vm_chains[c]);
+	surplus_chains(out, "flush", vm, old, none, false);
 	for (size_t i = 0; i < old->nic_count; i++)
 		drop_nic(out, vm, i);
+	surplus_chains(out, "delete", vm, old, none, false);
 	for (size_t c = 0; c < firewall_vm_chain_count; c++)
 		drop_chain(out, "inet", vm, firewall_vm_chains[c]);
 	if (old->quarantined) {
@@ -199,7 +296,8 @@ static void write_remove(FILE *out, const char *vm, const struct firewall_state 
 		drop_chain(out, "inet", vm, "quarantine_from");
 		drop_chain(out, "inet", vm, "quarantine_to");
 	}
-	drop_sets(out, old);
+	drop_objects(out, vm, old, false);
+	return error;
 }
 
 static int remove_once(struct firewall *fw, const char *vm)
@@ -207,7 +305,7 @@ static int remove_once(struct firewall *fw, const char *vm)
 	struct firewall_state old BASE_CLEANUP(clear_state) = {0};
 	struct text t BASE_CLEANUP(text_clear) = {0};
 	char name[1][POLICY_NAME_MAX];
-	int error = firewall_state_read(fw, vm, &old), vms;
+	int error = firewall_state_read(fw, "inet", vm, &old), vms;
 
 	if (error || !old.present)
 		return error;
@@ -219,9 +317,14 @@ static int remove_once(struct firewall *fw, const char *vm)
 	error = text_open(&t);
 	if (error)
 		return error;
-	write_remove(t.out, vm, &old);
-	error = text_finish(&t);
-	return error ? error : firewall_run(fw, t.text);
+	error = write_remove(fw, t.out, vm, &old);
+	if (!error)
+		error = text_finish(&t);
+	if (!error)
+		error = firewall_run(fw, t.text);
+	if (!error)
+		firewall_peers_sweep(fw, "inet", &old);
+	return error;
 }
 
 int firewall_vm_remove(struct firewall *fw, const char *vm)
@@ -294,7 +397,7 @@ static int set_quarantine(struct firewall *fw, const char *vm, bool on,
 	if (error)
 		return error;
 	locked = fw;
-	error = firewall_state_read(fw, vm, &old);
+	error = firewall_state_read(fw, "inet", vm, &old);
 	if (error)
 		return error;
 	if (!old.present) {
@@ -340,7 +443,12 @@ int firewall_vm_release(struct firewall *fw, const char *vm)
 int firewall_explain(FILE *out, const struct policy *policy, const struct firewall_nic *nics,
                      size_t nic_count)
 {
-	struct firewall_plan plan = {out, policy, nics, nic_count, 'a'};
+	struct firewall_plan plan = {.out = out,
+	                             .policy = policy,
+	                             .nics = nics,
+	                             .nic_count = nic_count,
+	                             .family = "inet",
+	                             .generation = 1};
 	const struct firewall_state none = {0};
 	char why[160];
 	int error = firewall_check(policy, nics, nic_count, why, sizeof(why));
@@ -348,6 +456,6 @@ int firewall_explain(FILE *out, const struct policy *policy, const struct firewa
 	if (error)
 		fprintf(out, "# these rules would be refused: %s\n", why);
 	else
-		error = write_apply(&plan, &none);
+		error = write_apply(NULL, &plan, &none);
 	return error ? error : ferror(out) ? -EIO : 0;
 }

@@ -19,16 +19,30 @@ void policy_check_nic(struct policy_walk *walk, struct policy_node *map, void *b
 	const struct policy_nic *nic = base;
 	const struct policy_node *bridge = policy_node_find(map, "bridge");
 
+	const struct policy_node *addresses = policy_node_find(map, "addresses");
+	const struct policy_node *forward = policy_node_find(map, "forward");
+	bool bridged = nic->mode == POLICY_NIC_BRIDGE;
+
 	if (map->bad)
 		return;
-	if (nic->mode == POLICY_NIC_BRIDGE && !bridge) {
+	if (bridged && !bridge)
 		policy_error_found(policy_walk_refuse(walk, policy_node_find(map, "mode"),
 		                                      "bridge: the name of the host's bridge"),
 		                   "mode bridge without a bridge");
-	} else if (nic->mode != POLICY_NIC_BRIDGE && bridge) {
+	else if (!bridged && bridge)
 		policy_error_found(policy_walk_refuse(walk, bridge, "mode: bridge beside it"),
 		                   "a bridge for a NIC that joins none");
-	}
+	else if (bridged && !addresses)
+		policy_error_found(
+		        policy_walk_refuse(walk, policy_node_find(map, "mode"),
+		                           "addresses: the guest's own, which alone it may use"),
+		        "mode bridge without addresses");
+	if (!bridged && addresses)
+		policy_error_found(policy_walk_refuse(walk, addresses, "mode: bridge beside it"),
+		                   "addresses for a NIC that cordon gives some");
+	if (nic->mode != POLICY_NIC_NAT && forward)
+		policy_error_found(policy_walk_refuse(walk, forward, "mode: nat, or none of them"),
+		                   "forwards for a NIC whose guest is reached by its own address");
 }
 
 void policy_check_limit(struct policy_walk *walk, struct policy_node *map, void *base)
@@ -109,102 +123,40 @@ void policy_check_rule(struct policy_walk *walk, struct policy_node *map, void *
 	const struct policy_rule *rule = base;
 	const struct policy_node *ports = policy_node_find(map, "ports");
 	const struct policy_node *proto = policy_node_find(map, "proto");
+	const struct policy_node *types = policy_node_find(map, "types");
+	const struct policy_node *service = policy_node_find(map, "service");
+	const struct policy_node *limits = policy_node_find(map, "limits");
+	const struct policy_node *beside = proto ? proto : ports ? ports : types;
+	bool icmp = rule->proto >= POLICY_PROTO_ICMP && rule->proto <= POLICY_PROTO_ICMPV6;
+	bool transport = rule->proto == POLICY_PROTO_TCP || rule->proto == POLICY_PROTO_UDP ||
+	                 rule->proto == POLICY_PROTO_SCTP;
 	struct policy_error *error;
 
-	if (map->bad || !ports || rule->proto == POLICY_PROTO_TCP ||
-	    rule->proto == POLICY_PROTO_UDP)
+	if (map->bad)
+		return;
+	((struct policy_rule *)base)->limited = limits && limits->count > 0;
+	if (limits && rule->action != POLICY_ALLOW)
+		policy_error_found(policy_walk_refuse(walk, limits, "action: allow beside it"),
+		                   "limits of a rule that allows nothing");
+	if (service && beside) {
+		policy_error_found(policy_walk_refuse(walk, beside, "either service or proto"),
+		                   "%s beside service", beside->key->text);
+		return;
+	}
+	if (types && !icmp)
+		policy_error_found(policy_walk_refuse(walk, types,
+		                                      "proto: icmp, icmpv4 or icmpv6 beside types"),
+		                   "types of what is no ICMP");
+	if (!ports || transport)
 		return;
 	error = policy_walk_refuse(walk, proto ? proto : ports,
 	                           "proto: tcp or proto: udp beside ports");
-	if (rule->proto == POLICY_PROTO_ICMP)
-		policy_error_found(error, "proto icmp, which has no ports, with ports");
+	if (icmp)
+		policy_error_found(error, "proto %s, which has no ports, with ports", proto->text);
+	else if (rule->proto == POLICY_PROTO_NUMBER)
+		policy_error_found(error, "ports of a protocol that is known by its number");
 	else
 		policy_error_found(error, proto ? "proto any with ports" : "ports without a proto");
-}
-
-/* True when no packet can match `later` that `earlier` has not matched before. */
-static bool covers(const struct policy *p, const struct policy_rule *earlier,
-                   const struct policy_rule *later)
-{
-	if (earlier->proto != POLICY_PROTO_ANY && earlier->proto != later->proto)
-		return false;
-	if (later->any && !earlier->any)
-		return false;
-	for (size_t i = 0; !earlier->any && i < later->cidrs.count; i++) {
-		bool held = false;
-
-		for (size_t j = 0; j < earlier->cidrs.count && !held; j++)
-			held = policy_cidr_contains(&p->cidrs[earlier->cidrs.first + j],
-			                            &p->cidrs[later->cidrs.first + i]);
-		if (!held)
-			return false;
-	}
-	for (size_t i = 0; !earlier->any && i < later->names.count; i++) {
-		bool held = false;
-
-		for (size_t j = 0; j < earlier->names.count && !held; j++)
-			held = strcmp(p->names[earlier->names.first + j],
-			              p->names[later->names.first + i]) == 0;
-		if (!held)
-			return false;
-	}
-	if (earlier->ports.count && !later->ports.count)
-		return false;
-	for (size_t i = 0; earlier->ports.count && i < later->ports.count; i++) {
-		const struct policy_ports *b = &p->ports[later->ports.first + i];
-		bool held = false;
-
-		for (size_t j = 0; j < earlier->ports.count && !held; j++) {
-			const struct policy_ports *a = &p->ports[earlier->ports.first + j];
-
-			held = a->first <= b->first && b->last <= a->last;
-		}
-		if (!held)
-			return false;
-	}
-	return true;
-}
-
-static void check_order(struct policy_walk *walk, const struct policy_node *list,
-                        const struct policy_rule *rules, size_t count)
-{
-	static const char *const verbs[] = {"allows", "drops", "rejects"};
-	struct policy_node *later = list ? list->first : NULL;
-
-	for (size_t i = 0; i < count; i++, later = later->next) {
-		struct policy_node *earlier = list->first;
-
-		for (size_t j = 0; j < i; j++, earlier = earlier->next) {
-			struct policy_error *error;
-
-			if (later->bad || earlier->bad ||
-			    !covers(walk->policy, &rules[j], &rules[i]))
-				continue;
-			error = policy_walk_refuse(walk, later, "rules that each can match");
-			policy_error_found(error, "a rule that is never reached");
-			policy_error_hint(error, "the rule of line %u %s all of this before",
-			                  rules[j].line, verbs[rules[j].action]);
-			break;
-		}
-	}
-}
-
-void policy_check_firewall(struct policy_walk *walk, struct policy_node *map, void *base)
-{
-	const struct policy_firewall *firewall = base;
-	const struct policy_node *egress = policy_node_find(map, "egress");
-	const struct policy_node *item = egress ? egress->first : NULL;
-
-	check_order(walk, policy_node_find(map, "ingress"), firewall->ingress,
-	            firewall->ingress_count);
-	check_order(walk, egress, firewall->egress, firewall->egress_count);
-	for (size_t i = 0; i < firewall->egress_count && !firewall->dns; i++, item = item->next) {
-		if (item->bad || !firewall->egress[i].names.count)
-			continue;
-		policy_error_found(policy_walk_refuse(walk, policy_node_find(item, "to"),
-		                                      "cidrs, or dns: true"),
-		                   "a rule by name where the guest may not ask for names");
-	}
 }
 
 void policy_check_monitor(struct policy_walk *walk, struct policy_node *map, void *base)
@@ -259,8 +211,12 @@ void policy_check_policy(struct policy_walk *walk, struct policy_node *map, void
 	const struct policy_node *vm = policy_node_find(map, "vm");
 	const struct policy_node *monitor = policy_node_find(map, "monitor");
 
+	const struct policy_node *firewall = policy_node_find(map, "firewall");
+
 	if (vm && !vm->bad)
 		check_huge_pages(walk, policy, vm);
+	if (vm && !vm->bad && !(firewall && firewall->bad))
+		policy_check_forwards(walk, policy, vm);
 	if (!vm || vm->bad || !monitor || monitor->bad || policy->vm.nic_count)
 		return;
 	for (size_t i = 0; i < BASE_COUNT(names); i++) {

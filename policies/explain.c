@@ -39,6 +39,10 @@ static void explain_nic(FILE *out, size_t index, const struct policy_nic *nic)
 	if (nic->queues > 1)
 		fprintf(out, ", %u pairs of queues", nic->queues);
 	explain_limit(out, &nic->limit, "frames");
+	for (size_t i = 0; i < nic->forward_count; i++)
+		fprintf(out, ", %s port %u of the host is its port %u",
+		        nic->forwards[i].proto == POLICY_PROTO_TCP ? "tcp" : "udp",
+		        nic->forwards[i].host, nic->forwards[i].guest);
 	fputc('\n', out);
 }
 
@@ -176,64 +180,6 @@ static void explain_isolation(FILE *out, const struct policy *policy)
 	fprintf(out, "  encryption   %s\n", types[policy->confidential]);
 }
 
-static void explain_peers(FILE *out, const struct policy *policy, const struct policy_rule *rule)
-{
-	const char *comma = "";
-	char text[POLICY_FORMAT_MAX];
-
-	if (rule->any)
-		fputs("any address", out);
-	for (size_t i = 0; i < rule->cidrs.count; i++, comma = ", ")
-		fprintf(out, "%s%s", comma,
-		        policy_format_cidr(&policy->cidrs[rule->cidrs.first + i], text));
-	for (size_t i = 0; i < rule->names.count; i++, comma = ", ")
-		fprintf(out, "%s%s", comma, policy->names[rule->names.first + i]);
-}
-
-static void explain_rules(FILE *out, const struct policy *policy, const char *title,
-                          const char *word, const struct policy_rule *rules, size_t count)
-{
-	static const char *const actions[] = {"allow ", "drop  ", "reject"};
-	static const char *const protocols[] = {"any protocol", "tcp", "udp", "icmp"};
-	char text[POLICY_FORMAT_MAX];
-
-	fprintf(out, "  %s\n", title);
-	for (size_t i = 0; i < count; i++) {
-		const struct policy_rule *rule = &rules[i];
-
-		fprintf(out, "    %s %s", actions[rule->action], protocols[rule->proto]);
-		for (size_t n = 0; n < rule->ports.count; n++)
-			fprintf(out, "%s%s", n ? ", " : " ",
-			        policy_format_ports(&policy->ports[rule->ports.first + n], text));
-		fprintf(out, " %s ", word);
-		explain_peers(out, policy, rule);
-		fprintf(out, "%s  (line %u)\n", rule->log ? ", logged" : "", rule->line);
-	}
-	fputs("    drop   everything else\n", out);
-}
-
-static void explain_firewall(FILE *out, const struct policy *policy)
-{
-	const struct policy_firewall *firewall = &policy->firewall;
-	char text[POLICY_FORMAT_MAX];
-
-	fputs("\nFirewall\n  always       false MAC, IPv4, IPv6 and ARP sources are dropped at the "
-	      "tap\n",
-	      out);
-	explain_rules(out, policy, "to the guest", "from", firewall->ingress,
-	              firewall->ingress_count);
-	explain_rules(out, policy, "from the guest", "to", firewall->egress,
-	              firewall->egress_count);
-	fprintf(out, "  resolver     %s\n", firewall->dns ? "the guest may ask cordon's" : "none");
-	if (firewall->new_connections)
-		fprintf(out, "  limit        %u new connections/s\n", firewall->new_connections);
-	if (firewall->connections)
-		fprintf(out, "  limit        %u connections at once\n", firewall->connections);
-	if (firewall->bandwidth)
-		fprintf(out, "  limit        %s/s each way\n",
-		        policy_format_bandwidth(firewall->bandwidth, text));
-}
-
 static void explain_detector(FILE *out, const char *name, const struct policy_detector *detector)
 {
 	static const char *const words[] = {"alert", "capture", "throttle", "quarantine", "pause"};
@@ -286,6 +232,6 @@ void policy_explain(FILE *out, const struct policy *policy)
 {
 	explain_vm(out, &policy->vm);
 	explain_isolation(out, policy);
-	explain_firewall(out, policy);
+	policy_firewall_explain(out, policy);
 	explain_monitor(out, policy);
 }

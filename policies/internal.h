@@ -9,9 +9,11 @@
  *   value.c   the text of one scalar -> a number, an address, a name
  *   walk.c    a tree -> a struct, by a table of keys: types, ranges, required keys, did-you-mean
  *   keys.c    the tables: every key of the language, once; keys_firewall.c those of `firewall`
- *   rule.c    the parts of a firewall rule that take more than one form
+ *   peers.c   whom a firewall rule speaks of, and the sets and groups that it may name
+ *   rule.c    what it speaks of: protocol, ports, ICMP types; service.c: services by name
+ *   nic.c     what a NIC has beyond single values: port forwards, addresses
  *   vhost_user.c  devices by other people's back ends: their keys, checks and words
- *   cross.c   what is wrong between keys that are each right
+ *   cross.c   what is wrong between keys that are each right; order.c between firewall rules
  *   valid.c   is a struct policy one that the parser could have made?
  *   explain.c a struct policy in words; reference.c the tables in words
  *   parse.c   the child process around all that
@@ -108,6 +110,8 @@ int policy_value_bandwidth(const char *text, uint64_t *value); /* 100Mbit, 100M:
 int policy_value_rate(const char *text, uint64_t *value);      /* 50/s */
 int policy_value_duration(const char *text, uint64_t *value);  /* 30s, 5m, 1h: seconds */
 int policy_value_ports(const char *text, struct policy_ports *ports);
+/* The name of a VM, a group or a set. */
+int policy_value_name(const char *text, char name[POLICY_NAME_MAX]);
 int policy_value_mac(const char *text, uint8_t mac[6]);
 int policy_value_dns_name(const char *text, char name[POLICY_DNS_NAME_MAX]);
 /* Host bits are cleared in *cidr; *host_bits says that there were some. */
@@ -210,12 +214,34 @@ void policy_store(void *base, const struct policy_key *key, uint64_t value);
 /* The nearest of `count` names to what was written, or NULL when none is near. */
 const char *policy_suggest(const char *written, const char *const *names, size_t count);
 
-/* ---- keys.c, rule.c, cross.c ---- */
+/* ---- keys.c, peers.c, rule.c, service.c, cross.c ---- */
 
 extern const struct policy_map policy_map_policy, policy_map_cpu, policy_map_vhost,
-        policy_map_firewall;
+        policy_map_firewall, policy_map_forward;
 extern const struct policy_kind policy_kind_numa;
-extern const struct policy_kind policy_kind_peers, policy_kind_ports;
+extern const struct policy_kind policy_kind_peers, policy_kind_ports, policy_kind_proto,
+        policy_kind_types, policy_kind_service, policy_kind_sets, policy_kind_groups,
+        policy_kind_routing, policy_kind_addresses;
+
+/* Calls `add` with a list's items, or with a single scalar. */
+typedef void (*policy_item_fn)(struct policy_walk *walk, struct policy_node *node,
+                               struct policy_rule *rule);
+void policy_each_item(struct policy_walk *walk, struct policy_node *node, struct policy_rule *rule,
+                      policy_item_fn add);
+
+static inline bool policy_bit(const uint8_t *bits, size_t i)
+{
+	return bits[i / 8] & 1u << i % 8;
+}
+static inline void policy_bit_set(uint8_t *bits, size_t i)
+{
+	bits[i / 8] |= (uint8_t)(1u << i % 8);
+}
+
+/* "vm:db"; "gre"; " echo-request time-exceeded". */
+void policy_peer_format(const struct policy_peer *peer, char out[POLICY_FORMAT_MAX]);
+void policy_proto_format(const struct policy_rule *rule, char out[POLICY_FORMAT_MAX]);
+void policy_types_format(FILE *out, const struct policy_rule *rule);
 
 /* Where a key of that name is at home ("vm"), or NULL: for a key that was written in a wrong place. */
 const char *policy_keys_home(const char *name);
@@ -228,6 +254,8 @@ void policy_check_limit(struct policy_walk *walk, struct policy_node *map, void 
 void policy_check_nic(struct policy_walk *walk, struct policy_node *map, void *base);
 void policy_check_rule(struct policy_walk *walk, struct policy_node *map, void *base);
 void policy_check_firewall(struct policy_walk *walk, struct policy_node *map, void *base);
+void policy_check_forwards(struct policy_walk *walk, const struct policy *policy,
+                           const struct policy_node *vm);
 void policy_check_monitor(struct policy_walk *walk, struct policy_node *map, void *base);
 void policy_check_policy(struct policy_walk *walk, struct policy_node *map, void *base);
 
@@ -240,6 +268,10 @@ bool policy_cpu_valid(const struct policy_cpu *cpu);
 
 bool policy_vhost_valid(const struct policy_vm *vm);
 void policy_vhost_explain(FILE *out, const struct policy_vm *vm);
+
+/* ---- explain_firewall.c ---- */
+
+void policy_firewall_explain(FILE *out, const struct policy *policy);
 
 /* ---- valid.c ---- */
 

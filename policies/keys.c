@@ -16,15 +16,9 @@
 static void read_name(struct policy_walk *walk, const struct policy_key *key,
                       struct policy_node *value, void *base)
 {
-	size_t length;
-
-	if (!policy_walk_text(walk, key, value))
-		return;
-	length = strspn(value->text, "abcdefghijklmnopqrstuvwxyz0123456789-");
-	if (value->text[length] || value->text[0] == '-' || length >= POLICY_NAME_MAX)
+	if (policy_walk_text(walk, key, value) &&
+	    policy_value_name(value->text, (char *)base + key->offset))
 		policy_walk_refuse(walk, value, "%s", key->kind->noun);
-	else
-		base_copy_string((char *)base + key->offset, key->size, value->text);
 }
 
 static const struct policy_kind kind_name = {
@@ -308,6 +302,11 @@ static const struct policy_key keys_nic[] = {
          .help = "the largest packet in bytes; at least what IPv6 needs"},
         {"queues", &policy_kind_uint, FIELD(policy_nic, queues), 1, POLICY_QUEUES_MAX,
          .fallback = "1", .help = "pairs of queues, for guests that spread flows over vCPUs"},
+        {"addresses", &policy_kind_addresses, 0, 0,
+         .help = "mode bridge: the guest's own addresses, at most one of each family"},
+        {"forward", &policy_kind_list,
+         ITEMS(policy_nic, forwards, forward_count, POLICY_FORWARDS_MAX),
+         .map = &policy_map_forward, .help = "mode nat: ports of the host that are the guest's"},
         {"limit", &policy_kind_map, FIELD(policy_nic, limit), .map = &map_nic_limit,
          .help = "the most that the guest may send and receive"},
 };
@@ -324,6 +323,8 @@ MAP(map_watchdog, keys_watchdog, .what = "a watchdog", .line = POLICY_NO_OFFSET,
 static const struct policy_key keys_vm[] = {
         {"name", &kind_name, FIELD(policy_vm, name), .required = true,
          .help = "the VM's name on this host"},
+        {"groups", &policy_kind_groups, 0, 0,
+         .help = "groups of VMs that it is in, which rules name as group:NAME"},
         {"vcpus", &policy_kind_uint, FIELD(policy_vm, vcpus), 1, 64, .instead = "cpus",
          .fallback = "1", .help = "virtual CPUs"},
         {"cpu", &policy_kind_map, FIELD(policy_vm, cpu), .map = &policy_map_cpu,

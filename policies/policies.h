@@ -31,6 +31,11 @@ enum {
 	POLICY_CIDRS_MAX = 2048,
 	POLICY_PORTS_MAX = 2048,
 	POLICY_NAMES_MAX = 256,
+	POLICY_SETS_MAX = 64,   /* sets of hosts */
+	POLICY_PEERS_MAX = 512, /* peers that are no addresses, of all rules */
+	POLICY_GROUPS_MAX = 8,  /* that a VM is in */
+	POLICY_FORWARDS_MAX = 16,
+	POLICY_LIMITED_MAX = 15, /* rules with limits of their own, each way */
 	POLICY_DNS_NAME_MAX = 254,
 	POLICY_SINKS_MAX = 8,
 	POLICY_CMDLINE_MAX = 2048,
@@ -55,16 +60,73 @@ struct policy_ports {
 	uint16_t first, last; /* inclusive, host order */
 };
 
-enum policy_proto { POLICY_PROTO_ANY, POLICY_PROTO_TCP, POLICY_PROTO_UDP, POLICY_PROTO_ICMP };
+enum policy_proto {
+	POLICY_PROTO_ANY,
+	POLICY_PROTO_TCP,
+	POLICY_PROTO_UDP,
+	POLICY_PROTO_ICMP, /* of both families */
+	POLICY_PROTO_ICMPV4,
+	POLICY_PROTO_ICMPV6,
+	POLICY_PROTO_SCTP,
+	POLICY_PROTO_NUMBER, /* policy_rule.protocol */
+};
 enum policy_action { POLICY_ALLOW, POLICY_DROP, POLICY_REJECT };
+
+/* A peer that is known by what it is, not by an address. */
+enum policy_peer_kind {
+	POLICY_PEER_HOST,     /* the machine that the VM runs on */
+	POLICY_PEER_WORLD,    /* neither the host, nor a VM, nor a private or metadata address */
+	POLICY_PEER_VMS,      /* every VM of this host */
+	POLICY_PEER_METADATA, /* where clouds hand out credentials */
+	POLICY_PEER_VM,       /* the VM `name` */
+	POLICY_PEER_GROUP,    /* the VMs of the group `name` */
+	POLICY_PEER_SET,      /* the policy's own set `name` */
+};
+
+struct policy_peer {
+	enum policy_peer_kind kind;
+	char name[POLICY_NAME_MAX];
+	uint32_t line;
+};
+
+struct policy_set { /* addresses by a name, for rules to share */
+	char name[POLICY_NAME_MAX];
+	struct policy_span cidrs;
+	uint32_t line;
+};
+
+/* Services by name: what `service: [ssh, dns]` stands for. A rule holds them as bits. */
+struct policy_service {
+	const char *name;
+	struct policy_service_part {
+		uint8_t protocol;     /* IP protocol number; 0: no more parts */
+		uint16_t first, last; /* ports, or the type of ICMP; 0: all of the protocol */
+	} parts[4];
+};
+extern const struct policy_service policy_services[];
+extern const size_t policy_service_count;
+
+struct policy_limits {            /* 0: no limit */
+	uint32_t new_connections; /* per second */
+	uint32_t connections;     /* at once */
+	uint64_t bandwidth;       /* bytes/s; of a VM each way, of a rule both ways together */
+	uint32_t packets;         /* packets/s; the same */
+	uint64_t quota;           /* bytes in all, both ways together */
+};
 
 struct policy_rule {
 	enum policy_action action;
 	enum policy_proto proto;
+	uint8_t protocol;         /* of POLICY_PROTO_NUMBER */
 	bool any;                 /* `to: any` / `from: any`: every address */
 	struct policy_span cidrs; /* of policy.cidrs; the peer */
+	struct policy_span peers; /* of policy.peers */
 	struct policy_span names; /* of policy.names; egress only, by way of dnsmasq's nftset */
 	struct policy_span ports; /* of policy.ports; none means every port */
+	uint64_t services;        /* bits of policy_services; then no proto, ports and types */
+	uint8_t types4[32], types6[32]; /* ICMP types, a bit each; all zero: every type */
+	struct policy_limits limits;
+	bool limited; /* it has limits of its own */
 	bool log;
 	uint32_t line;
 };
@@ -89,6 +151,12 @@ struct policy_disk {
 
 enum policy_nic_mode { POLICY_NIC_NAT, POLICY_NIC_HOST_ONLY, POLICY_NIC_ROUTED, POLICY_NIC_BRIDGE };
 
+struct policy_forward {          /* mode nat: a port of the host's that is the guest's */
+	enum policy_proto proto; /* TCP or UDP */
+	uint16_t host, guest;
+	uint32_t line;
+};
+
 struct policy_nic {
 	enum policy_nic_mode mode;
 	char bridge[16]; /* mode bridge: the host's bridge */
@@ -96,6 +164,9 @@ struct policy_nic {
 	uint16_t mtu;    /* 0: 1500 */
 	uint16_t queues; /* pairs; 0: one */
 	struct policy_limit limit;
+	struct policy_forward forwards[POLICY_FORWARDS_MAX];
+	size_t forward_count;
+	uint8_t ip4[4], ip6[16]; /* mode bridge: the guest's own addresses; all zero: none */
 	uint32_t line;
 };
 
@@ -155,6 +226,8 @@ struct policy_vhost {     /* a device whose back end is somebody else's program 
 
 struct policy_vm {
 	char name[POLICY_NAME_MAX];
+	char groups[POLICY_GROUPS_MAX][POLICY_NAME_MAX];
+	size_t group_count;
 	uint32_t vcpus; /* 1..64 */
 	struct policy_cpu cpu;
 	uint64_t memory;     /* bytes, 64 MiB..1 TiB, a multiple of 2 MiB */
@@ -203,10 +276,12 @@ struct policy_firewall {
 	size_t ingress_count;
 	struct policy_rule egress[POLICY_RULES_MAX];
 	size_t egress_count;
-	uint32_t new_connections; /* per second; 0: no limit */
-	uint32_t connections;     /* at once; 0: no limit */
-	uint64_t bandwidth;       /* bytes/s each way; 0: no limit */
-	bool dns;                 /* the guest may ask cordon's resolver (default: true) */
+	struct policy_set sets[POLICY_SETS_MAX];
+	size_t set_count;
+	struct policy_limits limits;
+	uint8_t routing_headers
+	        [32]; /* types of IPv6 routing headers that the guest may send, a bit each */
+	bool dns;     /* the guest may ask cordon's resolver (default: true) */
 	uint32_t line;
 };
 
@@ -259,6 +334,8 @@ struct policy {
 	/* pools */
 	struct policy_cidr cidrs[POLICY_CIDRS_MAX];
 	size_t cidr_count;
+	struct policy_peer peers[POLICY_PEERS_MAX];
+	size_t peer_count;
 	struct policy_ports ports[POLICY_PORTS_MAX];
 	size_t port_count;
 	char names[POLICY_NAMES_MAX][POLICY_DNS_NAME_MAX];
@@ -314,6 +391,9 @@ void policy_reference_print(FILE *out);
  * such value or out of range, and then *expected says what would be one (static).
  */
 int policy_limit_value(const char *key, const char *text, uint64_t *value, const char **expected);
+
+/* The set of that name, or NULL. */
+const struct policy_set *policy_set_find(const struct policy *policy, const char *name);
 
 /* "512M" as bytes. -EINVAL when it is no size, -ERANGE when it does not fit. */
 int policy_value_size(const char *text, uint64_t *value);

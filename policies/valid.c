@@ -54,12 +54,24 @@ static bool valid_disk(const struct policy_disk *disk)
 	       is_text(disk->serial, sizeof(disk->serial));
 }
 
+static bool valid_forwards(const struct policy_nic *nic)
+{
+	if (nic->forward_count > POLICY_FORWARDS_MAX ||
+	    (nic->forward_count && nic->mode != POLICY_NIC_NAT))
+		return false;
+	for (size_t i = 0; i < nic->forward_count; i++)
+		if (!in_range(nic->forwards[i].proto, POLICY_PROTO_TCP, POLICY_PROTO_UDP) ||
+		    !nic->forwards[i].host || !nic->forwards[i].guest)
+			return false;
+	return true;
+}
+
 static bool valid_nic(const struct policy_nic *nic)
 {
 	return in_range(nic->mode, POLICY_NIC_NAT, POLICY_NIC_BRIDGE) &&
 	       is_word(nic->bridge, sizeof(nic->bridge), "._-") && !(nic->mac[0] & 1) &&
 	       (nic->mode == POLICY_NIC_BRIDGE) == (nic->bridge[0] != '\0') &&
-	       (nic->mtu == 0 || in_range(nic->mtu, 1280, 9216)) &&
+	       valid_forwards(nic) && (nic->mtu == 0 || in_range(nic->mtu, 1280, 9216)) &&
 	       nic->queues <= POLICY_QUEUES_MAX;
 }
 
@@ -109,29 +121,82 @@ static bool valid_vm(const struct policy_vm *vm)
 	for (size_t i = 0; i < vm->disk_count; i++)
 		if (!valid_disk(&vm->disks[i]))
 			return false;
+	if (vm->group_count > POLICY_GROUPS_MAX)
+		return false;
+	for (size_t i = 0; i < vm->group_count; i++)
+		if (!is_word(vm->groups[i], POLICY_NAME_MAX, "-") || !vm->groups[i][0])
+			return false;
 	for (size_t i = 0; i < vm->nic_count; i++)
 		if (!valid_nic(&vm->nics[i]))
 			return false;
 	return true;
 }
 
+static bool valid_limits(const struct policy_limits *limits)
+{
+	return limits->new_connections <= 1000000 && limits->connections <= 10000000 &&
+	       limits->bandwidth <= 10000000000 && limits->packets <= 100000000 &&
+	       limits->quota <= 1ull << 50;
+}
+
+/* Protocol, ports, types and services: of these, only what belongs together. */
+static bool valid_what(const struct policy_rule *rule)
+{
+	bool transport = rule->proto == POLICY_PROTO_TCP || rule->proto == POLICY_PROTO_UDP ||
+	                 rule->proto == POLICY_PROTO_SCTP;
+	bool types = false;
+
+	for (size_t i = 0; i < sizeof(rule->types4); i++)
+		types |= rule->types4[i] || rule->types6[i];
+	return (!rule->ports.count || transport) &&
+	       (!types || in_range(rule->proto, POLICY_PROTO_ICMP, POLICY_PROTO_ICMPV6)) &&
+	       (rule->proto == POLICY_PROTO_NUMBER) == (rule->protocol != 0) &&
+	       rule->services >> (policy_service_count - 1) <= 1 &&
+	       (!rule->services || (rule->proto == POLICY_PROTO_ANY && !rule->ports.count));
+}
+
 static bool valid_rules(const struct policy *p, const struct policy_rule *rules, size_t count,
                         bool egress)
 {
+	size_t limited = 0;
+
 	if (count > POLICY_RULES_MAX)
 		return false;
 	for (size_t i = 0; i < count; i++) {
 		const struct policy_rule *rule = &rules[i];
-		bool ports = rule->proto == POLICY_PROTO_TCP || rule->proto == POLICY_PROTO_UDP;
 
+		limited += is_bool(&rule->limited) && rule->limited;
 		if (!in_range(rule->action, POLICY_ALLOW, POLICY_REJECT) ||
-		    !in_range(rule->proto, POLICY_PROTO_ANY, POLICY_PROTO_ICMP) ||
-		    !is_bool(&rule->any) || !is_bool(&rule->log) ||
+		    !in_range(rule->proto, POLICY_PROTO_ANY, POLICY_PROTO_NUMBER) ||
+		    !is_bool(&rule->any) || !is_bool(&rule->log) || !is_bool(&rule->limited) ||
 		    !is_span(&rule->cidrs, p->cidr_count) ||
+		    !is_span(&rule->peers, p->peer_count) ||
 		    !is_span(&rule->names, p->name_count) ||
-		    !is_span(&rule->ports, p->port_count) || (rule->ports.count && !ports) ||
-		    (rule->names.count && !egress) ||
-		    rule->any == (rule->cidrs.count || rule->names.count))
+		    !is_span(&rule->ports, p->port_count) || !valid_what(rule) ||
+		    (rule->names.count && !egress) || !valid_limits(&rule->limits) ||
+		    rule->any == (rule->cidrs.count || rule->names.count || rule->peers.count))
+			return false;
+	}
+	return limited <= POLICY_LIMITED_MAX;
+}
+
+static bool valid_peers(const struct policy *p)
+{
+	const struct policy_firewall *firewall = &p->firewall;
+
+	if (p->peer_count > POLICY_PEERS_MAX || firewall->set_count > POLICY_SETS_MAX)
+		return false;
+	for (size_t i = 0; i < firewall->set_count; i++)
+		if (!is_word(firewall->sets[i].name, POLICY_NAME_MAX, "-") ||
+		    !is_span(&firewall->sets[i].cidrs, p->cidr_count))
+			return false;
+	for (size_t i = 0; i < p->peer_count; i++) {
+		const struct policy_peer *peer = &p->peers[i];
+
+		if (!in_range(peer->kind, POLICY_PEER_HOST, POLICY_PEER_SET) ||
+		    !is_word(peer->name, POLICY_NAME_MAX, "-") ||
+		    (peer->kind >= POLICY_PEER_VM) != (peer->name[0] != '\0') ||
+		    (peer->kind == POLICY_PEER_SET && !policy_set_find(p, peer->name)))
 			return false;
 	}
 	return true;
@@ -189,7 +254,7 @@ bool policy_valid(const struct policy *p)
 	const struct policy_isolation *isolation = &p->isolation;
 	const struct policy_capture *capture = &p->capture;
 
-	return p->version == 1 && valid_vm(&p->vm) && valid_pools(p) &&
+	return p->version == 1 && valid_vm(&p->vm) && valid_pools(p) && valid_peers(p) &&
 	       is_bool(&isolation->core_scheduling) && policy_cpu_valid(&p->vm.cpu) &&
 	       (isolation->numa <= POLICY_NODES || isolation->numa == POLICY_NUMA_AUTO) &&
 	       is_bool(&isolation->any) &&
@@ -197,6 +262,7 @@ bool policy_valid(const struct policy *p)
 	       in_range(p->confidential, POLICY_CC_NONE, POLICY_CC_TDX) &&
 	       valid_rules(p, p->firewall.ingress, p->firewall.ingress_count, false) &&
 	       valid_rules(p, p->firewall.egress, p->firewall.egress_count, true) &&
+	       valid_limits(&p->firewall.limits) && !(p->firewall.routing_headers[0] & 1) &&
 	       is_bool(&p->firewall.dns) && valid_monitor(&p->monitor) &&
 	       capture->ring <= 4ull << 30 && capture->snaplen <= 65535 &&
 	       capture->before_alert <= 3600;

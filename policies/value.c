@@ -117,6 +117,15 @@ int policy_value_ports(const char *text, struct policy_ports *ports)
 	return 0;
 }
 
+int policy_value_name(const char *text, char name[POLICY_NAME_MAX])
+{
+	size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+	if (length == 0 || text[length] || text[0] == '-' || length >= POLICY_NAME_MAX)
+		return -EINVAL;
+	return base_copy_string(name, POLICY_NAME_MAX, text);
+}
+
 static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')

@@ -134,7 +134,7 @@ START_TEST(connections_are_limited)
 {
 	int held[3];
 
-	fixture.policies[0]->firewall.connections = 2;
+	fixture.policies[0]->firewall.limits.connections = 2;
 	fixture_rule(0, false, POLICY_ALLOW, POLICY_PROTO_TCP, NULL, 0);
 	fixture_start(0);
 	for (int i = 0; i < 2; i++) {
@@ -154,7 +154,7 @@ START_TEST(new_connections_are_limited)
 	enum { TRIES = 20 };
 	int fds[TRIES];
 
-	fixture.policies[0]->firewall.new_connections = 1;
+	fixture.policies[0]->firewall.limits.new_connections = 1;
 	fixture_rule(0, false, POLICY_ALLOW, POLICY_PROTO_TCP, NULL, 0);
 	fixture_start(0);
 	for (int i = 0; i < TRIES; i++)

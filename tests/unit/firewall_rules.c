@@ -99,7 +99,7 @@ START_TEST(small_products_are_written_out)
 	expect("add rule inet cordon vm_web0_egress ip6 daddr 2001:db8::/32 tcp dport 8000-8080 "
 	       "counter "
 	       "goto vm_web0_egress_allow comment \"egress[0], line 11\"");
-	expect_none("add set");
+	expect_none("add set inet cordon vm_");
 }
 END_TEST
 
@@ -171,8 +171,8 @@ START_TEST(metadata_is_closed_unless_named)
 	        "add rule inet cordon vm_web0_egress ip daddr 169.254.169.254/32 tcp dport 80 "
 	        "counter goto vm_web0_egress_allow comment \"egress[0], line 11\"";
 	static const char closed[] =
-	        "add rule inet cordon vm_web0_egress ip daddr 169.254.169.254/32 counter "
-	        "drop comment \"cloud metadata\"";
+	        "add rule inet cordon vm_web0_egress ip daddr @metadata4 counter drop comment "
+	        "\"cloud metadata\"";
 
 	add_cidr(rule, "169.254.0.0", 16);
 	add_ports(rule, 80, 80);
@@ -192,16 +192,18 @@ START_TEST(limits_and_logs)
 
 	rule->any = true;
 	rule->log = true;
-	policy->firewall.new_connections = 50;
-	policy->firewall.connections = 1000;
-	policy->firewall.bandwidth = 12500000;
+	policy->firewall.limits.new_connections = 50;
+	policy->firewall.limits.connections = 1000;
+	policy->firewall.limits.bandwidth = 12500000;
 	expect("add rule inet cordon vm_web0_egress limit rate over 12500000 bytes/second burst "
 	       "1562500 bytes "
 	       "counter drop comment \"egress bandwidth, line 3\"");
-	expect("add rule inet cordon vm_web0_ingress_allow limit rate over 50/second burst 50 "
+	expect("add rule inet cordon vm_web0_ingress_allow ct state new limit rate over 50/second "
+	       "burst 50 "
 	       "packets counter "
 	       "drop comment \"ingress new connections, line 3\"");
-	expect("add rule inet cordon vm_web0_egress_allow ct count over 1000 counter drop "
+	expect("add rule inet cordon vm_web0_egress_allow ct state new ct count over 1000 counter "
+	       "drop "
 	       "comment \"egress connections, line 3\"");
 	expect("add rule inet cordon vm_web0_egress meta l4proto tcp limit rate 10/second burst 20 "
 	       "packets "
@@ -217,11 +219,120 @@ START_TEST(modes)
 	expect_none("masquerade");
 	nic.mode = POLICY_NIC_HOST_ONLY;
 	expect_none("masquerade");
-	expect_none("goto vm_web0_egress\n");
-	expect("add rule inet cordon vm_web0_0_from counter drop comment \"egress of a host-only "
-	       "nic\"");
+	expect("add rule inet cordon vm_web0_0_from oifname != @vms counter drop comment \"egress "
+	       "of a host-only nic\"");
 	nic.mode = POLICY_NIC_BRIDGE;
 	free(explain(-EOPNOTSUPP));
+}
+END_TEST
+
+static void add_peer(struct policy_rule *rule, enum policy_peer_kind kind, const char *name)
+{
+	struct policy_peer *peer = &policy->peers[policy->peer_count];
+
+	peer->kind = kind;
+	strcpy(peer->name, name);
+	rule->peers = (struct policy_span){(uint16_t)policy->peer_count++, 1};
+}
+
+/* What a peer is depends on the chain; and what has no meaning in a chain is not in it. */
+START_TEST(peers_are_known_by_what_they_are)
+{
+	static const struct {
+		enum policy_peer_kind kind;
+		const char *name, *chain, *match;
+	} peers[] = {
+	        {POLICY_PEER_HOST, "", "host", "meta l4proto tcp counter goto"},
+	        {POLICY_PEER_WORLD, "", "egress",
+	         "ip daddr != @private4 oifname != @vms meta l4proto tcp counter goto"},
+	        {POLICY_PEER_WORLD, "", "egress",
+	         "ip6 daddr != @private6 oifname != @vms meta l4proto tcp counter goto"},
+	        {POLICY_PEER_VMS, "", "egress", "oifname @vms meta l4proto tcp counter goto"},
+	        {POLICY_PEER_VM, "db", "egress", "oifname @peer_db meta l4proto tcp counter goto"},
+	        {POLICY_PEER_GROUP, "web", "egress",
+	         "oifname @group_web meta l4proto tcp counter goto"},
+	        {POLICY_PEER_METADATA, "", "egress",
+	         "ip6 daddr @metadata6 meta l4proto tcp counter goto"},
+	};
+	struct policy_rule *rule = add_rule(POLICY_ALLOW, POLICY_PROTO_TCP);
+	char line[200], other[200];
+
+	for (size_t i = 0; i < BASE_COUNT(peers); i++) {
+		policy->peer_count = 0;
+		add_peer(rule, peers[i].kind, peers[i].name);
+		snprintf(line, sizeof(line),
+		         "add rule inet cordon vm_web0_%s %s vm_web0_egress_allow comment "
+		         "\"egress[0], line 11\"",
+		         peers[i].chain, peers[i].match);
+		expect(line);
+		snprintf(other, sizeof(other), "vm_web0_%s %s",
+		         peers[i].kind == POLICY_PEER_HOST ? "egress" : "host", peers[i].match);
+		if (peers[i].kind != POLICY_PEER_METADATA)
+			expect_none(other);
+	}
+}
+END_TEST
+
+START_TEST(services_stand_for_their_ports)
+{
+	struct policy_rule *rule = add_rule(POLICY_ALLOW, POLICY_PROTO_ANY);
+
+	for (size_t i = 0; i < policy_service_count; i++)
+		if (strcmp(policy_services[i].name, "ipsec") == 0 ||
+		    strcmp(policy_services[i].name, "ping") == 0)
+			rule->services |= 1ull << i;
+	add_cidr(rule, "192.0.2.0", 24);
+	expect("add rule inet cordon vm_web0_egress ip daddr 192.0.2.0/24 udp dport 4500 counter "
+	       "goto "
+	       "vm_web0_egress_allow comment \"egress[0], line 11\"");
+	expect("add rule inet cordon vm_web0_egress ip daddr 192.0.2.0/24 meta l4proto 50 counter "
+	       "goto vm_web0_egress_allow comment \"egress[0], line 11\"");
+	expect("add rule inet cordon vm_web0_egress ip daddr 192.0.2.0/24 icmp type 8 counter goto "
+	       "vm_web0_egress_allow comment \"egress[0], line 11\"");
+	expect_none("icmpv6 type 128");
+}
+END_TEST
+
+START_TEST(limits_of_a_rule)
+{
+	struct policy_rule *rule;
+
+	rule = add_rule(POLICY_ALLOW, POLICY_PROTO_UDP);
+	rule->any = true;
+	rule = add_rule(POLICY_ALLOW, POLICY_PROTO_TCP);
+	rule->any = rule->limited = true;
+	rule->limits = (struct policy_limits){5, 6, 125000, 70, 8000};
+	policy->firewall.limits.quota = 9000;
+	expect("add rule inet cordon vm_web0_egress meta l4proto tcp counter goto "
+	       "vm_web0_egress_a1 "
+	       "comment \"egress[1], line 12\"");
+	expect("add rule inet cordon vm_web0_egress_a1 ct state new limit rate over 5/second burst "
+	       "5 "
+	       "packets counter drop comment \"egress[1] new connections, line 12\"");
+	expect("add rule inet cordon vm_web0_egress_a1 ct state new ct count over 6 counter drop "
+	       "comment \"egress[1] connections, line 12\"");
+	expect("add rule inet cordon vm_web0_egress_a1 jump vm_web0_egress_allow");
+	expect("add rule inet cordon vm_web0_egress_a1 ct mark set ct mark & 0x0000ffff | "
+	       "0x00110000 "
+	       "goto vm_web0_egress_r1");
+	expect("add rule inet cordon vm_web0_egress_r1 limit rate over 125000 bytes/second burst "
+	       "262144 bytes counter drop comment \"egress[1] bandwidth, line 12\"");
+	expect("add rule inet cordon vm_web0_egress_r1 limit rate over 70/second burst 8 packets "
+	       "counter drop comment \"egress[1] packets, line 12\"");
+	expect("add quota inet cordon vm_web0_a_quota_egress_1 { over 8000 bytes }");
+	expect("add rule inet cordon vm_web0_egress_known ct mark & 0x000f0000 == 0x00010000 goto "
+	       "vm_web0_egress_r1");
+	expect("add quota inet cordon vm_web0_quota { over 9000 bytes }");
+}
+END_TEST
+
+START_TEST(forwards_are_ports_of_the_host)
+{
+	policy->vm.nics[0].forwards[0] = (struct policy_forward){POLICY_PROTO_TCP, 8080, 80, 5};
+	policy->vm.nics[0].forward_count = 1;
+	expect("add rule inet cordon vm_web0_0_forwards tcp dport 8080 counter dnat ip to "
+	       "10.77.0.2:80 comment \"forward tcp 8080, line 5\"");
+	expect("add element inet cordon forwards { tcp . 8080 : jump vm_web0_0_forwards }");
 }
 END_TEST
 
@@ -282,9 +393,9 @@ START_TEST(what_cannot_be_done_is_refused)
 	rule->cidrs = (struct policy_span){POLICY_CIDRS_MAX, 1};
 	free(explain(-EINVAL));
 	rule->cidrs.count = 0;
-	policy->firewall.bandwidth = 20000000000ULL;
+	policy->firewall.limits.bandwidth = 20000000000ULL;
 	free(explain(-ERANGE));
-	policy->firewall.bandwidth = 0;
+	policy->firewall.limits.bandwidth = 0;
 	memset(nic.ip4, 0, 4);
 	free(explain(-EINVAL));
 }
@@ -317,6 +428,10 @@ int main(void)
 	tcase_add_test(tests, metadata_is_closed_unless_named);
 	tcase_add_test(tests, limits_and_logs);
 	tcase_add_test(tests, modes);
+	tcase_add_test(tests, peers_are_known_by_what_they_are);
+	tcase_add_test(tests, services_stand_for_their_ports);
+	tcase_add_test(tests, limits_of_a_rule);
+	tcase_add_test(tests, forwards_are_ports_of_the_host);
 	tcase_add_test(tests, services_follow_the_policy);
 	tcase_add_test(tests, names_are_checked);
 	tcase_add_test(tests, what_cannot_be_done_is_refused);

@@ -103,9 +103,9 @@ START_TEST(test_firewall)
 	ck_assert_uint_eq(base_be32(cidr->addr), 0x0a000035);
 	ck_assert_uint_eq(rule->line, 18);
 
-	ck_assert_uint_eq(firewall->new_connections, 50);
-	ck_assert_uint_eq(firewall->connections, 1000);
-	ck_assert_uint_eq(firewall->bandwidth, 12500000);
+	ck_assert_uint_eq(firewall->limits.new_connections, 50);
+	ck_assert_uint_eq(firewall->limits.connections, 1000);
+	ck_assert_uint_eq(firewall->limits.bandwidth, 12500000);
 	ck_assert(firewall->dns);
 }
 END_TEST

@@ -236,6 +236,15 @@ SPOIL(spoil_span, p->firewall.egress[0].cidrs.count = 3)
 SPOIL(spoil_span_first, p->firewall.egress[0].ports.first = UINT16_MAX)
 SPOIL(spoil_any, p->firewall.egress[0].any = true)
 SPOIL(spoil_nobody, p->firewall.egress[0].cidrs.count = 0)
+SPOIL(spoil_peer_kind, p->peer_count = 1; p->peers[0].kind = 9)
+SPOIL(spoil_peer_set, p->peer_count = 1; p->peers[0].kind = POLICY_PEER_SET;
+      strcpy(p->peers[0].name, "x"))
+SPOIL(spoil_services, p->firewall.egress[0].services = 1ull << 63)
+SPOIL(spoil_types, p->firewall.egress[0].types4[0] = 1)
+SPOIL(spoil_forwards, p->vm.nics[0].forward_count = POLICY_FORWARDS_MAX + 1)
+SPOIL(spoil_groups, p->vm.group_count = POLICY_GROUPS_MAX + 1)
+SPOIL(spoil_sets, p->firewall.set_count = POLICY_SETS_MAX + 1)
+SPOIL(spoil_routing_headers, p->firewall.routing_headers[0] = 1)
 SPOIL(spoil_ports_of_any, p->firewall.egress[0].proto = POLICY_PROTO_ANY)
 SPOIL(spoil_cidrs, p->cidr_count = POLICY_CIDRS_MAX + 1)
 SPOIL(spoil_family, p->cidrs[0].family = 5)
@@ -259,6 +268,8 @@ START_TEST(test_spoilt_results)
 	        spoil_memory,       spoil_kernel,     spoil_cmdline,      spoil_disks,
 	        spoil_vhosts,       spoil_vhost,      spoil_disk,         spoil_nics,
 	        spoil_mode,         spoil_mtu,        spoil_queues,       spoil_bridge,
+	        spoil_peer_kind,    spoil_peer_set,   spoil_services,     spoil_types,
+	        spoil_forwards,     spoil_groups,     spoil_sets,         spoil_routing_headers,
 	        spoil_rules,        spoil_proto,      spoil_action,       spoil_bool,
 	        spoil_span,         spoil_span_first, spoil_any,          spoil_nobody,
 	        spoil_ports_of_any, spoil_cidrs,      spoil_family,       spoil_prefix,
