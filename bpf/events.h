@@ -95,7 +95,11 @@ enum flow_flags {
 	FLOW_FLAG_ONE_WAY = 32, /* ICMP without a counterpart: guest_port/peer_port are type/code */
 	FLOW_FLAG_BACKSCATTER =
 	        64, /* opened by an answer: SYN/ACK, RST, or an ICMP reply or error */
+	FLOW_FLAG_GUEST_STREAM =
+	        128, /* TCP: this side's next bytes are sent as FLOW_EVENT_PAYLOAD */
+	FLOW_FLAG_PEER_STREAM = 256,
 };
+#define FLOW_FLAG_STREAM(side) (FLOW_FLAG_GUEST_STREAM << (side))
 
 enum { FLOW_HEAD_MAX = 32 };
 
@@ -128,13 +132,14 @@ struct flow_record {
 	uint8_t icmp_type,
 	        icmp_code;         /* of the ICMP error about this flow; else of its first packet */
 	uint16_t icmp_errors;      /* ICMP errors about this flow, from the other side; saturates */
-	uint32_t seq_first;        /* TCP: of the first packet */
 	uint32_t sent;             /* when an event of this flow was last due: time_ns >> 30 */
+	uint32_t lock;             /* the table's own; 0 in events */
 	struct flow_side sides[2]; /* by enum flow_side_index: what that side sent */
 	uint64_t first_ns;         /* with the key, this flow's identity */
 	uint64_t outcome_ns;       /* when `outcome` last changed; minus first_ns: a round trip */
 	struct flow_first first[2];
-	uint32_t spare[8];
+	uint32_t seq_first; /* TCP: of the first packet */
+	uint32_t spare[7];
 };
 
 enum flow_event_type {

@@ -358,29 +358,41 @@ PACKET_FUNCTION unsigned int flow_update(struct flow_record *record, const struc
 	return send;
 }
 
-PACKET_INLINE bool flow_begins_tls(const uint8_t *head)
+PACKET_INLINE bool flow_has_dns_port(const struct flow_record *record)
 {
-	return head[0] == 22 && head[1] == 3 && (head[5] == 1 || head[5] == 2);
+	return record->key.guest_port == 53 || record->key.peer_port == 53;
+}
+
+/* Whether this side's stream is sent as payloads, when its first bytes have been taken: a bit for `flags`. */
+PACKET_INLINE uint16_t flow_stream(const struct flow_record *record, enum flow_side_index side)
+{
+	const uint8_t *head = record->first[side & 1].head;
+	const bool hello = head[0] == 22 && head[1] == 3 && (head[5] == 1 || head[5] == 2);
+
+	return record->key.proto == PACKET_PROTO_TCP && (hello || flow_has_dns_port(record))
+	               ? (uint16_t)FLOW_FLAG_STREAM(side & 1)
+	               : 0;
 }
 
 /* Whether this packet's payload is sent, and as what (events.h); the packet is in the record already. */
-PACKET_INLINE unsigned int flow_payload_kind(const struct flow_record *record,
+PACKET_INLINE unsigned int flow_payload_kind(struct flow_record *record,
                                              const struct packet *packet,
                                              enum flow_side_index sender)
 {
 	const struct flow_side *side = &record->sides[sender & 1];
-	const bool dns = record->key.guest_port == 53 || record->key.peer_port == 53;
 
 	if (!packet->payload_captured)
 		return 0;
 	if (packet->proto == PACKET_PROTO_UDP)
-		return dns ? FLOW_PAYLOAD_DNS : 0;
+		return flow_has_dns_port(record) ? FLOW_PAYLOAD_DNS : 0;
 	if (packet->proto == PACKET_PROTO_TCP) {
+		if (!(record->flags & FLOW_FLAG_STREAM(sender & 1)))
+			return 0;
+		if (side->payload >= FLOW_STREAM_MAX)
+			record->flags &= (uint16_t)~FLOW_FLAG_STREAM(sender & 1);
 		if (side->payload - packet->payload >= FLOW_STREAM_MAX)
 			return 0;
-		if (dns)
-			return FLOW_PAYLOAD_DNS;
-		return flow_begins_tls(record->first[sender & 1].head) ? FLOW_PAYLOAD_TLS : 0;
+		return flow_has_dns_port(record) ? FLOW_PAYLOAD_DNS : FLOW_PAYLOAD_TLS;
 	}
 	if (!flow_is_icmp(packet->proto, record->key.family) ||
 	    (side->packets & (side->packets - 1)) != 0)

@@ -32,15 +32,15 @@ static inline struct flow_set *flow_table_set(struct flow_context *context, uint
 	return &context->table->sets[index];
 }
 
-static inline bool flow_set_lock(struct flow_set *set)
+static inline bool flow_lock(uint32_t *sequence)
 {
-	set->sequence++;
+	++*sequence;
 	return true;
 }
 
-static inline void flow_set_unlock(struct flow_set *set)
+static inline void flow_unlock(uint32_t *sequence)
 {
-	set->sequence++;
+	++*sequence;
 }
 
 static inline void flow_add(uint64_t *counter, uint64_t amount)
@@ -56,6 +56,7 @@ static inline void flow_send(struct flow_context *context, enum flow_event_type 
 	        .record = *record,
 	};
 
+	event.record.lock = 0;
 	if (context->table->event)
 		context->table->event(&event.header, context->table->data);
 }
@@ -148,7 +149,7 @@ static void end_idle(struct flow_context *context, struct flow_set *set, uint64_
 
 		if (set->tags[way] && now > record->last_ns &&
 		    now - record->last_ns > flow_idle_ns(record))
-			flow_set_end(context, set, way);
+			flow_set_end(context, set, way, &context->table->tap.stats);
 	}
 }
 
@@ -175,7 +176,7 @@ void flowtable_finish(struct flowtable *table, uint64_t now)
 	for (uint32_t i = 0; i < table->tap.sets; i++)
 		for (uint32_t way = 0; way < FLOW_WAYS; way++)
 			if (table->sets[i].tags[way])
-				flow_set_end(&context, &table->sets[i], way);
+				flow_set_end(&context, &table->sets[i], way, &table->tap.stats);
 }
 
 void flowtable_packet(struct flowtable *table, const void *bytes, uint32_t captured, uint32_t wire,
@@ -215,13 +216,27 @@ int flowtable_each(const struct flowtable *table, int (*each)(const struct flow_
 const struct flow_record *flowtable_find(const struct flowtable *table, const struct flow_key *key)
 {
 	uint64_t hash = flow_hash(key, table->tap.seed);
-	const struct flow_set *set = &table->sets[(hash >> 32) & (table->tap.sets - 1)];
+	const struct flow_set *set = &table->sets[flow_set_index(hash, table->tap.sets)];
 	uint32_t way = flow_set_find(set, key, flow_tag(hash));
 
 	return way < FLOW_WAYS ? &set->records[way] : NULL;
 }
 
-const struct tap_stats *flowtable_stats(const struct flowtable *table)
+static int count_record(const struct flow_record *record, void *data)
 {
-	return &table->tap.stats;
+	struct tap_stats *stats = data;
+
+	for (int side = 0; side < 2; side++) {
+		stats->packets[side] += record->sides[side].packets;
+		stats->bytes[side] += record->sides[side].bytes;
+	}
+	return 0;
+}
+
+struct tap_stats flowtable_stats(const struct flowtable *table)
+{
+	struct tap_stats stats = table->tap.stats;
+
+	flowtable_each(table, count_record, &stats);
+	return stats;
 }

@@ -40,6 +40,6 @@ void flowtable_finish(struct flowtable *table, uint64_t now);
 int flowtable_each(const struct flowtable *table, int (*each)(const struct flow_record *, void *),
                    void *data);
 const struct flow_record *flowtable_find(const struct flowtable *table, const struct flow_key *key);
-const struct tap_stats *flowtable_stats(const struct flowtable *table);
+struct tap_stats flowtable_stats(const struct flowtable *table);
 
 #endif

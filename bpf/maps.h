@@ -8,6 +8,7 @@
 enum {
 	EVENTS_RING_BYTES = 1 << 22,
 	TAPS_MAX = 16384,
+	TAP_SLOTS = 4096, /* a power of two: a tap's is its ifindex modulo this */
 	/* Mapped by the monitor; and each tap may have another number of sets. */
 	FLOW_MAP_FLAGS = BPF_F_MMAPABLE | BPF_F_INNER_MAP,
 };

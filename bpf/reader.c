@@ -2,9 +2,10 @@
 /*
  * reader: flow maps and the events ring, through their mapped memory.
  *
- * A flow map is mapped once for its header, which says how many sets follow, and then whole. A set is
- * copied between two looks at its sequence count; if the count is odd or has moved, a CPU was writing,
- * and the copy is taken again. A set that never comes to rest is skipped rather than waited for.
+ * A flow map is mapped once for its header, which says how many sets follow, and then whole. A
+ * record is copied between two looks at its sequence count; if the count is odd or has moved, a CPU was
+ * writing, and the copy is taken again. A record that never comes to rest is skipped rather than waited
+ * for.
  *
  * The ring is the kernel's: a page with the consumer's position, a page with the producer's, then the
  * data twice in a row, so that no message is split. Each message starts with its length and two bits:
@@ -20,7 +21,7 @@
 #include "bpf/set.h"
 
 enum {
-	SET_TRIES = 1000,
+	RECORD_TRIES = 1000,
 	RING_BUSY = 1 << 31,
 	RING_DISCARD = 1 << 30,
 	RING_LENGTH = RING_DISCARD - 1
@@ -80,40 +81,59 @@ void flow_map_close(struct flow_map *map)
 	free(map);
 }
 
-/* A copy of the set as it was between two writes. False when there was no such moment. */
-static bool set_copy(const struct flow_set *set, struct flow_set *copy)
+/* A copy of the record as it was between two writes. False when there was no such moment, or no flow. */
+static bool record_copy(const struct flow_record *record, struct flow_record *copy)
 {
-	for (int i = 0; i < SET_TRIES; i++) {
-		uint32_t sequence = __atomic_load_n(&set->sequence, __ATOMIC_ACQUIRE);
+	for (int i = 0; i < RECORD_TRIES; i++) {
+		uint32_t sequence = __atomic_load_n(&record->lock, __ATOMIC_ACQUIRE);
 
 		if (sequence & 1)
 			continue;
-		memcpy(copy, set, sizeof(*copy));
+		memcpy(copy, record, sizeof(*copy));
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		if (__atomic_load_n(&set->sequence, __ATOMIC_RELAXED) == sequence)
-			return true;
+		copy->lock = 0;
+		if (__atomic_load_n(&record->lock, __ATOMIC_RELAXED) == sequence)
+			return copy->state != 0;
 	}
 	return false;
 }
 
-int flow_map_each(const struct flow_map *map, int (*each)(const struct flow_record *, void *),
-                  void *data)
+/* Calls `each` for the records that `wants` wants: asked in place first, so that few are copied, then of the
+ * copy. */
+static int each_wanted(const struct flow_map *map,
+                       bool (*wants)(const struct flow_record *, const void *), const void *what,
+                       int (*each)(const struct flow_record *, void *), void *data)
 {
-	struct flow_set copy;
+	struct flow_record copy;
 
 	for (uint32_t i = 0; i < map->sets; i++) {
 		/* Sequence 0: nothing was ever written here. */
-		if (__atomic_load_n(&map->set[i].sequence, __ATOMIC_RELAXED) == 0 ||
-		    !set_copy(&map->set[i], &copy))
+		if (__atomic_load_n(&map->set[i].sequence, __ATOMIC_RELAXED) == 0)
 			continue;
 		for (int way = 0; way < FLOW_WAYS; way++) {
-			int stop = copy.tags[way] ? each(&copy.records[way], data) : 0;
+			const struct flow_record *record = &map->set[i].records[way];
+			int stop = 0;
 
+			if (map->set[i].tags[way] && wants(record, what) &&
+			    record_copy(record, &copy) && wants(&copy, what))
+				stop = each(&copy, data);
 			if (stop)
 				return stop;
 		}
 	}
 	return 0;
+}
+
+static bool any(const struct flow_record *record, const void *what)
+{
+	(void)record, (void)what;
+	return true;
+}
+
+int flow_map_each(const struct flow_map *map, int (*each)(const struct flow_record *, void *),
+                  void *data)
+{
+	return each_wanted(map, any, NULL, each, data);
 }
 
 uint64_t flow_idle_at(const struct flow_record *record)
@@ -121,57 +141,53 @@ uint64_t flow_idle_at(const struct flow_record *record)
 	return record->last_ns + flow_idle_ns(record);
 }
 
-static bool goes_idle(const struct flow_set *set, uint32_t way, uint64_t since, uint64_t now)
-{
-	uint64_t at = flow_idle_at(&set->records[way]);
+struct idle {
+	uint64_t since, now;
+};
 
-	return set->tags[way] && at > since && at <= now;
+static bool goes_idle(const struct flow_record *record, const void *what)
+{
+	const struct idle *idle = what;
+	uint64_t at = flow_idle_at(record);
+
+	return at > idle->since && at <= idle->now;
 }
 
 int flow_map_idle(const struct flow_map *map, uint64_t since, uint64_t now,
                   int (*each)(const struct flow_record *, void *), void *data)
 {
-	struct flow_set copy;
+	const struct idle idle = {since, now};
 
-	for (uint32_t i = 0; i < map->sets; i++) {
-		bool some = false;
-
-		/* a look in place, so that only sets where something is to be told are copied */
-		for (uint32_t way = 0; way < FLOW_WAYS && !some; way++)
-			some = goes_idle(&map->set[i], way, since, now);
-		if (!some || !set_copy(&map->set[i], &copy))
-			continue;
-		for (uint32_t way = 0; way < FLOW_WAYS; way++) {
-			int stop = goes_idle(&copy, way, since, now)
-			                   ? each(&copy.records[way], data)
-			                   : 0;
-
-			if (stop)
-				return stop;
-		}
-	}
-	return 0;
+	return each_wanted(map, goes_idle, &idle, each, data);
 }
 
 int flow_map_find(const struct flow_map *map, const struct flow_key *key,
                   struct flow_record *record)
 {
 	uint64_t hash = flow_hash(key, map->seed);
-	struct flow_set copy;
 	uint32_t way;
+	const struct flow_set *set = &map->set[flow_set_index(hash, map->sets)];
 
-	if (!set_copy(&map->set[(hash >> 32) & (map->sets - 1)], &copy))
-		return -ENOENT;
-	way = flow_set_find(&copy, key, flow_tag(hash));
-	if (way >= FLOW_WAYS)
-		return -ENOENT;
-	*record = copy.records[way];
-	return 0;
+	way = flow_set_find(set, key, flow_tag(hash));
+	/* between the two looks the place may have been given to another flow */
+	return way < FLOW_WAYS && record_copy(&set->records[way], record) &&
+	                       flow_key_equal(&record->key, key)
+	               ? 0
+	               : -ENOENT;
 }
 
 void flow_map_stats(const struct flow_map *map, struct tap_stats *stats)
 {
 	*stats = map->tap->stats;
+	for (uint32_t i = 0; i < map->sets; i++)
+		for (int way = 0; way < FLOW_WAYS && map->set[i].sequence; way++)
+			for (int side = 0; side < 2 && map->set[i].tags[way]; side++) {
+				const struct flow_side *counts =
+				        &map->set[i].records[way].sides[side];
+
+				stats->packets[side] += counts->packets;
+				stats->bytes[side] += counts->bytes;
+			}
 }
 
 struct event_ring {

@@ -3,10 +3,16 @@
  * set: how flows lie in memory, and how one is found there: for the table (table.h), and for who only
  * reads it (reader.c).
  *
- * A flow's hash names one set of FLOW_WAYS records; the set's first cache line holds a 32-bit tag of
- * each, so a packet of a known flow touches three lines: tags, key and state, counters. The hash is
- * keyed with a seed that the guest cannot know, and symmetric in its two ends, so that offline, where
- * nobody says which end is the guest, both ways round meet in the same set.
+ * A flow's hash names one set of FLOW_WAYS records, and the way that it has if that one is free when it
+ * comes, as it mostly is. The set's first line holds a 16-bit tag of each record, for when it is not. So a
+ * packet of a known flow touches two lines: key and state, counters. The hash is keyed with a seed that
+ * the guest cannot know, and symmetric in its two ends, so that offline, where nobody says which end is
+ * the guest, both ways round meet in the same set.
+ *
+ * Two kinds of lock, each a sequence count that is odd while it is held: the set's, for who looks for a
+ * flow that may not be there, and makes room for it; and each record's, for any change in it. Who holds both
+ * took the set's first. A packet of a known flow takes the record's alone, if it has not moved since
+ * the key was compared. Who only reads copies a record between two looks at its count.
  */
 #ifndef CORDON_BPF_SET_H
 #define CORDON_BPF_SET_H
@@ -17,13 +23,13 @@ enum {
 	FLOW_WAYS = 8,
 	FLOW_SETS_DEFAULT = 2048, /* a power of two */
 	FLOW_SETS_MAX = 1 << 16,
-	FLOW_TAP_MAGIC = 0x43465402,
+	FLOW_TAP_MAGIC = 0x43465404,
 };
 
 struct flow_set {
-	uint32_t sequence;        /* odd: locked */
-	uint32_t tags[FLOW_WAYS]; /* of the record in each way; 0: free */
-	uint32_t reserved[7];
+	uint32_t sequence;
+	uint16_t tags[FLOW_WAYS]; /* of the record in each way; 0: free */
+	uint32_t reserved[11];
 	struct flow_record records[FLOW_WAYS];
 } __attribute__((aligned(64)));
 
@@ -73,9 +79,20 @@ PACKET_INLINE uint64_t flow_hash(const struct flow_key *key, uint64_t seed)
 	                flow_hash_end(key->peer, key->peer_port, seed) + other);
 }
 
-PACKET_INLINE uint32_t flow_tag(uint64_t hash)
+PACKET_INLINE uint16_t flow_tag(uint64_t hash)
 {
-	return (uint32_t)hash | 1;
+	return (uint16_t)hash | 1;
+}
+
+/* The way that the flow has if it can. */
+PACKET_INLINE uint32_t flow_way(uint64_t hash)
+{
+	return (uint32_t)hash >> 16 & (FLOW_WAYS - 1);
+}
+
+PACKET_INLINE uint32_t flow_set_index(uint64_t hash, uint32_t sets)
+{
+	return (uint32_t)(hash >> 32) & (sets - 1);
 }
 
 /* The way that holds the key, or FLOW_WAYS. */

@@ -2,7 +2,7 @@
 /*
  * tap: loads the programs once, pins them, and attaches them to taps.
  *
- *   /sys/fs/bpf/cordon/{taps,events,from_guest,to_guest}
+ *   /sys/fs/bpf/cordon/{taps,slots,events,from_guest,to_guest}
  *
  * Where the kernel has tcx (6.6) the programs are attached to the device itself, else through a clsact
  * qdisc. Neither needs a link or a pin of its own: both last as long as the device, whoever attached
@@ -31,12 +31,11 @@
 #define TAP_PINS     TAP_BPFFS "/cordon"
 #define TAP_NO_BPFFS TAP_BPFFS " is no bpf file system (mount -t bpf bpf " TAP_BPFFS ")"
 
-enum { TAP_MAP_TAPS, TAP_MAP_EVENTS, TAP_PROG_FROM, TAP_PROG_TO, TAP_OBJECTS };
+enum { TAP_MAP_TAPS, TAP_MAP_SLOTS, TAP_MAP_EVENTS, TAP_PROG_FROM, TAP_PROG_TO, TAP_OBJECTS };
 
 static const char *const tap_pins[TAP_OBJECTS] = {
-        [TAP_MAP_TAPS] = TAP_PINS "/taps",
-        [TAP_MAP_EVENTS] = TAP_PINS "/events",
-        [TAP_PROG_FROM] = TAP_PINS "/from_guest",
+        [TAP_MAP_TAPS] = TAP_PINS "/taps",     [TAP_MAP_SLOTS] = TAP_PINS "/slots",
+        [TAP_MAP_EVENTS] = TAP_PINS "/events", [TAP_PROG_FROM] = TAP_PINS "/from_guest",
         [TAP_PROG_TO] = TAP_PINS "/to_guest",
 };
 
@@ -116,6 +115,7 @@ static int tap_load(struct tap_watch *watch, const char **why)
 	if (!skeleton)
 		return -errno;
 	watch->fds[TAP_MAP_TAPS] = bpf_map__fd(skeleton->maps.taps);
+	watch->fds[TAP_MAP_SLOTS] = bpf_map__fd(skeleton->maps.slots);
 	watch->fds[TAP_MAP_EVENTS] = bpf_map__fd(skeleton->maps.events);
 	watch->fds[TAP_PROG_FROM] = bpf_program__fd(skeleton->progs.tap_from_guest);
 	watch->fds[TAP_PROG_TO] = bpf_program__fd(skeleton->progs.tap_to_guest);
@@ -160,7 +160,7 @@ int tap_watch_open(struct tap_watch **out, const char **why)
 	watch = malloc(sizeof(*watch));
 	if (!watch)
 		return -ENOMEM;
-	*watch = (struct tap_watch){{-1, -1, -1, -1}};
+	*watch = (struct tap_watch){{-1, -1, -1, -1, -1}};
 	error = tap_reopen(watch);
 	if (error == -ENOENT) {
 		tap_close_all(watch);
@@ -312,6 +312,35 @@ static void tap_remove(const struct tap_watch *watch, unsigned int ifindex, bool
 		tap_tcx(watch, BPF_PROG_DETACH, ifindex, false);
 }
 
+/* The ifindex of the tap that has this one's slot, or 0. */
+static uint32_t tap_slot_owner(const struct tap_watch *watch, unsigned int ifindex)
+{
+	uint32_t slot = ifindex & (TAP_SLOTS - 1), id;
+	struct flow_tap tap = {0};
+	BASE_AUTO_FD int map = -1;
+
+	if (bpf_map_lookup_elem(watch->fds[TAP_MAP_SLOTS], &slot, &id) == 0)
+		map = bpf_map_get_fd_by_id(id);
+	return map >= 0 && tap_header(map, &tap, false) == 0 ? tap.ifindex : 0;
+}
+
+/* A tap without a slot is watched all the same, only slower. */
+static void tap_slot_take(const struct tap_watch *watch, unsigned int ifindex, int map)
+{
+	uint32_t slot = ifindex & (TAP_SLOTS - 1), owner = tap_slot_owner(watch, ifindex);
+
+	if (owner == 0 || owner == ifindex)
+		bpf_map_update_elem(watch->fds[TAP_MAP_SLOTS], &slot, &map, BPF_ANY);
+}
+
+static void tap_slot_leave(const struct tap_watch *watch, unsigned int ifindex)
+{
+	uint32_t slot = ifindex & (TAP_SLOTS - 1);
+
+	if (tap_slot_owner(watch, ifindex) == ifindex)
+		bpf_map_delete_elem(watch->fds[TAP_MAP_SLOTS], &slot);
+}
+
 int tap_watch_attach(struct tap_watch *watch, unsigned int ifindex, const uint8_t guest_mac[6])
 {
 	return tap_watch_attach_sized(watch, ifindex, guest_mac, FLOW_SETS_DEFAULT * FLOW_WAYS);
@@ -339,6 +368,8 @@ int tap_watch_attach_sized(struct tap_watch *watch, unsigned int ifindex,
 	error = map;
 	if (map >= 0)
 		error = bpf_map_update_elem(watch->fds[TAP_MAP_TAPS], &ifindex, &map, BPF_ANY);
+	if (!error)
+		tap_slot_take(watch, ifindex, map);
 	if (error) {
 		tap_remove(watch, ifindex, made);
 		return error;
@@ -355,6 +386,7 @@ int tap_watch_detach(struct tap_watch *watch, unsigned int ifindex)
 	if (map >= 0)
 		tap_header(map, &tap, false);
 	tap_remove(watch, ifindex, tap.flags & FLOW_TAP_MADE_CLSACT);
+	tap_slot_leave(watch, ifindex);
 	error = bpf_map_delete_elem(watch->fds[TAP_MAP_TAPS], &ifindex);
 	return error == -ENOENT ? 0 : error;
 }

@@ -376,10 +376,10 @@ void offline_close(struct offline *offline)
 
 void offline_stats(const struct offline *offline, struct offline_stats *stats)
 {
-	const struct tap_stats *flows = flowtable_stats(offline->flows);
+	const struct tap_stats flows = flowtable_stats(offline->flows);
 
 	*stats = offline->stats;
-	stats->flows += flows->flows;
-	stats->unread += flows->unparsed;
-	stats->evicted += flows->evicted;
+	stats->flows += flows.flows;
+	stats->unread += flows.unparsed;
+	stats->evicted += flows.evicted;
 }

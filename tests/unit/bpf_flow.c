@@ -104,10 +104,10 @@ START_TEST(test_no_answer)
 	ck_assert_int_eq(web()->outcome, FLOW_OUTCOME_NONE);
 	ck_assert_uint_eq(web()->first[FLOW_GUEST].retransmissions, 2);
 	ck_assert_uint_eq(event_count, 1);
-	ck_assert_uint_eq(flowtable_stats(table)->flows, 1);
+	ck_assert_uint_eq(flowtable_stats(table).flows, 1);
 	now += FLOW_REUSE_NS + FLOW_SECOND;
 	tcp(FLOW_GUEST, PACKET_SYN, 100, "");
-	ck_assert_uint_eq(flowtable_stats(table)->flows, 2);
+	ck_assert_uint_eq(flowtable_stats(table).flows, 2);
 }
 END_TEST
 
@@ -193,8 +193,7 @@ START_TEST(test_unreachable)
 	ck_assert_int_eq(record->icmp_code, 3);
 	ck_assert_int_eq(record->icmp_errors, 2);
 	ck_assert_uint_eq(record->sides[FLOW_PEER].packets, 0);
-	ck_assert_uint_eq(flowtable_stats(table)->flows,
-	                  1); /* the error is in no flow of its own */
+	ck_assert_uint_eq(flowtable_stats(table).flows, 1); /* the error is in no flow of its own */
 	ck_assert_uint_eq(event_count, 2);
 }
 END_TEST
@@ -220,7 +219,7 @@ START_TEST(test_ping)
 	frame_make_ping(&frame, FLOW_PEER, FRAME_IPV4, true);
 	feed(&frame);
 	ck_assert_int_eq(flow(PACKET_PROTO_ICMP, 8, 0)->outcome, FLOW_OUTCOME_ANSWERED);
-	ck_assert_uint_eq(flowtable_stats(table)->flows, 1);
+	ck_assert_uint_eq(flowtable_stats(table).flows, 1);
 	frame_make_ping(&frame, FLOW_PEER, FRAME_IPV4, false); /* the other one asks */
 	feed(&frame);
 	ck_assert_int_eq(flow(PACKET_PROTO_ICMP, 0, 8)->flags, FLOW_FLAG_PEER_OPENED);
@@ -253,7 +252,7 @@ START_TEST(test_neighbour)
 	frame_make_neighbour(&frame, FLOW_PEER, 136);
 	feed(&frame);
 	ck_assert_int_eq(flowtable_find(table, &key)->outcome, FLOW_OUTCOME_ANSWERED);
-	ck_assert_uint_eq(flowtable_stats(table)->flows, 1);
+	ck_assert_uint_eq(flowtable_stats(table).flows, 1);
 }
 END_TEST
 
@@ -276,8 +275,8 @@ START_TEST(test_flood)
 		ended += events[i].header.type == FLOW_EVENT_END;
 	ck_assert_uint_gt(ended, 0);
 	ck_assert_uint_lt(event_count, EVENTS_MAX + 1);
-	ck_assert_uint_ge(flowtable_stats(table)->evicted, 4000 - 1024);
-	ck_assert_uint_eq(flowtable_stats(table)->flows, 4000);
+	ck_assert_uint_ge(flowtable_stats(table).evicted, 4000 - 1024);
+	ck_assert_uint_eq(flowtable_stats(table).flows, 4000);
 }
 END_TEST
 
@@ -393,7 +392,7 @@ START_TEST(test_idle)
 		now += FLOW_SECOND;
 	}
 	ck_assert_uint_eq(events_of(FLOW_EVENT_END), 1);
-	ck_assert_uint_eq(flowtable_stats(table)->evicted, 0);
+	ck_assert_uint_eq(flowtable_stats(table).evicted, 0);
 	flowtable_finish(table, now);
 	ck_assert_uint_eq(events_of(FLOW_EVENT_END), 3);
 	flowtable_finish(table, now);
@@ -415,7 +414,7 @@ START_TEST(test_either)
 		flowtable_packet(either, frame->bytes, frame->size, frame->size, FLOWTABLE_EITHER,
 		                 now);
 	}
-	ck_assert_uint_eq(flowtable_stats(table)->flows, flowtable_stats(either)->flows);
+	ck_assert_uint_eq(flowtable_stats(table).flows, flowtable_stats(either).flows);
 	/* The peer that was answered by an ICMP error is the guest of that flow here. */
 	ck_assert_ptr_nonnull(flowtable_find(
 	        either,

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * quick: the short way for the packets that most packets are: TCP without SYN, FIN and RST, or UDP, over
+ * plain IPv4 or IPv6, of a flow that is there already and to which they add nothing but counts. It reads the
+ * frame in place and touches the two lines of the record that change, and no other of the table.
+ *
+ *   quick_parse()   frame -> key and what is counted; false: it takes the whole parser (packet.h)
+ *   quick_update()  counts it in its record; false, and nothing is changed: it takes flow_update()
+ *
+ * Whatever either does not know for certain it leaves to the whole way, so that both ways give the same
+ * records and events: tests feed the same frames to both. At a tap, `end` is the end of what lies in the
+ * skb's head, where a guest may have put less than it sent: then the whole way copies the frame.
+ */
+#ifndef CORDON_BPF_QUICK_H
+#define CORDON_BPF_QUICK_H
+
+#include "bpf/set.h"
+
+/* A key that rested for so long may be a new flow's. */
+#define QUICK_REST_NS FLOW_REUSE_NS
+
+struct quick {
+	struct flow_key key;
+	uint32_t wire;
+	uint32_t payload;
+	uint32_t seq;
+	uint8_t tcp_flags;
+	uint8_t ttl;
+	bool bytes; /* some of the payload is there to be read */
+};
+
+/* Words of the frame, which need not be aligned: on x86 that is free, and clang must be told so. */
+#ifdef __bpf__
+PACKET_INLINE uint16_t quick_u16(const uint8_t *at)
+{
+	return *(const uint16_t *)at;
+}
+PACKET_INLINE uint32_t quick_u32(const uint8_t *at)
+{
+	return *(const uint32_t *)at;
+}
+PACKET_INLINE uint64_t quick_u64(const uint8_t *at)
+{
+	return *(const uint64_t *)at;
+}
+#else
+PACKET_INLINE uint16_t quick_u16(const uint8_t *at)
+{
+	uint16_t value;
+
+	__builtin_memcpy(&value, at, sizeof(value));
+	return value;
+}
+PACKET_INLINE uint32_t quick_u32(const uint8_t *at)
+{
+	uint32_t value;
+
+	__builtin_memcpy(&value, at, sizeof(value));
+	return value;
+}
+PACKET_INLINE uint64_t quick_u64(const uint8_t *at)
+{
+	uint64_t value;
+
+	__builtin_memcpy(&value, at, sizeof(value));
+	return value;
+}
+#endif
+
+/* TCP or UDP at `at`, in an IP packet that ends at `packet_end`; their first bytes are there to be read. */
+PACKET_INLINE bool quick_upper(const uint8_t *at, uint32_t offset, uint32_t packet_end,
+                               uint32_t captured, enum flow_side_index side, struct quick *quick)
+{
+	const uint32_t ports = quick_u32(at);
+	const uint16_t from = __builtin_bswap16((uint16_t)ports);
+	const uint16_t to = __builtin_bswap16((uint16_t)(ports >> 16));
+	uint32_t header, limit = captured < PACKET_SNAP ? captured : PACKET_SNAP;
+
+	quick->key.guest_port = side == FLOW_GUEST ? from : to;
+	quick->key.peer_port = side == FLOW_GUEST ? to : from;
+	if (quick->key.proto == PACKET_PROTO_UDP) {
+		const uint32_t length = __builtin_bswap16(quick_u16(at + 4));
+
+		if (length < 8 || offset + length > packet_end || from == 53 || to == 53)
+			return false;
+		header = 8;
+		quick->payload = length - 8;
+	} else {
+		header = (at[12] >> 4) * 4u;
+		quick->tcp_flags = at[13];
+		if (header < 20 || offset + header > packet_end ||
+		    quick->tcp_flags & (PACKET_SYN | PACKET_FIN | PACKET_RST))
+			return false;
+		quick->seq = __builtin_bswap32(quick_u32(at + 4));
+		quick->payload = packet_end - offset - header;
+	}
+	quick->bytes = quick->payload && offset + header < limit;
+	return true;
+}
+
+/* The key's addresses, `size` 4 or 16. */
+PACKET_INLINE void quick_addresses(const uint8_t *src, uint32_t size, enum flow_side_index side,
+                                   struct flow_key *key)
+{
+	uint64_t *from = (uint64_t *)(side == FLOW_GUEST ? key->guest : key->peer);
+	uint64_t *to = (uint64_t *)(side == FLOW_GUEST ? key->peer : key->guest);
+
+	from[0] = size == 4 ? quick_u32(src) : quick_u64(src);
+	from[1] = size == 4 ? 0 : quick_u64(src + 8);
+	to[0] = size == 4 ? quick_u32(src + 4) : quick_u64(src + 16);
+	to[1] = size == 4 ? 0 : quick_u64(src + 24);
+}
+
+/* Fills all of *quick, or returns false. `data` to `end` can be read; the frame has `captured` bytes of which
+ * some may lie elsewhere, and `wire` on the wire. `vlan`: of a tag that was taken out of it. */
+PACKET_INLINE bool quick_parse(const uint8_t *data, const uint8_t *end, uint32_t captured,
+                               uint32_t wire, uint16_t vlan, enum flow_side_index side,
+                               struct quick *quick)
+{
+	uint32_t length;
+	uint16_t type;
+
+	if (data + 42 > end)
+		return false;
+	quick->key.vlan = vlan;
+	quick->wire = wire;
+	quick->seq = 0;
+	quick->tcp_flags = 0;
+	type = quick_u16(data + 12);
+	if (type == __builtin_bswap16(0x0800)) {
+		length = __builtin_bswap16(quick_u16(data + 16));
+		quick->key.proto = data[23];
+		quick->key.family = FLOW_IPV4;
+		quick->ttl = data[22];
+		if (data[14] != 0x45 || quick_u16(data + 20) & __builtin_bswap16(0x3fff) ||
+		    length < 28 || 14 + length > wire)
+			return false;
+		quick_addresses(data + 26, 4, side, &quick->key);
+		if (quick->key.proto == PACKET_PROTO_UDP)
+			return quick_upper(data + 34, 34, 14 + length, captured, side, quick);
+		return quick->key.proto == PACKET_PROTO_TCP && data + 54 <= end &&
+		       quick_upper(data + 34, 34, 14 + length, captured, side, quick);
+	}
+	if (type != __builtin_bswap16(0x86dd) || data + 62 > end)
+		return false;
+	length = __builtin_bswap16(quick_u16(data + 18));
+	quick->key.proto = data[20];
+	quick->key.family = FLOW_IPV6;
+	quick->ttl = data[21];
+	if (data[14] >> 4 != 6 || length < 8 || 54 + length > wire)
+		return false;
+	quick_addresses(data + 22, 16, side, &quick->key);
+	if (quick->key.proto == PACKET_PROTO_UDP)
+		return quick_upper(data + 54, 54, 54 + length, captured, side, quick);
+	return quick->key.proto == PACKET_PROTO_TCP && data + 74 <= end &&
+	       quick_upper(data + 54, 54, 54 + length, captured, side, quick);
+}
+
+/* Whether the packet is one of many: it changes no state, begins and ends nothing, and is no reason for an
+ * event. */
+PACKET_INLINE bool quick_is_steady(const struct flow_record *record, const struct quick *quick,
+                                   enum flow_side_index sender, uint64_t now)
+{
+	const struct flow_side *side = &record->sides[sender & 1];
+	const uint64_t packets = side->packets + 1, bytes = side->bytes + quick->wire;
+
+	/* the states in which this sender's next packet means something; and it has ended */
+	if (record->state == 0 ||
+	    record->state ==
+	            (flow_opener(record) == sender ? FLOW_STATE_ANSWERED : FLOW_STATE_OPENED))
+		return false;
+	if (side->packets == 0 || (quick->bytes && side->head_size == 0) ||
+	    record->flags & FLOW_FLAG_STREAM(sender))
+		return false;
+	if (packets >= FLOW_UPDATE_PACKETS && (packets & side->packets) == 0)
+		return false;
+	if (bytes >= FLOW_UPDATE_BYTES && (bytes & ~side->bytes) > side->bytes)
+		return false;
+	return (int64_t)(now - record->last_ns) < (int64_t)QUICK_REST_NS &&
+	       (uint32_t)(now >> 30) - record->sent < FLOW_UPDATE_UNITS;
+}
+
+PACKET_INLINE bool quick_update(struct flow_record *record, const struct quick *quick,
+                                enum flow_side_index sender, uint64_t now)
+{
+	struct flow_side *side = &record->sides[sender & 1];
+
+	if (!quick_is_steady(record, quick, sender, now))
+		return false;
+	if (quick->key.proto == PACKET_PROTO_TCP) {
+		const uint32_t next = quick->seq + quick->payload;
+
+		if ((int32_t)(next - side->seq_next) > 0)
+			side->seq_next = next;
+		else if (quick->payload)
+			return false; /* a retransmission */
+		side->tcp_flags |= quick->tcp_flags;
+	}
+	if (now > record->last_ns)
+		record->last_ns = now;
+	if (quick->ttl < side->ttl_min)
+		side->ttl_min = quick->ttl;
+	if (quick->ttl > side->ttl_max)
+		side->ttl_max = quick->ttl;
+	side->packets++;
+	side->bytes += quick->wire;
+	side->payload += quick->payload;
+	return true;
+}
+
+/* Loads the line of the record that is not compared, so that both are on their way at the same time. */
+PACKET_INLINE void quick_touch(const struct flow_record *record)
+{
+	const uint64_t packets = *(const volatile uint64_t *)&record->sides[0].packets;
+
+	__asm__ volatile("" : : "r"(packets));
+}
+
+/* The way that seems to have the key, or FLOW_WAYS; the set is not locked. */
+PACKET_INLINE uint32_t quick_find(const struct flow_set *set, const struct flow_key *key,
+                                  uint64_t hash)
+{
+	const uint32_t way = flow_way(hash);
+
+	quick_touch(&set->records[way]);
+	if (flow_key_equal(&set->records[way].key, key))
+		return way;
+	return flow_set_find(set, key, flow_tag(hash));
+}
+
+#endif
