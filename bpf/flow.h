@@ -397,9 +397,11 @@ PACKET_INLINE unsigned int flow_payload_kind(struct flow_record *record,
 	if (!flow_is_icmp(packet->proto, record->key.family) ||
 	    (side->packets & (side->packets - 1)) != 0)
 		return 0;
-	return packet->proto == PACKET_PROTO_ICMP ? packet->icmp_type == 0 || packet->icmp_type == 8
-	       : packet->icmp_type == 128 || packet->icmp_type == 129 ? FLOW_PAYLOAD_ICMP
-	                                                              : 0;
+	return (packet->proto == PACKET_PROTO_ICMP
+	                ? packet->icmp_type == 0 || packet->icmp_type == 8
+	                : packet->icmp_type == 128 || packet->icmp_type == 129)
+	               ? FLOW_PAYLOAD_ICMP
+	               : 0;
 }
 
 /* All of a payload's event but its header and bytes. */

@@ -54,15 +54,10 @@ static int launch_not_yet(const struct policy *policy, struct host_error *error)
 	} missing[] = {
 	        {policy->confidential != POLICY_CC_NONE, policy->confidential_line,
 	         "confidential guests"},
-	        {monitor->dns_tunnel.enabled && monitor->dns_tunnel.line, monitor->dns_tunnel.line,
-	         "the detector dns_tunnel"},
-	        {monitor->exfiltration.enabled && monitor->exfiltration.line,
-	         monitor->exfiltration.line, "the detector exfiltration"},
-	        {monitor->beacon.enabled && monitor->beacon.line, monitor->beacon.line,
-	         "the detector beacon"},
-	        {monitor->scan.respond & answers, monitor->scan.line,
-	         "the responses capture and throttle"},
-	        {policy->capture.ring > 0, policy->capture.line, "the flight recorder"},
+#define LAUNCH_ANSWERS(key, text) \
+	{monitor->key.respond & answers, monitor->key.line, "the responses capture and throttle"},
+	        POLICY_DETECTORS(LAUNCH_ANSWERS){policy->capture.ring > 0, policy->capture.line,
+	                                         "the flight recorder"},
 	};
 
 	for (size_t i = 0; i < BASE_COUNT(missing); i++)

@@ -35,7 +35,7 @@ static const struct verb verbs[] = {
         {"flows", verb_flows, "list the connections of the guests"},
         {"alerts", verb_alerts, "print alerts, and follow new ones"},
         {"capture", verb_capture, "write a running guest's packets to a pcapng file"},
-        {"analyze", verb_analyze, "find scans in capture files"},
+        {"analyze", verb_analyze, "find attacks in capture files"},
         {"image", verb_image, "import and list kernel images"},
         {"doctor", verb_doctor, "say what this host can and cannot do"},
         {"daemon", verb_daemon, "serve the host's guests (cordond)"},

@@ -345,8 +345,8 @@ static uint32_t watch_allowed(const char *vm)
 
 	if (!policy || registry_policy(vm, policy) < 0)
 		return POLICY_RESPOND_QUARANTINE;
-	return monitor->scan.respond | monitor->dns_tunnel.respond | monitor->exfiltration.respond |
-	       monitor->beacon.respond;
+#define WATCH_RESPONDS(key, text) | monitor->key.respond
+	return 0 POLICY_DETECTORS(WATCH_RESPONDS);
 }
 
 int watch_act(const struct monitor_answer *act)

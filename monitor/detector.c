@@ -7,10 +7,19 @@
 #include "monitor/detector.h"
 
 #include "base/base.h"
+#include "monitor/detectors.h"
+#include "monitor/dns_detector.h"
 #include "monitor/scan.h"
 
 const struct detector_ops *const detector_table[DETECTORS] = {
         [DETECTOR_SCAN] = &scan_detector,
+        [DETECTOR_BRUTE_FORCE] = &brute_detector,
+        [DETECTOR_DNS_TUNNEL] = &dns_tunnel_detector,
+        [DETECTOR_DNS_NAMES] = &dns_names_detector,
+        [DETECTOR_ICMP_TUNNEL] = &icmp_detector,
+        [DETECTOR_BEACON] = &beacon_detector,
+        [DETECTOR_LONG_CONNECTION] = &longconn_detector,
+        [DETECTOR_EXFILTRATION] = &exfil_detector,
 };
 
 struct detectors {
@@ -88,7 +97,8 @@ void detectors_observe(struct detectors *all, const struct flow_event_header *ev
 	for (int id = 0; id < DETECTORS; id++) {
 		const struct detector_ops *ops = detector_table[id];
 
-		if (!(ops->types & 1u << event->type) || all->config.off & 1u << id ||
+		if (!(ops->types & 1u << event->type) ||
+		    (all->config.off & 1u << id && !ops->always) ||
 		    (ops->wants && !ops->wants(event)))
 			continue;
 		if (!all->each[id] && !(all->failed & 1u << id)) {

@@ -20,6 +20,7 @@
 #define CORDON_MONITOR_DETECTOR_H
 
 #include "monitor/alert.h"
+#include "monitor/world.h"
 
 /* Called for each alert; what it points at is valid until it returns. */
 typedef void detector_emit_fn(const struct alert *alert, void *data);
@@ -32,6 +33,7 @@ struct detector_out {
 struct detector_config { /* zero is the default of each */
 	uint32_t off;    /* bit 1 << enum detector_id: not watched for */
 	uint32_t scan_ports, scan_hosts;
+	struct detector_world *world; /* all VMs'; stays the caller's, and may be NULL */
 };
 
 #define DETECTOR_SECOND_NS 1000000000ull
@@ -42,10 +44,12 @@ struct detector_config { /* zero is the default of each */
 #define DETECTOR_END (UINT64_MAX / 2)
 
 struct detector_ops {
-	const char *name;   /* its key in a policy's `monitor` */
-	size_t policy;      /* offset of its struct policy_detector in struct policy_monitor */
-	size_t memory;      /* bytes of one VM's, at most; taken at the first event it wants */
-	unsigned int types; /* events it wants: bits 1 << enum flow_event_type */
+	const char *name; /* its key in a policy's `monitor` */
+	size_t policy;    /* offset of its struct policy_detector in struct policy_monitor */
+	size_t memory;    /* bytes of one VM's, at most; taken at the first event it wants */
+	unsigned int
+	        types; /* events it wants: bits 1 << enum flow_event_type; 0: it has no calls */
+	bool always; /* also where the policy has switched it off: another one's work is done here */
 	/* May be NULL: every event of these types. Says so without knowing anything else. */
 	bool (*wants)(const struct flow_event_header *event);
 	void *(*create)(const struct detector_config *config); /* NULL when memory is short */

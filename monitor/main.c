@@ -57,6 +57,9 @@ static int main_prepare(struct monitor *monitor)
 		return -errno;
 	json_object_seed(seed | 1);
 	tzset(); /* or the first gmtime_r() would look for a time zone file, which is no longer possible */
+	monitor->world = world_create();
+	if (!monitor->world)
+		return -ENOMEM;
 	monitor->epoll = epoll_create1(EPOLL_CLOEXEC);
 	monitor->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (monitor->epoll < 0 || monitor->timer < 0 ||
@@ -120,6 +123,7 @@ int main(void)
 	monitor.clock_ns = main_clock(CLOCK_REALTIME) - main_clock(CLOCK_MONOTONIC);
 	err = main_loop(&monitor);
 	event_ring_close(monitor.events);
+	world_destroy(monitor.world);
 	if (err)
 		fprintf(stderr, "monitor: ended: %s\n", strerror(-err));
 	return err ? 1 : 0;

@@ -41,6 +41,7 @@ struct offline {
 	offline_emit_fn *emit;
 	void *data;
 	struct flowtable *flows;
+	struct detector_world *world;
 	struct offline_stats
 	        stats; /* all but what the flow table counts, and that of earlier ones */
 	uint64_t tick_ns;
@@ -139,7 +140,7 @@ static struct offline_source *offline_source_add(struct offline *offline, const 
                                                  bool v6)
 {
 	struct offline_source *source = NULL;
-	const struct detector_config config = {0};
+	const struct detector_config config = {.world = offline->world};
 	int16_t *slot = offline_slot(offline, address);
 	struct detectors *detectors;
 
@@ -175,22 +176,28 @@ static struct offline_source *offline_source_find(struct offline *offline,
 	return NULL;
 }
 
+/* What was opened by an answer is nobody's doing, unless the other side has answered that. */
+static bool offline_is_backscatter(const struct flow_event *event)
+{
+	return event->record.flags & FLOW_FLAG_BACKSCATTER &&
+	       (!event->record.sides[0].packets || !event->record.sides[1].packets);
+}
+
 static void offline_event(const struct flow_event_header *header, void *data)
 {
 	struct offline *offline = data;
 	const bool payload = header->type == FLOW_EVENT_PAYLOAD;
 	const struct flow_event *event = (const struct flow_event *)header;
-	const struct flow_key *key =
-	        payload ? &((const struct flow_payload_event *)header)->key : &event->record.key;
+	const struct flow_payload_event *bytes = (const struct flow_payload_event *)header;
+	const struct flow_key *key = payload ? &bytes->key : &event->record.key;
 	struct offline_source *source;
 	bool v6 = key->family == FLOW_IPV6;
 
-	/* what was opened by an answer is nobody's doing */
-	if (!offline_is_vm(offline, key->guest, v6) ||
-	    (!payload && event->record.flags & FLOW_FLAG_BACKSCATTER))
+	if (!offline_is_vm(offline, key->guest, v6) || (!payload && offline_is_backscatter(event)))
 		return;
 	source = offline_source_find(offline, key->guest, v6);
-	if (!source)
+	/* its payload alone makes nobody a source */
+	if (!source && !(payload && bytes->flags & FLOW_FLAG_BACKSCATTER))
 		source = offline_source_add(offline, key->guest, v6);
 	if (!source)
 		return;
@@ -356,12 +363,15 @@ int offline_open(struct offline **out, const struct offline_config *config, offl
 	offline->emit = emit;
 	offline->data = data;
 	memset(offline->slots, 0xff, sizeof(offline->slots));
-	err = offline_flows_new(offline);
-	if (err)
+	offline->world = world_create();
+	err = offline->world ? offline_flows_new(offline) : -ENOMEM;
+	if (err) {
+		world_destroy(offline->world);
 		free(offline);
-	else
-		*out = offline;
-	return err;
+		return err;
+	}
+	*out = offline;
+	return 0;
 }
 
 void offline_close(struct offline *offline)
@@ -371,6 +381,7 @@ void offline_close(struct offline *offline)
 	for (size_t i = 0; i < OFFLINE_SOURCES; i++)
 		detectors_destroy(offline->sources[i].detectors);
 	flowtable_close(offline->flows);
+	world_destroy(offline->world);
 	free(offline);
 }
 

@@ -53,6 +53,7 @@ struct monitor_client {
 struct monitor {
 	int epoll, listener, events_fd, timer;
 	struct event_ring *events;
+	struct detector_world *world;
 	struct monitor_vm *vms[MONITOR_VMS_MAX]; /* sorted by ifindex */
 	size_t vm_count;
 	struct monitor_client clients[MONITOR_CLIENTS_MAX];

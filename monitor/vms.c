@@ -109,6 +109,7 @@ static int vms_make(struct monitor *monitor, const struct monitor_request *reque
 	vm->budget = VMS_BUDGET;
 	base_copy_string(vm->name, sizeof(vm->name), request->vm);
 	detector_config_of(&request->monitor, &config);
+	config.world = monitor->world;
 	for (int id = 0; id < DETECTORS; id++)
 		vm->policy[id] = *detector_policy(&request->monitor, id);
 	err = vms_map(flow_map, &vm->flows);

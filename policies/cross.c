@@ -200,14 +200,11 @@ static void check_huge_pages(struct policy_walk *walk, struct policy *policy,
 
 void policy_check_policy(struct policy_walk *walk, struct policy_node *map, void *base)
 {
-	static const char *const names[] = {"scan", "dns_tunnel", "exfiltration", "beacon"};
+#define DETECTOR_NAME(key, text)  #key,
+#define DETECTOR_FIELD(key, text) &policy->monitor.key,
+	static const char *const names[] = {POLICY_DETECTORS(DETECTOR_NAME)};
 	struct policy *policy = base;
-	const struct policy_detector *detectors[] = {
-	        &policy->monitor.scan,
-	        &policy->monitor.dns_tunnel,
-	        &policy->monitor.exfiltration,
-	        &policy->monitor.beacon,
-	};
+	const struct policy_detector *detectors[] = {POLICY_DETECTORS(DETECTOR_FIELD)};
 	const struct policy_node *vm = policy_node_find(map, "vm");
 	const struct policy_node *monitor = policy_node_find(map, "monitor");
 

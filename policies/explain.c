@@ -185,7 +185,7 @@ static void explain_detector(FILE *out, const char *name, const struct policy_de
 	static const char *const words[] = {"alert", "capture", "throttle", "quarantine", "pause"};
 	const char *comma = "";
 
-	fprintf(out, "  %-12s ", name);
+	fprintf(out, "  %-15s ", name);
 	if (!detector->enabled) {
 		fputs("off\n", out);
 		return;
@@ -213,8 +213,10 @@ static void explain_monitor(FILE *out, const struct policy *policy)
 		        "               from %u failed ports of one host, or %u hosts on one "
 		        "port\n",
 		        monitor->scan_ports, monitor->scan_hosts);
-	/* in the language since version 1 of the schema; a policy that asks for one is refused at start */
-	fputs("  dns_tunnel, exfiltration, beacon: not in this version\n", out);
+#define EXPLAIN_DETECTOR(key, text)    \
+	if (strcmp(#key, "scan") != 0) \
+		explain_detector(out, #key, &monitor->key);
+	POLICY_DETECTORS(EXPLAIN_DETECTOR)
 	fputs("  alerts to    the host's alert log\n", out);
 	for (size_t i = 0; i < monitor->sink_count; i++)
 		fprintf(out, "               %s%s\n", types[monitor->sinks[i].type],

@@ -401,16 +401,16 @@ static const struct policy_key keys_scan[] = {
         {"hosts", &policy_kind_uint, FIELD(policy_monitor, scan_hosts), 2, 65535, .fallback = "15",
          .help = "hosts that failed on one port that make a scan"},
 };
-static const struct policy_key keys_dns_tunnel[] = {DETECTOR_KEYS(policy_monitor, dns_tunnel)};
-static const struct policy_key keys_exfiltration[] = {DETECTOR_KEYS(policy_monitor, exfiltration)};
-static const struct policy_key keys_beacon[] = {DETECTOR_KEYS(policy_monitor, beacon)};
 MAP(map_scan, keys_scan, .what = "scan", .line = offsetof(struct policy_monitor, scan.line));
-MAP(map_dns_tunnel, keys_dns_tunnel, .what = "dns_tunnel",
-    .line = offsetof(struct policy_monitor, dns_tunnel.line));
-MAP(map_exfiltration, keys_exfiltration, .what = "exfiltration",
-    .line = offsetof(struct policy_monitor, exfiltration.line));
-MAP(map_beacon, keys_beacon, .what = "beacon",
-    .line = offsetof(struct policy_monitor, beacon.line));
+
+/* The other detectors have no keys but these; scan's are made too, and not used. */
+/* clang-format off */
+#define DETECTOR_MAP(key, text) \
+	static const struct policy_key keys_plain_##key[] = {DETECTOR_KEYS(policy_monitor, key)}; \
+	MAP(map_plain_##key, keys_plain_##key, .what = #key, \
+	    .line = offsetof(struct policy_monitor, key.line));
+POLICY_DETECTORS(DETECTOR_MAP)
+/* clang-format on */
 
 static const struct policy_key keys_sink[] = {
         {"file", &kind_sink_file, FIELD(policy_sink, target),
@@ -429,15 +429,14 @@ static void check_sink(struct policy_walk *walk, struct policy_node *map, void *
 MAP(map_sink, keys_sink, .what = "a sink", .line = offsetof(struct policy_sink, line),
     .check = check_sink);
 
+/* clang-format off */
+#define DETECTOR_KEY(key, text) \
+	{#key, &policy_kind_map, 0, 0, .help = text, \
+	 .map = offsetof(struct policy_monitor, key) == offsetof(struct policy_monitor, scan) \
+	                ? &map_scan : &map_plain_##key},
 static const struct policy_key keys_monitor[] = {
-        {"scan", &policy_kind_map, 0, 0, .map = &map_scan,
-         .help = "port scans, by connections that fail"},
-        {"dns_tunnel", &policy_kind_map, 0, 0, .map = &map_dns_tunnel,
-         .help = "data hidden in DNS questions"},
-        {"exfiltration", &policy_kind_map, 0, 0, .map = &map_exfiltration,
-         .help = "much more going out than usual"},
-        {"beacon", &policy_kind_map, 0, 0, .map = &map_beacon,
-         .help = "connections at regular intervals"},
+	POLICY_DETECTORS(DETECTOR_KEY)
+        /* clang-format on */
         {"sinks", &policy_kind_list, ITEMS(policy_monitor, sinks, sink_count, POLICY_SINKS_MAX),
          .map = &map_sink, .help = "where alerts go beside the host's own alert log"},
 };
@@ -478,7 +477,8 @@ static void default_policy(void *base)
 	struct policy_detector on = {.enabled = true, .respond = POLICY_RESPOND_ALERT};
 	struct policy_monitor *monitor = &policy->monitor;
 
-	monitor->scan = monitor->dns_tunnel = monitor->exfiltration = monitor->beacon = on;
+#define DETECTOR_ON(key, text) monitor->key = on;
+	POLICY_DETECTORS(DETECTOR_ON)
 	monitor->scan_ports = monitor->scan_hosts = 15;
 	policy->firewall.dns = true;
 }

@@ -307,8 +307,21 @@ struct policy_sink {
 	uint32_t line;
 };
 
+/* The detectors: their keys in `monitor`, and what each watches for. */
+#define POLICY_DETECTORS(X)                                          \
+	X(scan, "port scans, by connections that fail")              \
+	X(brute_force, "logins tried one after another")             \
+	X(dns_tunnel, "data hidden in DNS questions")                \
+	X(dns_names, "many names that do not exist, generated ones") \
+	X(icmp_tunnel, "data hidden in pings")                       \
+	X(beacon, "connections at regular intervals")                \
+	X(long_connection, "connections that last for hours")        \
+	X(exfiltration, "much more going out than usual")
+
 struct policy_monitor {
-	struct policy_detector scan, dns_tunnel, exfiltration, beacon;
+#define POLICY_DETECTOR_FIELD(key, text) struct policy_detector key;
+	POLICY_DETECTORS(POLICY_DETECTOR_FIELD)
+#undef POLICY_DETECTOR_FIELD
 	uint32_t scan_ports; /* failed ports on one host before it is a vertical scan */
 	uint32_t scan_hosts; /* failed hosts on one port before it is a horizontal scan */
 	struct policy_sink sinks[POLICY_SINKS_MAX]; /* beside the host's own alert log */

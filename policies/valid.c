@@ -231,9 +231,11 @@ static bool valid_detector(const struct policy_detector *detector)
 
 static bool valid_monitor(const struct policy_monitor *m)
 {
-	if (!valid_detector(&m->scan) || !valid_detector(&m->dns_tunnel) ||
-	    !valid_detector(&m->exfiltration) || !valid_detector(&m->beacon) ||
-	    !in_range(m->scan_ports, 2, 65535) || !in_range(m->scan_hosts, 2, 65535) ||
+#define DETECTOR_VALID(key, text) valid = valid && valid_detector(&m->key);
+	bool valid = true;
+
+	POLICY_DETECTORS(DETECTOR_VALID)
+	if (!valid || !in_range(m->scan_ports, 2, 65535) || !in_range(m->scan_hosts, 2, 65535) ||
 	    m->sink_count > POLICY_SINKS_MAX)
 		return false;
 	for (size_t i = 0; i < m->sink_count; i++) {

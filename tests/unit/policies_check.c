@@ -117,7 +117,7 @@ START_TEST(test_explained)
 	        "ip daddr 198.51.100.10/32 tcp dport 8080 counter",
 	        "spoofed ipv4 source",
 	        "  pids.max     256\n",
-	        "  scan         alert, capture\n",
+	        "  scan            alert, capture\n",
 	        "  vmm\n",
 	        "    ioctl(arg1 = KVM_RUN)",
 	        "  blk\n",

@@ -343,8 +343,9 @@ START_TEST(test_explained)
 	        "  panic        the VM ends\n",
 	        "  watchdog     none\n",
 	        "  limit        50 new connections/s\n",
-	        "  scan         alert, quarantine\n",
-	        "  dns_tunnel, exfiltration, beacon: not in this version\n",
+	        "  scan            alert, quarantine\n",
+	        "  beacon          off\n",
+	        "  dns_tunnel      alert  (default)\n",
 	        "  recorder     none\n",
 	};
 	char *text BASE_AUTO_FREE = NULL;

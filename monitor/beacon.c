@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Connections at regular intervals (T1071, T1573): an implant asks its server for orders. Regularity is judged
+ * as RITA does it (Active Countermeasures; and Hu et al., "BAYWATCH", DSN 2016), by order statistics of the
+ * intervals between check-ins with one port of one host: the median, the median absolute deviation (MAD), and
+ * the range between the tenth and the ninetieth percentile. For a timer T with jitter spread evenly over
+ * T +- 50 %, the worst that is looked for, MAD is .25 and the range .8 of the median; for arrivals by chance
+ * (Poisson) .69 and 3.2; people are burstier still. So the limits are .32 and 1.0.
+ *
+ * Connections that begin within a second of the one before are one check-in, and a check-in has to be at least
+ * two seconds after the one before on the median.
+ *
+ * Regularity alone is no attack: pollers, exporters, health checks and time servers are as regular. So 20
+ * regular intervals that span at least three minutes are low. Medium takes, beside them, sizes that are regular too (MAD of the
+ * bytes at most an eighth of their median), and one of
+ *
+ *   jitter     the intervals spread over at least an eighth of the median, evenly (half of them between the
+ *              quartiles, which are at least .4 of the range apart), at a median from 5 s on: implants add
+ *              chance to their timers, while a poller's delays are a peak with outliers
+ *   port       a public address on a port where no well-known service is
+ *   hurry      a public address asked at least 150 times, with a new connection every time, more often than
+ *              every 10 s: who writes a poller for that keeps its connection
+ *
+ * If other VMs of the host have the same correspondent (prevalence), it is low again: what many machines of
+ * different owners poll is a public service. Time and name services (UDP 123, 53) are left out: their
+ * protocols say that they are asked at intervals.
+ *
+ * Limits. 20 intervals are needed, so a beacon an hour is found after 20 hours; one slower than a day never.
+ * Check-ins inside of one connection, and of one UDP flow that never rests for two minutes, are not seen. 256
+ * correspondents are remembered of each VM, those with most check-ins. A benign agent that adds jitter of its
+ * own to its timer looks the same, but for its prevalence.
+ */
+#include "base/base.h"
+#include "bpf/packet.h"
+#include "monitor/address.h"
+#include "monitor/detectors.h"
+#include "monitor/finding.h"
+#include "monitor/sample.h"
+
+enum {
+	BEACON_PEERS = 256, /* a power of two */
+	BEACON_PLACES = 8,
+	BEACON_RING = SAMPLE_MAX,
+	BEACON_AT = 20,
+	BEACON_HURRY_AT = 150,
+	BEACON_HURRY_MS = 10000,
+	BEACON_JITTER_MS = 5000,
+	BEACON_SIZES = 16,
+};
+#define BEACON_SAME_NS  DETECTOR_SECOND_NS
+#define BEACON_SPAN_NS  (3 * DETECTOR_MINUTE_NS)
+#define BEACON_STALE_NS (2 * DETECTOR_DAY_NS)
+
+struct beacon_peer {
+	bool used;
+	struct flow_key key; /* of the first flow */
+	uint64_t first_ns, last_ns;
+	uint64_t check_in_ns;            /* when the last one began */
+	uint32_t intervals[BEACON_RING]; /* ms */
+	uint32_t sizes[BEACON_RING];     /* bytes both ways, of connections that have ended */
+	uint32_t count, size_count, connections;
+	struct finding finding;
+	struct flow_key flows[ALERT_FLOWS_MAX];
+};
+
+struct beacon {
+	struct detector_world *world;
+	struct beacon_peer peers[BEACON_PEERS];
+};
+
+/* What the intervals are like. */
+struct beacon_shape {
+	uint32_t median, deviation, low, high, quarter, three_quarters; /* ms */
+	uint32_t size, size_deviation;
+	bool regular, even, same_size;
+};
+
+static bool beacon_wants(const struct flow_event_header *header)
+{
+	const struct flow_record *record = &((const struct flow_event *)header)->record;
+	const struct flow_key *key = &record->key;
+
+	if (key->family == FLOW_ARP ||
+	    record->flags & (FLOW_FLAG_PEER_OPENED | FLOW_FLAG_BACKSCATTER))
+		return false;
+	if (key->proto == PACKET_PROTO_TCP)
+		return !(record->flags & FLOW_FLAG_MIDSTREAM);
+	return key->proto == PACKET_PROTO_UDP && key->peer_port != 53 && key->peer_port != 123;
+}
+
+/* --- correspondents --- */
+
+static void beacon_judge_alert(const struct beacon_peer *peer, const struct beacon_shape *shape,
+                               unsigned int severity, struct alert *alert);
+static void beacon_measure(const struct beacon_peer *peer, struct beacon_shape *shape);
+
+static void beacon_end(struct beacon_peer *peer, const struct detector_out *out)
+{
+	struct beacon_shape shape;
+	struct alert alert = {0};
+
+	if (peer->finding.severity) {
+		beacon_measure(peer, &shape);
+		beacon_judge_alert(peer, &shape, peer->finding.severity, &alert);
+		finding_end(&peer->finding, &alert, out);
+	}
+	memset(peer, 0, sizeof(*peer));
+}
+
+static uint64_t beacon_worth(const struct beacon_peer *peer, uint64_t now)
+{
+	if (!peer->used || now > peer->last_ns + BEACON_STALE_NS)
+		return 0;
+	return (peer->finding.severity ? 1ull << 62 : 0) |
+	       (uint64_t)BASE_MIN(peer->count, 63u) << 48 | peer->last_ns >> 16;
+}
+
+static struct beacon_peer *beacon_find(struct beacon *beacon, const struct flow_key *key,
+                                       uint64_t now, bool make, const struct detector_out *out)
+{
+	const uint64_t hash =
+	        detector_mix(detector_hash_address(key->peer) + key->peer_port + key->proto);
+	struct beacon_peer *victim = NULL;
+	uint64_t least = UINT64_MAX;
+
+	for (size_t i = 0; i < BEACON_PLACES; i++) {
+		struct beacon_peer *peer = &beacon->peers[(hash + i) & (BEACON_PEERS - 1)];
+		uint64_t worth = beacon_worth(peer, now);
+
+		if (peer->used && peer->key.peer_port == key->peer_port &&
+		    peer->key.proto == key->proto && peer->key.family == key->family &&
+		    memcmp(peer->key.peer, key->peer, 16) == 0)
+			return peer;
+		if (worth < least) {
+			least = worth;
+			victim = peer;
+		}
+	}
+	if (!make)
+		return NULL;
+	beacon_end(victim, out);
+	victim->used = true;
+	victim->key = *key;
+	victim->first_ns = victim->last_ns = now;
+	return victim;
+}
+
+/* --- judging --- */
+
+static void beacon_measure(const struct beacon_peer *peer, struct beacon_shape *shape)
+{
+	struct sample sample;
+	uint32_t range;
+
+	sample_take(&sample, peer->intervals, BASE_MIN(peer->count, (uint32_t)BEACON_RING));
+	shape->median = sample_at(&sample, 50);
+	shape->deviation = sample_deviation(&sample);
+	shape->low = sample_at(&sample, 10);
+	shape->high = sample_at(&sample, 90);
+	shape->quarter = sample_at(&sample, 25);
+	shape->three_quarters = sample_at(&sample, 75);
+	range = shape->high - shape->low;
+	shape->regular = shape->median >= 2000 &&
+	                 shape->deviation * 100ull <= shape->median * 32ull &&
+	                 range <= shape->median;
+	shape->even = range >= shape->median / 8 &&
+	              (shape->three_quarters - shape->quarter) * 10ull >= range * 4ull;
+	sample_take(&sample, peer->sizes, BASE_MIN(peer->size_count, (uint32_t)BEACON_RING));
+	shape->size = sample_at(&sample, 50);
+	shape->size_deviation = sample_deviation(&sample);
+	shape->same_size =
+	        peer->size_count >= BEACON_SIZES && shape->size_deviation * 8ull <= shape->size;
+}
+
+static unsigned int beacon_severity(const struct beacon *beacon, const struct beacon_peer *peer,
+                                    const struct beacon_shape *shape)
+{
+	const bool public = address_is_public(peer->key.peer, peer->key.family);
+	const bool odd = public && !port_is_common(peer->key.proto, peer->key.peer_port);
+	const bool hurry = public && peer->count >= BEACON_HURRY_AT &&
+	                   shape->median < BEACON_HURRY_MS &&
+	                   peer->connections <= peer->count + peer->count / 8;
+
+	if (!shape->regular || peer->last_ns < peer->first_ns + BEACON_SPAN_NS)
+		return 0;
+	if (!shape->same_size || world_prevalence(beacon->world, &peer->key) > 1)
+		return ALERT_LOW;
+	if ((shape->even && shape->median >= BEACON_JITTER_MS) || odd || hurry)
+		return ALERT_MEDIUM;
+	return ALERT_LOW;
+}
+
+static void beacon_judge_alert(const struct beacon_peer *peer, const struct beacon_shape *shape,
+                               unsigned int severity, struct alert *alert)
+{
+	char host[46], count[28], size[28];
+
+	alert->detector = DETECTOR_BEACON;
+	alert->rule = shape->even && severity >= ALERT_MEDIUM ? "beacon.jitter" : "beacon.regular";
+	alert->technique = "T1071";
+	alert->technique_name = "Application Layer Protocol";
+	alert->tactic = "TA0011";
+	alert->tactic_name = "Command and Control";
+	alert->confidence = severity >= ALERT_MEDIUM ? 70 : 40;
+	alert->family = peer->key.family;
+	alert->proto = peer->key.proto;
+	memcpy(alert->source, peer->key.guest, 16);
+	memcpy(alert->target, peer->key.peer, 16);
+	alert->port = peer->key.peer_port;
+	alert->first_ns = peer->first_ns;
+	alert->last_ns = peer->last_ns;
+	alert->flow_count = BASE_MIN(peer->connections, (uint32_t)ALERT_FLOWS_MAX);
+	memcpy(alert->flows, peer->flows, sizeof(alert->flows));
+	alert_fact(alert, "check_ins", peer->count + 1);
+	alert_fact(alert, "interval_ms", shape->median);
+	alert_fact(alert, "interval_deviation_ms", shape->deviation);
+	alert_fact(alert, "interval_low_ms", shape->low);
+	alert_fact(alert, "interval_high_ms", shape->high);
+	alert_fact(alert, "bytes", shape->size);
+	alert_fact(alert, "bytes_deviation", shape->size_deviation);
+	alert_address(host, peer->key.peer, peer->key.family);
+	snprintf(alert->sentence, sizeof(alert->sentence),
+	         "called %s, port %u, %s times, every %u.%u s (%u.%u to %u.%u s), with %s each",
+	         host, peer->key.peer_port, finding_number(count, peer->count + 1),
+	         shape->median / 1000, shape->median / 100 % 10, shape->low / 1000,
+	         shape->low / 100 % 10, shape->high / 1000, shape->high / 100 % 10,
+	         finding_bytes(size, shape->size));
+}
+
+static void beacon_judge(struct beacon *beacon, struct beacon_peer *peer,
+                         const struct detector_out *out)
+{
+	struct beacon_shape shape;
+	struct alert alert = {0};
+	unsigned int severity;
+
+	/* the sorting is worth its time now and then */
+	if (peer->count < BEACON_AT || peer->count % 4 != 0)
+		return;
+	beacon_measure(peer, &shape);
+	severity = beacon_severity(beacon, peer, &shape);
+	if (!finding_due(&peer->finding, severity, peer->count))
+		return;
+	beacon_judge_alert(peer, &shape, severity, &alert);
+	finding_say(&peer->finding, &alert, severity, peer->count, out);
+}
+
+/* --- events --- */
+
+static void beacon_connection(struct beacon *beacon, struct beacon_peer *peer, uint64_t now,
+                              const struct flow_key *key, const struct detector_out *out)
+{
+	const bool same = peer->connections && now < peer->last_ns + BEACON_SAME_NS;
+
+	if (peer->connections < ALERT_FLOWS_MAX)
+		peer->flows[peer->connections] = *key;
+	peer->connections++;
+	peer->last_ns = BASE_MAX(peer->last_ns, now);
+	if (same)
+		return;
+	if (peer->connections > 1) {
+		uint64_t ms = (now - BASE_MIN(peer->check_in_ns, now)) / 1000000;
+
+		peer->intervals[peer->count % BEACON_RING] = (uint32_t)BASE_MIN(ms, UINT32_MAX / 4);
+		peer->count++;
+	}
+	peer->check_in_ns = now;
+	beacon_judge(beacon, peer, out);
+}
+
+static void beacon_observe(void *self, const struct flow_event_header *header,
+                           const struct detector_out *out)
+{
+	const struct flow_record *record = &((const struct flow_event *)header)->record;
+	const bool new = header->type == FLOW_EVENT_NEW;
+	const bool ended =
+	        record->outcome == FLOW_OUTCOME_CLOSED ||
+	        (header->type == FLOW_EVENT_END && record->key.proto == PACKET_PROTO_UDP);
+	struct beacon *beacon = self;
+	struct beacon_peer *peer;
+
+	if (!new && !ended)
+		return;
+	if (new &&address_is_many(record->key.peer, record->key.family))
+		return;
+	peer = beacon_find(beacon, &record->key, header->time_ns, new, out);
+	if (!peer)
+		return;
+	if (new) {
+		world_seen(beacon->world, &record->key);
+		beacon_connection(beacon, peer, header->time_ns, &record->key, out);
+	} else if (header->type != FLOW_EVENT_END || record->key.proto == PACKET_PROTO_UDP) {
+		uint64_t size = record->sides[0].bytes + record->sides[1].bytes;
+
+		peer->sizes[peer->size_count++ % BEACON_RING] =
+		        (uint32_t)BASE_MIN(size, (uint64_t)UINT32_MAX / 4);
+	}
+}
+
+/* It has ended when four check-ins are missing. */
+static void beacon_tick(void *self, uint64_t now_ns, const struct detector_out *out)
+{
+	struct beacon *beacon = self;
+
+	for (size_t i = 0; i < BEACON_PEERS; i++) {
+		struct beacon_peer *peer = &beacon->peers[i];
+		struct beacon_shape shape;
+
+		if (!peer->finding.severity || now_ns < peer->last_ns + BEACON_SPAN_NS)
+			continue;
+		beacon_measure(peer, &shape);
+		if (now_ns > peer->last_ns + 4000000ull * shape.high)
+			beacon_end(peer, out);
+	}
+}
+
+static void *beacon_create(const struct detector_config *config)
+{
+	struct beacon *beacon = calloc(1, sizeof(*beacon));
+
+	if (beacon)
+		beacon->world = config->world;
+	return beacon;
+}
+
+const struct detector_ops beacon_detector = {
+        .name = "beacon",
+        .policy = offsetof(struct policy_monitor, beacon),
+        .memory = sizeof(struct beacon),
+        .types = 1u << FLOW_EVENT_NEW | 1u << FLOW_EVENT_OUTCOME | 1u << FLOW_EVENT_END,
+        .wants = beacon_wants,
+        .create = beacon_create,
+        .destroy = free,
+        .observe = beacon_observe,
+        .tick = beacon_tick,
+};

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Much more going out than usual (T1048), by destination, against the VM's own baseline.
+ *
+ * The VM's bytes out are summed over intervals of ten minutes; of the last 60 that had any (so up to ten
+ * hours of work, whenever that was) the median and the median absolute deviation are its baseline. These do
+ * not move when one interval in three is wild (Rousseeuw and Croux, "Alternatives to the Median Absolute
+ * Deviation", 1993), so an attacker cannot teach them quickly, and a backup each night is a wild one. A
+ * destination is looked at by what it got in the last hour or less, and only if it got at least five times as
+ * much as it gave: a download's acknowledgements are no upload.
+ *
+ *   with a baseline (6 intervals)   medium, if it got at least 4 MiB, and more than ten scaled deviations (a
+ *                                   fifth of the median each, at least) above what six median intervals have
+ *   without                         low from 8 MiB, medium from 32 MiB: all that can be said of a VM that
+ *                                   has just begun is that this is much
+ *
+ * Ten times as much as would be medium is high. It is said again when it has doubled.
+ *
+ * Bytes are counted when a flow tells of itself, which is at powers of two from 64 KiB, every ten minutes,
+ * and at its end (bpf/events.h): at any time, up to half of what a flow has sent may be still unsaid.
+ *
+ * Limits. What is spread over many destinations or hours stays below; so does what a VM sends that sends as
+ * much every day. Names of the destinations are not known here. 128 destinations are remembered of each VM,
+ * and 512 flows that are under way.
+ */
+#include "base/base.h"
+#include "bpf/packet.h"
+#include "monitor/address.h"
+#include "monitor/detectors.h"
+#include "monitor/finding.h"
+#include "monitor/sample.h"
+
+enum {
+	EXFIL_PEERS = 128, /* powers of two */
+	EXFIL_FLOWS = 512,
+	EXFIL_PLACES = 8,
+	EXFIL_INTERVALS = 60,
+	EXFIL_LEARNT = 6,
+	EXFIL_RATIO = 5,
+};
+#define EXFIL_MIB         (1ull << 20)
+#define EXFIL_INTERVAL_NS (10 * DETECTOR_MINUTE_NS)
+
+struct exfil_peer {
+	bool used;
+	struct flow_key key; /* of the last flow */
+	uint64_t window_ns;  /* when the hour began */
+	uint64_t window_out, window_in;
+	uint64_t first_ns, last_ns;
+	uint64_t out, in; /* of the finding, or what it would be */
+	uint64_t limit;   /* what was the limit when it was last passed */
+	bool learnt;
+	struct finding finding;
+};
+
+struct exfil_flow { /* what is counted already */
+	uint64_t hash;
+	uint64_t out, in;
+	uint64_t last_ns;
+};
+
+struct exfil {
+	uint64_t interval;                   /* number of the current one */
+	uint64_t out;                        /* in it */
+	uint32_t intervals[EXFIL_INTERVALS]; /* KiB */
+	uint32_t interval_count;
+	struct exfil_peer peers[EXFIL_PEERS];
+	struct exfil_flow flows[EXFIL_FLOWS];
+};
+
+static bool exfil_wants(const struct flow_event_header *header)
+{
+	const struct flow_record *record = &((const struct flow_event *)header)->record;
+
+	/* what was never answered was perhaps not received */
+	return record->key.family != FLOW_ARP && record->sides[FLOW_PEER].packets &&
+	       record->sides[FLOW_GUEST].payload &&
+	       !address_is_many(record->key.peer, record->key.family);
+}
+
+/* --- what is new in a flow --- */
+
+static struct exfil_flow *exfil_flow_find(struct exfil *exfil, const struct flow_record *record)
+{
+	const struct flow_key *key = &record->key;
+	const uint64_t hash =
+	        detector_mix(detector_hash_address(key->peer) + detector_hash_address(key->guest) +
+	                     ((uint64_t)key->guest_port << 32 | (uint64_t)key->peer_port << 8 |
+	                      key->proto)) |
+	        1;
+	struct exfil_flow *victim = NULL;
+
+	for (size_t i = 0; i < EXFIL_PLACES; i++) {
+		struct exfil_flow *flow = &exfil->flows[(hash + i) & (EXFIL_FLOWS - 1)];
+
+		if (flow->hash == hash) {
+			victim = flow;
+			break;
+		}
+		if (!victim || flow->last_ns < victim->last_ns)
+			victim = flow;
+	}
+	/* another flow, or the same ports again */
+	if (victim->hash != hash || victim->out > record->sides[FLOW_GUEST].bytes)
+		*victim = (struct exfil_flow){.hash = hash};
+	return victim;
+}
+
+/* --- destinations --- */
+
+static void exfil_alert(const struct exfil_peer *peer, struct alert *alert)
+{
+	char host[46], sent[28], got[28], span[28], usual[28];
+
+	alert->detector = DETECTOR_EXFILTRATION;
+	alert->rule = "exfil.volume";
+	alert->technique = "T1048";
+	alert->technique_name = "Exfiltration Over Alternative Protocol";
+	alert->tactic = "TA0010";
+	alert->tactic_name = "Exfiltration";
+	alert->confidence = peer->learnt ? 70 : 50;
+	alert->family = peer->key.family;
+	alert->proto = peer->key.proto;
+	memcpy(alert->source, peer->key.guest, 16);
+	memcpy(alert->target, peer->key.peer, 16);
+	alert->port = peer->key.proto == PACKET_PROTO_TCP || peer->key.proto == PACKET_PROTO_UDP
+	                      ? peer->key.peer_port
+	                      : 0;
+	alert->first_ns = peer->first_ns;
+	alert->last_ns = peer->last_ns;
+	alert->flows[0] = peer->key;
+	alert->flow_count = 1;
+	alert_fact(alert, "bytes_out", peer->out);
+	alert_fact(alert, "bytes_in", peer->in);
+	alert_fact(alert, "bytes_usual", peer->limit);
+	alert_address(host, peer->key.peer, peer->key.family);
+	snprintf(alert->sentence, sizeof(alert->sentence),
+	         "sent %s to %s in %s, and got %s back; %s%s", finding_bytes(sent, peer->out), host,
+	         finding_span(span, peer->last_ns - peer->first_ns), finding_bytes(got, peer->in),
+	         peer->learnt ? "in an hour it sends no more than "
+	                      : "nothing is known yet of what is usual",
+	         peer->learnt ? finding_bytes(usual, peer->limit) : "");
+}
+
+static void exfil_end(struct exfil_peer *peer, const struct detector_out *out)
+{
+	struct alert alert = {0};
+
+	if (peer->finding.severity) {
+		exfil_alert(peer, &alert);
+		finding_end(&peer->finding, &alert, out);
+	}
+	memset(peer, 0, sizeof(*peer));
+}
+
+static struct exfil_peer *exfil_peer_find(struct exfil *exfil, const struct flow_record *record,
+                                          const struct detector_out *out)
+{
+	const uint64_t hash = detector_hash_address(record->key.peer);
+	struct exfil_peer *victim = NULL;
+	uint64_t least = UINT64_MAX;
+
+	for (size_t i = 0; i < EXFIL_PLACES; i++) {
+		struct exfil_peer *peer = &exfil->peers[(hash + i) & (EXFIL_PEERS - 1)];
+		/* a MiB is worth a second */
+		uint64_t worth = !peer->used ? 0
+		                 : peer->finding.severity
+		                         ? UINT64_MAX - 1
+		                         : (peer->out >> 20) * DETECTOR_SECOND_NS + peer->last_ns;
+
+		if (peer->used && memcmp(peer->key.peer, record->key.peer, 16) == 0)
+			return peer;
+		if (worth < least) {
+			least = worth;
+			victim = peer;
+		}
+	}
+	exfil_end(victim, out);
+	victim->used = true;
+	victim->key = record->key;
+	return victim;
+}
+
+/* --- judging --- */
+
+/* The bytes in an hour from which on it is much; true when that is learnt. */
+static bool exfil_limit(const struct exfil *exfil, uint64_t *limit)
+{
+	struct sample sample;
+	uint64_t median, apart;
+
+	*limit = 32 * EXFIL_MIB;
+	if (exfil->interval_count < EXFIL_LEARNT)
+		return false;
+	sample_take(&sample, exfil->intervals,
+	            BASE_MIN(exfil->interval_count, (uint32_t)EXFIL_INTERVALS));
+	median = sample_at(&sample, 50);
+	/* 1.4826 of them are a standard deviation of normal numbers */
+	apart = BASE_MAX(sample_deviation(&sample) * 14826ull / 10000, median / 5);
+	*limit = BASE_MAX((6 * median + 10 * apart) * 1024, 4 * EXFIL_MIB);
+	return true;
+}
+
+static void exfil_judge(const struct exfil *exfil, struct exfil_peer *peer,
+                        const struct detector_out *out)
+{
+	unsigned int severity = 0;
+	struct alert alert = {0};
+	uint64_t limit;
+	bool learnt;
+
+	if (peer->window_out < 4 * EXFIL_MIB || peer->window_out < EXFIL_RATIO * peer->window_in)
+		return;
+	learnt = exfil_limit(exfil, &limit);
+	if (peer->window_out >= limit)
+		severity = peer->window_out >= 10 * limit ? ALERT_HIGH : ALERT_MEDIUM;
+	else if (!learnt && peer->window_out >= limit / 4)
+		severity = ALERT_LOW;
+	if (!finding_due(&peer->finding, severity, peer->out))
+		return;
+	peer->limit = limit;
+	peer->learnt = learnt;
+	exfil_alert(peer, &alert);
+	finding_say(&peer->finding, &alert, severity, peer->out, out);
+}
+
+/* --- events --- */
+
+/* The interval is over: if anything was sent in it, it is one that is learnt from. */
+static void exfil_interval(struct exfil *exfil, uint64_t now_ns)
+{
+	const uint64_t interval = now_ns / EXFIL_INTERVAL_NS;
+
+	if (interval <= exfil->interval)
+		return;
+	if (exfil->out) {
+		exfil->intervals[exfil->interval_count++ % EXFIL_INTERVALS] =
+		        (uint32_t)BASE_MIN(exfil->out / 1024, UINT32_MAX / 64ull);
+		/* the ring stays full when its number wraps */
+		if (exfil->interval_count == 2 * EXFIL_INTERVALS)
+			exfil->interval_count = EXFIL_INTERVALS;
+	}
+	exfil->out = 0;
+	exfil->interval = interval;
+}
+
+static void exfil_count(struct exfil_peer *peer, const struct flow_record *record, uint64_t sent,
+                        uint64_t got, uint64_t now)
+{
+	if (now >= peer->window_ns + DETECTOR_HOUR_NS) {
+		peer->window_ns = now;
+		peer->window_out = peer->window_in = 0;
+		if (!peer->finding.severity) {
+			peer->first_ns = BASE_MIN(record->first_ns, now);
+			peer->out = peer->in = 0;
+		}
+	}
+	peer->key = record->key;
+	peer->last_ns = BASE_MAX(peer->last_ns, now);
+	peer->window_out += sent;
+	peer->window_in += got;
+	peer->out += sent;
+	peer->in += got;
+}
+
+static void exfil_observe(void *self, const struct flow_event_header *header,
+                          const struct detector_out *out)
+{
+	const struct flow_record *record = &((const struct flow_event *)header)->record;
+	const uint64_t sent = record->sides[FLOW_GUEST].bytes, got = record->sides[FLOW_PEER].bytes;
+	struct exfil *exfil = self;
+	struct exfil_flow *flow = exfil_flow_find(exfil, record);
+	struct exfil_peer *peer;
+	uint64_t now = header->type == FLOW_EVENT_END ? record->last_ns : header->time_ns;
+
+	exfil_interval(exfil, now);
+	exfil->out += sent - flow->out;
+	peer = exfil_peer_find(exfil, record, out);
+	exfil_count(peer, record, sent - flow->out, got - BASE_MIN(flow->in, got), now);
+	flow->out = sent;
+	flow->in = got;
+	flow->last_ns = now;
+	/* an upload that ends is counted; one packet of it that comes later must not count it again */
+	if (header->type == FLOW_EVENT_END)
+		*flow = (struct exfil_flow){0};
+	exfil_judge(exfil, peer, out);
+}
+
+static void exfil_tick(void *self, uint64_t now_ns, const struct detector_out *out)
+{
+	struct exfil *exfil = self;
+
+	for (size_t i = 0; i < EXFIL_PEERS; i++)
+		if (exfil->peers[i].finding.severity &&
+		    now_ns > exfil->peers[i].last_ns + 2 * EXFIL_INTERVAL_NS)
+			exfil_end(&exfil->peers[i], out);
+}
+
+static void *exfil_create(const struct detector_config *config)
+{
+	(void)config;
+	return calloc(1, sizeof(struct exfil));
+}
+
+const struct detector_ops exfil_detector = {
+        .name = "exfiltration",
+        .policy = offsetof(struct policy_monitor, exfiltration),
+        .memory = sizeof(struct exfil),
+        .types = 1u << FLOW_EVENT_OUTCOME | 1u << FLOW_EVENT_UPDATE | 1u << FLOW_EVENT_END,
+        .wants = exfil_wants,
+        .create = exfil_create,
+        .destroy = free,
+        .observe = exfil_observe,
+        .tick = exfil_tick,
+};

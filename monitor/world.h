@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * world: what the VMs of one host have in common, for detectors that judge one of them by the others. One for
+ * all of them, of fixed size.
+ */
+#ifndef CORDON_MONITOR_WORLD_H
+#define CORDON_MONITOR_WORLD_H
+
+#include "bpf/events.h"
+
+struct detector_world;
+
+/* About 128 KiB. NULL when memory is short. */
+struct detector_world *world_create(void);
+void world_destroy(struct detector_world *world);
+
+/* The guest of this flow talks to its peer at its port. `world` may be NULL, in this and in the next. */
+void world_seen(struct detector_world *world, const struct flow_key *key);
+
+/* How many guests were seen to do so lately, as far as is remembered; at most 64. */
+unsigned int world_prevalence(const struct detector_world *world, const struct flow_key *key);
+
+#endif
