@@ -210,7 +210,7 @@ static uint16_t first_generation(void)
 
 	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
 		number = (uint16_t)getpid();
-	return (uint16_t)(number % FIREWALL_GENERATIONS + 1);
+	return (uint16_t)(number % (FIREWALL_GENERATIONS / 2) * 2 + 1); /* sets begin with 'a' */
 }
 
 static int apply_once(struct firewall *fw, struct firewall_plan *plan)
