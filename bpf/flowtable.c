@@ -2,11 +2,18 @@
 /*
  * flowtable: bpf/table.h with one thread's hooks: no lock, plain counters, events by a call.
  *
+ * Frames are taken FRAMES_AT_ONCE at a time: first all are parsed the short way (quick.h), so that the memory
+ * where their flows' records are likely to be is on its way from the first to the last of them, then each is
+ * counted. What the short way is not for goes the whole way, in its turn.
+ *
  * Memory is what flowtable_open() took, whatever the capture holds; flows that don't fit leave as
  * FLOW_EVENT_END, as they would at a tap.
  */
+#include <sys/mman.h>
+
 #include "base/base.h"
 #include "bpf/flowtable.h"
+#include "bpf/quick.h"
 #include "bpf/table.h"
 
 struct flowtable {
@@ -104,12 +111,14 @@ int flowtable_open(struct flowtable **out, size_t flows, uint64_t seed, flowtabl
 	table->tap = (struct flow_tap){.magic = FLOW_TAP_MAGIC, .seed = seed, .sets = sets};
 	table->event = event;
 	table->data = data;
-	table->sets = aligned_alloc(64, sets * sizeof(struct flow_set));
-	if (!table->sets) {
+	/* memory that is zero, and is there when it is touched: in large pages if it can */
+	table->sets = mmap(NULL, sets * sizeof(struct flow_set), PROT_READ | PROT_WRITE,
+	                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (table->sets == MAP_FAILED) {
 		free(table);
 		return -ENOMEM;
 	}
-	memset(table->sets, 0, sets * sizeof(struct flow_set));
+	madvise(table->sets, sets * sizeof(struct flow_set), MADV_HUGEPAGE);
 	*out = table;
 	return 0;
 }
@@ -118,7 +127,7 @@ void flowtable_close(struct flowtable *table)
 {
 	if (!table)
 		return;
-	free(table->sets);
+	munmap(table->sets, table->tap.sets * sizeof(struct flow_set));
 	free(table);
 }
 
@@ -196,6 +205,77 @@ void flowtable_packet(struct flowtable *table, const void *bytes, uint32_t captu
 	else
 		side = sender == FLOWTABLE_GUEST ? FLOW_GUEST : FLOW_PEER;
 	flow_table_packet(&context, &table->tap, &packet, side, now);
+}
+
+enum { FRAMES_AT_ONCE = 32 };
+
+struct parsed {
+	struct quick quick;
+	uint64_t hash;
+	bool done; /* `quick` and `hash` are there */
+};
+
+static void parse_ahead(const struct flowtable *table, const struct flowtable_frame *frame,
+                        struct parsed *parsed)
+{
+	const struct flow_record *record;
+
+	parsed->done = quick_parse(
+	        frame->bytes, frame->bytes + frame->captured, frame->captured, frame->wire, 0,
+	        frame->sender == FLOWTABLE_PEER ? FLOW_PEER : FLOW_GUEST, &parsed->quick);
+	if (!parsed->done)
+		return;
+	parsed->hash = flow_hash(&parsed->quick.key, table->tap.seed);
+	record = &table->sets[flow_set_index(parsed->hash, table->tap.sets)]
+	                  .records[flow_way(parsed->hash)];
+	__builtin_prefetch(&record->key, 1);
+	__builtin_prefetch(&record->sides, 1);
+}
+
+static void turn_round(struct flow_key *key)
+{
+	struct flow_key other = *key;
+
+	memcpy(key->guest, other.peer, sizeof(key->guest));
+	memcpy(key->peer, other.guest, sizeof(key->peer));
+	key->guest_port = other.peer_port;
+	key->peer_port = other.guest_port;
+}
+
+/* False: the frame has to go the whole way. */
+static bool count_parsed(struct flowtable *table, const struct flowtable_frame *frame,
+                         struct parsed *parsed)
+{
+	struct flow_set *set = &table->sets[flow_set_index(parsed->hash, table->tap.sets)];
+	enum flow_side_index side = frame->sender == FLOWTABLE_PEER ? FLOW_PEER : FLOW_GUEST;
+	uint32_t way = quick_find(set, &parsed->quick.key, parsed->hash);
+
+	if (way >= FLOW_WAYS && frame->sender == FLOWTABLE_EITHER) {
+		turn_round(&parsed->quick.key);
+		way = quick_find(set, &parsed->quick.key, parsed->hash);
+		side = FLOW_PEER;
+	}
+	return way < FLOW_WAYS &&
+	       quick_update(&set->records[way], &parsed->quick, side, frame->now);
+}
+
+void flowtable_frames(struct flowtable *table, const struct flowtable_frame *frames, size_t count)
+{
+	struct parsed parsed[FRAMES_AT_ONCE];
+
+	while (count > 0) {
+		size_t some = BASE_MIN(count, (size_t)FRAMES_AT_ONCE);
+
+		for (size_t i = 0; i < some; i++)
+			parse_ahead(table, &frames[i], &parsed[i]);
+		for (size_t i = 0; i < some; i++)
+			if (frames[i].now >= table->sweep_ns || !parsed[i].done ||
+			    !count_parsed(table, &frames[i], &parsed[i]))
+				flowtable_packet(table, frames[i].bytes, frames[i].captured,
+				                 frames[i].wire, frames[i].sender, frames[i].now);
+		frames += some;
+		count -= some;
+	}
 }
 
 int flowtable_each(const struct flowtable *table, int (*each)(const struct flow_record *, void *),

@@ -33,6 +33,16 @@ enum flowtable_sender { FLOWTABLE_GUEST, FLOWTABLE_PEER, FLOWTABLE_EITHER };
 void flowtable_packet(struct flowtable *table, const void *bytes, uint32_t captured, uint32_t wire,
                       enum flowtable_sender sender, uint64_t now);
 
+struct flowtable_frame { /* the arguments of flowtable_packet() */
+	const uint8_t *bytes;
+	uint32_t captured, wire;
+	enum flowtable_sender sender;
+	uint64_t now;
+};
+
+/* The same as flowtable_packet() for each of them in turn, and quicker. */
+void flowtable_frames(struct flowtable *table, const struct flowtable_frame *frames, size_t count);
+
 /* No packet follows: every flow that is left ends, as FLOW_EVENT_END of this time. */
 void flowtable_finish(struct flowtable *table, uint64_t now);
 

@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * cordon-analyze: the flow engine and the detectors over capture files, pcap and pcapng. The files are opened,
- * then the process enters its role, and only then is a byte of them read: somebody else wrote them, and
- * libpcap is a parser like any other. It is dynamic for libpcap's sake.
+ * then the process enters its role, and only then is a byte of them read: somebody else wrote them.
  *
  * A finding is printed when it has ended, with all that came of it: one line, as a table or as JSON; then the
  * summary. Exit status 0 done (a file that is cut short is read to its end, and said), 125 usage or failure,
  * 127 no such file.
  *
  * #syscall analyze: read - the captures
- * #syscall analyze: lseek - the C library, when it closes a file before its end
- * #syscall analyze: close - a capture that was read
  * #syscall analyze: write(arg0 = 1) - alerts
- * #syscall analyze: mremap - libpcap's buffer for a large packet
+ * #syscall analyze: madvise(arg2 = 14) - MADV_HUGEPAGE, for the flow table
  */
 #include <fcntl.h>
 #include <getopt.h>
-#include <pcap/pcap.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -32,7 +28,7 @@ enum {
 	ANALYZE_RULES_MAX = 64,
 	ANALYZE_FLOWS_MIN = 4096,
 	ANALYZE_FLOWS_MAX = 1 << 18,
-	ANALYZE_BUFFER = 1 << 18,
+	ANALYZE_BATCH = 64,
 	ANALYZE_PROGRESS_PACKETS = 1 << 16,
 	ANALYZE_UID = ISOLATE_UID_BASE - 4,
 };
@@ -43,8 +39,7 @@ struct analyze {
 	struct offline_cidr vms[OFFLINE_CIDRS_MAX];
 	size_t vm_count;
 	const char *names[ANALYZE_FILES_MAX];
-	FILE *files[ANALYZE_FILES_MAX];
-	char *buffers[ANALYZE_FILES_MAX]; /* of the files, until the process ends */
+	int files[ANALYZE_FILES_MAX];
 	size_t file_count;
 	uint64_t size, done; /* bytes of all files; 0: not known */
 	struct {
@@ -155,46 +150,72 @@ static void analyze_progress(const struct analyze *analyze, uint64_t packets, bo
 
 /* --- reading --- */
 
+static ssize_t analyze_read(void *data, void *to, size_t size)
+{
+	return read(*(const int *)data, to, size);
+}
+
+/* Packets of link types that nobody here knows are left out; once it is said. */
+static size_t analyze_known(struct capfile_packet *packets, size_t count, int *unknown)
+{
+	size_t known = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (offline_linktype_known(packets[i].linktype))
+			packets[known++] = packets[i];
+		else
+			*unknown = packets[i].linktype;
+	}
+	return known;
+}
+
+static int analyze_packets(struct analyze *analyze, size_t index, struct capfile *file)
+{
+	const char *name = analyze->names[index];
+	const uint64_t before = analyze->done;
+	struct capfile_packet packets[ANALYZE_BATCH];
+	uint64_t count = 0, shown = 0, read = 0;
+	char why[CAPFILE_WHY_MAX];
+	int unknown = -1, n;
+
+	while ((n = capfile_next(file, packets, ANALYZE_BATCH, why)) > 0) {
+		size_t known = analyze_known(packets, (size_t)n, &unknown);
+
+		offline_packets(analyze->offline, packets, known);
+		count += (uint64_t)n;
+		read += known;
+		analyze->done = before + capfile_position(file);
+		if (count - shown >= ANALYZE_PROGRESS_PACKETS) {
+			analyze_progress(analyze, count, false);
+			shown = count;
+		}
+	}
+	analyze_progress(analyze, count, true);
+	if (n < 0)
+		fprintf(stderr, "cordon: %s is read up to packet %llu: %s\n", name,
+		        (unsigned long long)count, why);
+	if (unknown >= 0)
+		fprintf(stderr,
+		        "cordon: %s has link type %d, packets of which are left out; Ethernet, "
+		        "Linux "
+		        "cooked, raw IP and loopback are read\n",
+		        name, unknown);
+	return unknown >= 0 && read == 0 ? ANALYZE_FAILED : ANALYZE_DONE;
+}
+
 static int analyze_file(struct analyze *analyze, size_t index)
 {
-	char why[PCAP_ERRBUF_SIZE] = "";
-	struct pcap_pkthdr *header;
-	const u_char *bytes;
-	uint64_t packets = 0;
-	int linktype, n;
-	pcap_t *pcap = pcap_fopen_offline_with_tstamp_precision(analyze->files[index],
-	                                                        PCAP_TSTAMP_PRECISION_NANO, why);
+	char why[CAPFILE_WHY_MAX];
+	struct capfile *file;
+	int status;
 
-	if (!pcap) {
+	if (capfile_open(&file, analyze_read, &analyze->files[index], why) != 0) {
 		fprintf(stderr, "cordon: %s is no capture: %s\n", analyze->names[index], why);
 		return ANALYZE_FAILED;
 	}
-	linktype = pcap_datalink(pcap);
-	if (!offline_linktype_known(linktype)) {
-		fprintf(stderr,
-		        "cordon: %s has link type %d (%s); Ethernet, Linux cooked, raw IP and "
-		        "loopback are read\n",
-		        analyze->names[index], linktype,
-		        pcap_datalink_val_to_description_or_dlt(linktype));
-		pcap_close(pcap);
-		return ANALYZE_FAILED;
-	}
-	while ((n = pcap_next_ex(pcap, &header, &bytes)) == 1) {
-		uint64_t time =
-		        (uint64_t)header->ts.tv_sec * 1000000000 + (uint64_t)header->ts.tv_usec;
-
-		offline_packet(analyze->offline, linktype, bytes, header->caplen, header->len,
-		               header->ts.tv_sec < 0 ? 0 : time);
-		analyze->done += header->caplen + 16;
-		if (++packets % ANALYZE_PROGRESS_PACKETS == 0)
-			analyze_progress(analyze, packets, false);
-	}
-	analyze_progress(analyze, packets, true);
-	if (n == PCAP_ERROR)
-		fprintf(stderr, "cordon: %s is read up to packet %llu: %s\n", analyze->names[index],
-		        (unsigned long long)packets, pcap_geterr(pcap));
-	pcap_close(pcap);
-	return ANALYZE_DONE;
+	status = analyze_packets(analyze, index, file);
+	capfile_close(file);
+	return status;
 }
 
 static double analyze_now(void)
@@ -260,22 +281,14 @@ static bool analyze_option(struct analyze *analyze, int option, const char *valu
 static int analyze_open(struct analyze *analyze, const char *name)
 {
 	bool standard = strcmp(name, "-") == 0;
-	FILE *file = standard ? stdin : fopen(name, "re");
+	int file = standard ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
 	struct stat facts;
 
-	if (!file || fstat(fileno(file), &facts) < 0 || S_ISDIR(facts.st_mode)) {
+	if (file < 0 || fstat(file, &facts) < 0 || S_ISDIR(facts.st_mode)) {
 		fprintf(stderr, "cordon: cannot open %s: %s\n", name,
-		        strerror(file ? EISDIR : errno));
-		if (file && !standard)
-			fclose(file);
+		        strerror(file < 0 ? errno : EISDIR));
 		return ANALYZE_NO_FILE;
 	}
-	analyze->buffers[analyze->file_count] = malloc(ANALYZE_BUFFER);
-	if (!analyze->buffers[analyze->file_count]) {
-		fprintf(stderr, "cordon: no memory to read %s\n", name);
-		return ANALYZE_FAILED;
-	}
-	setvbuf(file, analyze->buffers[analyze->file_count], _IOFBF, ANALYZE_BUFFER);
 	analyze->names[analyze->file_count] = name;
 	analyze->files[analyze->file_count++] = file;
 	analyze->size += S_ISREG(facts.st_mode) ? (uint64_t)facts.st_size : 0;
@@ -319,7 +332,7 @@ static int analyze_lock(const struct analyze *analyze)
 	                            .list = &list_analyze};
 
 	for (size_t i = 0; i < analyze->file_count; i++) {
-		int fd = fileno(analyze->files[i]);
+		int fd = analyze->files[i];
 
 		fds[role.fd_count++] = (struct isolate_fd){fd, fd};
 	}

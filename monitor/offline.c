@@ -11,7 +11,6 @@
 #include "monitor/offline.h"
 
 #include <arpa/inet.h>
-#include <pcap/dlt.h>
 
 #include "base/base.h"
 #include "bpf/flowtable.h"
@@ -22,6 +21,22 @@ enum {
 	OFFLINE_ETHERNET = 14,
 	OFFLINE_TYPE_IPV4 = 0x0800,
 	OFFLINE_TYPE_IPV6 = 0x86dd,
+	OFFLINE_BATCH = 64,
+	/* of a frame that is put together: what the parser looks at, and a payload that is sent whole */
+	OFFLINE_FRAME = PACKET_SNAP + FLOW_PAYLOAD_MAX,
+};
+
+enum {
+	LINK_NULL = 0,
+	LINK_ETHERNET = 1,
+	LINK_RAW = 101,
+	LINK_RAW_BSD = 12, /* what some programs write into files for it */
+	LINK_RAW_OPENBSD = 14,
+	LINK_LOOP = 108,
+	LINK_SLL = 113,
+	LINK_IPV4 = 228,
+	LINK_IPV6 = 229,
+	LINK_SLL2 = 276,
 };
 #define OFFLINE_SECOND_NS 1000000000ull
 #define OFFLINE_BACK_NS   (3600 * OFFLINE_SECOND_NS)
@@ -45,6 +60,8 @@ struct offline {
 	struct offline_stats
 	        stats; /* all but what the flow table counts, and that of earlier ones */
 	uint64_t tick_ns;
+	size_t batch_count;
+	struct flowtable_frame batch[OFFLINE_BATCH];
 	int16_t slots[OFFLINE_SLOTS];
 	struct offline_source sources[OFFLINE_SOURCES];
 };
@@ -214,7 +231,7 @@ static uint32_t offline_link(int linktype, const uint8_t *bytes, uint32_t captur
 	static const struct {
 		int linktype;
 		uint32_t size, type_at; /* type_at: of an EtherType */
-	} headers[] = {{DLT_LINUX_SLL, 16, 14}, {DLT_LINUX_SLL2, 20, 0}};
+	} headers[] = {{LINK_SLL, 16, 14}, {LINK_SLL2, 20, 0}};
 
 	*type = 0;
 	for (size_t i = 0; i < BASE_COUNT(headers); i++)
@@ -223,8 +240,8 @@ static uint32_t offline_link(int linktype, const uint8_t *bytes, uint32_t captur
 			return headers[i].size;
 		}
 	/* the family in these is some system's AF_*, in some byte order: the version says it better */
-	uint32_t at = linktype == DLT_NULL || linktype == DLT_LOOP ? 4 : 0;
-	if (linktype == DLT_LINUX_SLL || linktype == DLT_LINUX_SLL2 || captured <= at)
+	uint32_t at = linktype == LINK_NULL || linktype == LINK_LOOP ? 4 : 0;
+	if (linktype == LINK_SLL || linktype == LINK_SLL2 || captured <= at)
 		return 0;
 	*type = bytes[at] >> 4 == 4   ? OFFLINE_TYPE_IPV4
 	        : bytes[at] >> 4 == 6 ? OFFLINE_TYPE_IPV6
@@ -234,8 +251,8 @@ static uint32_t offline_link(int linktype, const uint8_t *bytes, uint32_t captur
 
 bool offline_linktype_known(int linktype)
 {
-	static const int known[] = {DLT_EN10MB, DLT_LINUX_SLL, DLT_LINUX_SLL2, DLT_RAW,
-	                            DLT_IPV4,   DLT_IPV6,      DLT_NULL,       DLT_LOOP};
+	static const int known[] = {LINK_ETHERNET,    LINK_SLL,  LINK_SLL2, LINK_RAW,  LINK_RAW_BSD,
+	                            LINK_RAW_OPENBSD, LINK_IPV4, LINK_IPV6, LINK_NULL, LINK_LOOP};
 
 	for (size_t i = 0; i < BASE_COUNT(known); i++)
 		if (known[i] == linktype)
@@ -244,11 +261,12 @@ bool offline_linktype_known(int linktype)
 }
 
 /* Whose packet it is, where `vms` says so; false: nobody's. */
-static bool offline_sender(const struct offline *offline, const uint8_t *frame, uint32_t captured,
-                           uint32_t wire, enum flowtable_sender *sender)
+static bool offline_sender(const struct offline *offline, const struct flowtable_frame *frame,
+                           enum flowtable_sender *sender)
 {
-	const struct packet_input in = {
-	        .bytes = (const struct packet_bytes *)frame, .captured = captured, .wire = wire};
+	const struct packet_input in = {.bytes = (const struct packet_bytes *)frame->bytes,
+	                                .captured = frame->captured,
+	                                .wire = frame->wire};
 	struct packet packet;
 	bool v6, from, to;
 
@@ -267,13 +285,47 @@ static bool offline_sender(const struct offline *offline, const uint8_t *frame, 
 	return true;
 }
 
-static void offline_frame(struct offline *offline, const uint8_t *frame, uint32_t captured,
-                          uint32_t wire, uint64_t now)
+static void offline_flush(struct offline *offline)
 {
-	enum flowtable_sender sender;
+	flowtable_frames(offline->flows, offline->batch, offline->batch_count);
+	offline->batch_count = 0;
+}
 
-	if (offline_sender(offline, frame, captured, wire, &sender))
-		flowtable_packet(offline->flows, frame, captured, wire, sender, now);
+/* A frame that stays where it is until the batch is flushed. */
+static void offline_frame(struct offline *offline, struct flowtable_frame frame)
+{
+	if (!offline_sender(offline, &frame, &frame.sender))
+		return;
+	offline->batch[offline->batch_count++] = frame;
+	if (offline->batch_count == OFFLINE_BATCH)
+		offline_flush(offline);
+}
+
+/* A packet without Ethernet's header gets one. */
+static void offline_dress(struct offline *offline, const struct capfile_packet *packet,
+                          uint64_t now)
+{
+	uint8_t bytes[OFFLINE_ETHERNET + OFFLINE_FRAME];
+	uint32_t captured = BASE_MIN(packet->captured, packet->wire), at, size;
+	uint16_t type;
+
+	at = offline_link(packet->linktype, packet->bytes, captured, &type);
+	if (type == 0) {
+		offline->stats.unread++;
+		return;
+	}
+	size = BASE_MIN(captured - at, (uint32_t)OFFLINE_FRAME);
+	memset(bytes, 0, OFFLINE_ETHERNET);
+	bytes[12] = (uint8_t)(type >> 8);
+	bytes[13] = (uint8_t)type;
+	memcpy(bytes + OFFLINE_ETHERNET, packet->bytes + at, size);
+	offline_frame(offline,
+	              (struct flowtable_frame){.bytes = bytes,
+	                                       .captured = OFFLINE_ETHERNET + size,
+	                                       .wire = OFFLINE_ETHERNET +
+	                                               BASE_MIN(packet->wire - at, UINT32_MAX / 2),
+	                                       .now = now});
+	offline_flush(offline);
 }
 
 /* --- time --- */
@@ -287,6 +339,7 @@ static void offline_tick(struct offline *offline, uint64_t now)
 
 void offline_finish(struct offline *offline)
 {
+	offline_flush(offline);
 	flowtable_finish(offline->flows, offline->stats.last_ns);
 	for (size_t i = 0; i < OFFLINE_SOURCES; i++)
 		if (offline->sources[i].detectors)
@@ -311,18 +364,11 @@ static int offline_flows_new(struct offline *offline)
 	return 0;
 }
 
-void offline_packet(struct offline *offline, int linktype, const uint8_t *bytes, uint32_t captured,
-                    uint32_t wire, uint64_t unix_ns)
+/* Time has come to `now`: the detectors' tick, or another capture. */
+static void offline_clock(struct offline *offline, uint64_t now)
 {
-	uint8_t frame[OFFLINE_ETHERNET + PACKET_SNAP] = {0};
 	struct offline_stats *stats = &offline->stats;
-	uint64_t now = BASE_MIN(BASE_MAX(unix_ns, 1ull), DETECTOR_END / 2);
-	uint32_t at, size;
-	uint16_t type;
 
-	captured = BASE_MIN(captured, wire);
-	stats->packets++;
-	stats->bytes += wire;
 	if (now + OFFLINE_BACK_NS < stats->last_ns) {
 		offline_finish(offline);
 		offline_flows_new(offline);
@@ -330,25 +376,33 @@ void offline_packet(struct offline *offline, int linktype, const uint8_t *bytes,
 	}
 	stats->first_ns = stats->first_ns ? BASE_MIN(stats->first_ns, now) : now;
 	stats->last_ns = BASE_MAX(stats->last_ns, now);
-	if (stats->last_ns >= offline->tick_ns) {
-		offline_tick(offline, stats->last_ns);
-		offline->tick_ns = stats->last_ns + OFFLINE_SECOND_NS;
-	}
-	if (linktype == DLT_EN10MB) {
-		offline_frame(offline, bytes, captured, wire, now);
+	if (stats->last_ns < offline->tick_ns)
 		return;
+	offline_flush(offline);
+	offline_tick(offline, stats->last_ns);
+	offline->tick_ns = stats->last_ns + OFFLINE_SECOND_NS;
+}
+
+void offline_packets(struct offline *offline, const struct capfile_packet *packets, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct capfile_packet *packet = &packets[i];
+		uint64_t now = BASE_MIN(BASE_MAX(packet->unix_ns, 1ull), DETECTOR_END / 2);
+
+		offline->stats.packets++;
+		offline->stats.bytes += packet->wire;
+		offline_clock(offline, now);
+		if (packet->linktype != LINK_ETHERNET)
+			offline_dress(offline, packet, now);
+		else
+			offline_frame(offline,
+			              (struct flowtable_frame){
+			                      .bytes = packet->bytes,
+			                      .captured = BASE_MIN(packet->captured, packet->wire),
+			                      .wire = packet->wire,
+			                      .now = now});
 	}
-	at = offline_link(linktype, bytes, captured, &type);
-	if (type == 0) {
-		stats->unread++;
-		return;
-	}
-	size = BASE_MIN(captured - at, (uint32_t)PACKET_SNAP);
-	frame[12] = (uint8_t)(type >> 8);
-	frame[13] = (uint8_t)type;
-	memcpy(frame + OFFLINE_ETHERNET, bytes + at, size);
-	offline_frame(offline, frame, OFFLINE_ETHERNET + size,
-	              OFFLINE_ETHERNET + BASE_MIN(wire - at, UINT32_MAX / 2), now);
+	offline_flush(offline);
 }
 
 int offline_open(struct offline **out, const struct offline_config *config, offline_emit_fn *emit,

@@ -8,6 +8,7 @@
 #define CORDON_MONITOR_OFFLINE_H
 
 #include "monitor/alert.h"
+#include "monitor/capfile.h"
 
 enum { OFFLINE_SOURCES = 256, OFFLINE_CIDRS_MAX = 16 };
 
@@ -36,13 +37,13 @@ int offline_open(struct offline **out, const struct offline_config *config, offl
                  void *data);
 void offline_close(struct offline *offline);
 
-/* True when packets of this libpcap data link type (DLT_*) can be read. */
+/* True when packets of this link type (LINKTYPE_*) can be read. */
 bool offline_linktype_known(int linktype);
 
-/* One packet, `captured` of `wire` bytes, at Unix time. Times may go back a little; when they go back by more
- * than an hour, another capture has begun: all findings end, and the detectors forget. */
-void offline_packet(struct offline *offline, int linktype, const uint8_t *bytes, uint32_t captured,
-                    uint32_t wire, uint64_t unix_ns);
+/* Packets in their order, the link type of each one that can be read; their times (Unix) may go back a little;
+ * when they go back by more than an hour, another capture has begun: all findings end, and the detectors
+ * forget. Nothing of them is needed afterwards. */
+void offline_packets(struct offline *offline, const struct capfile_packet *packets, size_t count);
 
 /* No packet follows: all findings end. */
 void offline_finish(struct offline *offline);

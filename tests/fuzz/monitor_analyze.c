@@ -4,10 +4,10 @@
  * the flow engine and the detectors, and what these say is rendered. Packets are copied to a buffer of just
  * their size, so that ASan sees every byte read behind their end.
  */
-#include <pcap/pcap.h>
-
 #include "base/base.h"
 #include "monitor/offline.h"
+
+enum { BATCH = 40 };
 
 static void require(bool holds)
 {
@@ -29,23 +29,40 @@ static void emit(const struct alert *alert, const char *vm, void *data)
 	require(strlen(alert->id) == 25 && strlen(alert->sentence) > 10);
 }
 
-static void packets(struct offline *offline, pcap_t *pcap)
+struct input {
+	const uint8_t *at;
+	size_t left, step; /* so many bytes a read */
+};
+
+static ssize_t input_read(void *data, void *to, size_t size)
 {
-	int linktype = pcap_datalink(pcap);
-	struct pcap_pkthdr *header;
-	const u_char *bytes;
+	struct input *input = data;
+	size_t n = BASE_MIN(BASE_MIN(input->left, input->step), size);
 
-	while (offline_linktype_known(linktype) && pcap_next_ex(pcap, &header, &bytes) == 1) {
-		uint8_t *copy = malloc(header->caplen ? header->caplen : 1);
+	memcpy(to, input->at, n);
+	input->at += n;
+	input->left -= n;
+	return (ssize_t)n;
+}
 
-		require(copy);
-		memcpy(copy, bytes, header->caplen);
-		offline_packet(offline, linktype, copy, header->caplen, header->len,
-		               header->ts.tv_sec < 0 ? 0
-		                                     : (uint64_t)header->ts.tv_sec * 1000000000 +
-		                                               (uint64_t)header->ts.tv_usec);
-		free(copy);
+/* Copies of just their size, so that ASan sees every byte read behind their end. */
+static void packets(struct offline *offline, struct capfile_packet *all, size_t count)
+{
+	uint8_t *copies[BATCH];
+	size_t known = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		require(all[i].captured <= CAPFILE_PACKET_MAX && all[i].captured <= all[i].wire);
+		copies[i] = malloc(all[i].captured ? all[i].captured : 1);
+		require(copies[i] != NULL);
+		memcpy(copies[i], all[i].bytes, all[i].captured);
+		all[i].bytes = copies[i];
+		if (offline_linktype_known(all[i].linktype))
+			all[known++] = all[i];
 	}
+	offline_packets(offline, all, known);
+	for (size_t i = 0; i < count; i++)
+		free(copies[i]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -53,24 +70,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct offline_cidr ten = {.address = {10}, .family = FLOW_IPV4, .bits = 8};
 	const struct offline_config config = {.flows = 64, .vms = &ten, .vm_count = size & 1};
-	char why[PCAP_ERRBUF_SIZE];
+	struct input input = {data, size, size & 2 ? 13 : SIZE_MAX};
+	struct capfile_packet all[BATCH];
+	char why[CAPFILE_WHY_MAX];
 	struct offline *offline;
-	FILE *file;
-	pcap_t *pcap;
+	struct capfile *file;
+	int n;
 
-	if (size == 0)
-		return 0;
-	file = fmemopen((void *)data, size, "r");
-	require(file != NULL);
-	pcap = pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, why);
-	if (!pcap) {
-		fclose(file);
+	if (capfile_open(&file, input_read, &input, why) != 0) {
+		require(why[0] != '\0');
 		return 0;
 	}
 	require(offline_open(&offline, &config, emit, NULL) == 0);
-	packets(offline, pcap);
+	while ((n = capfile_next(file, all, BATCH, why)) > 0)
+		packets(offline, all, (size_t)n);
+	require(n == capfile_next(file, all, BATCH, why));
 	offline_finish(offline);
 	offline_close(offline);
-	pcap_close(pcap);
+	capfile_close(file);
 	return 0;
 }

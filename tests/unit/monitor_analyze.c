@@ -48,9 +48,21 @@ static struct offline *offline_new(struct seen *seen, const struct offline_cidr 
 	return offline;
 }
 
+static void feed_bytes(struct offline *offline, int linktype, const uint8_t *bytes,
+                       uint32_t captured, uint32_t wire, uint64_t time)
+{
+	const struct capfile_packet packet = {.bytes = bytes,
+	                                      .captured = captured,
+	                                      .wire = wire,
+	                                      .unix_ns = time,
+	                                      .linktype = linktype};
+
+	offline_packets(offline, &packet, 1);
+}
+
 static void feed(struct offline *offline, const struct frame *frame, uint64_t time)
 {
-	offline_packet(offline, DLT_EN10MB, frame->bytes, frame->size, frame->size, time);
+	feed_bytes(offline, DLT_EN10MB, frame->bytes, frame->size, frame->size, time);
 }
 
 /* Ports 1 to `count` of 10.0.0.5 by 10.0.0.2, refused. */
@@ -120,10 +132,10 @@ START_TEST(link_types)
 			memcpy(bytes, links[i].header, links[i].size);
 			memcpy(bytes + links[i].size, frame.bytes + 14, size);
 			/* cut short, and lying about it, too */
-			offline_packet(offline, links[i].type, bytes, port % 4,
-			               links[i].size + size, START);
-			offline_packet(offline, links[i].type, bytes, links[i].size + size,
-			               links[i].size + size, START + port);
+			feed_bytes(offline, links[i].type, bytes, port % 4, links[i].size + size,
+			           START);
+			feed_bytes(offline, links[i].type, bytes, links[i].size + size,
+			           links[i].size + size, START + port);
 		}
 		offline_finish(offline);
 		ck_assert_uint_eq(seen.findings, 1);
