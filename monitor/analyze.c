@@ -122,12 +122,13 @@ static void analyze_summary(const struct analyze *analyze, double elapsed)
 		json_decref(rules);
 		return;
 	}
-	json = json_pack("{s:I, s:I, s:I, s:o, s:f, s:f, s:I, s:I, s:I}", "packets",
+	json = json_pack("{s:I, s:I, s:I, s:o, s:f, s:f, s:I, s:I, s:I, s:I}", "packets",
 	                 (json_int_t)stats.packets, "flows", (json_int_t)stats.flows, "bytes",
 	                 (json_int_t)stats.bytes, "alerts", rules, "seconds", seconds,
 	                 "elapsed_seconds", elapsed, "unread", (json_int_t)stats.unread, "evicted",
 	                 (json_int_t)stats.evicted, "sources_dropped",
-	                 (json_int_t)stats.sources_dropped);
+	                 (json_int_t)stats.sources_dropped, "flows_unwatched",
+	                 (json_int_t)stats.unwatched);
 	if (json)
 		json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
 	putchar('\n');

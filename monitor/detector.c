@@ -76,6 +76,15 @@ void detectors_destroy(struct detectors *all)
 	free(all);
 }
 
+size_t detectors_memory(void)
+{
+	size_t bytes = sizeof(struct detectors);
+
+	for (int id = 0; id < DETECTORS; id++)
+		bytes += detector_table[id]->memory;
+	return bytes;
+}
+
 static bool detector_event_is_whole(const struct flow_event_header *event)
 {
 	const struct flow_payload_event *payload = (const struct flow_payload_event *)event;

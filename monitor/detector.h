@@ -75,6 +75,8 @@ struct detectors;
 /* NULL when memory is short. */
 struct detectors *detectors_create(const struct detector_config *config);
 void detectors_destroy(struct detectors *all);
+/* Bytes that those of one VM use at most. */
+size_t detectors_memory(void);
 /* `event` as it came: events of unknown types or of a size that does not fit are left out. */
 void detectors_observe(struct detectors *all, const struct flow_event_header *event,
                        const struct detector_out *out);

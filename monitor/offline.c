@@ -4,9 +4,10 @@
  * opened the flow, or of the VM that it belongs to. Where a capture has no Ethernet header, one is put before the packet, so that there is
  * one parser. Link types: tcpdump.org/linktypes.html.
  *
- * At most OFFLINE_SOURCES sources have detectors at a time. When another one comes, the one that has tried
- * least goes, of those the one that was quiet for longest: addresses that were made up for a flood push each
- * other out, not a scan that goes on.
+ * At most OFFLINE_SOURCES sources have detectors at a time, and at most OFFLINE_MEMORY for them. When there is no
+ * room for another one, it waits until it has tried more than twice as often, lately, as the one that has tried
+ * least; that one goes, of several the one that was quiet for longest. So addresses that were made up for a
+ * flood push each other out, not a scan that goes on, and many that do the same don't take turns.
  */
 #include "monitor/offline.h"
 
@@ -22,6 +23,8 @@ enum {
 	OFFLINE_TYPE_IPV4 = 0x0800,
 	OFFLINE_TYPE_IPV6 = 0x86dd,
 	OFFLINE_BATCH = 64,
+	OFFLINE_WAITING = 16384, /* a power of two */
+	OFFLINE_FEW = 8, /* tries more than twice as many, before a source takes another's place */
 	/* of a frame that is put together: what the parser looks at, and a payload that is sent whole */
 	OFFLINE_FRAME = PACKET_SNAP + FLOW_PAYLOAD_MAX,
 };
@@ -40,6 +43,8 @@ enum {
 };
 #define OFFLINE_SECOND_NS 1000000000ull
 #define OFFLINE_BACK_NS   (3600 * OFFLINE_SECOND_NS)
+#define OFFLINE_LATELY_NS (60 * OFFLINE_SECOND_NS) /* after which a try counts half */
+#define OFFLINE_MEMORY    ((size_t)168 << 20)
 
 struct offline_source {
 	uint8_t address[16];
@@ -47,7 +52,7 @@ struct offline_source {
 	char name[46];
 	struct detectors *detectors; /* NULL: free */
 	int16_t next;                /* in its hash slot, or -1 */
-	uint64_t tries, last_ns;
+	uint64_t tries, last_ns;     /* tries: lately */
 	struct offline *offline;
 };
 
@@ -59,7 +64,10 @@ struct offline {
 	struct detector_world *world;
 	struct offline_stats
 	        stats; /* all but what the flow table counts, and that of earlier ones */
-	uint64_t tick_ns;
+	uint64_t tick_ns, lately_ns;
+	size_t source_count, source_max;
+	uint32_t
+	        waiting[OFFLINE_WAITING]; /* lately's tries of sources without detectors, by hash */
 	size_t batch_count;
 	struct flowtable_frame batch[OFFLINE_BATCH];
 	int16_t slots[OFFLINE_SLOTS];
@@ -133,10 +141,7 @@ static void offline_source_tick(struct offline_source *source, uint64_t now)
 
 static int16_t *offline_slot(struct offline *offline, const uint8_t address[16])
 {
-	uint64_t hash = base_le64(address) * 0x9fb21c651e98df25ull ^
-	                base_le64(address + 8) * 0xd6e8feb86659fd93ull;
-
-	return &offline->slots[hash >> 40 & (OFFLINE_SLOTS - 1)];
+	return &offline->slots[detector_hash_address(address) & (OFFLINE_SLOTS - 1)];
 }
 
 static void offline_source_drop(struct offline *offline, struct offline_source *source)
@@ -150,37 +155,83 @@ static void offline_source_drop(struct offline *offline, struct offline_source *
 		link = &offline->sources[*link].next;
 	if (*link == index)
 		*link = source->next;
+	offline->source_count--;
 	memset(source, 0, sizeof(*source));
+}
+
+/* The source that has tried least. */
+static struct offline_source *offline_source_least(struct offline *offline)
+{
+	struct offline_source *least = NULL;
+
+	for (size_t i = 0; i < OFFLINE_SOURCES; i++) {
+		struct offline_source *other = &offline->sources[i];
+
+		if (other->detectors &&
+		    (!least || other->tries < least->tries ||
+		     (other->tries == least->tries && other->last_ns < least->last_ns)))
+			least = other;
+	}
+	return least;
+}
+
+/* A place for the source with this address, or NULL: it has to wait. *tries: those while it waited. */
+static struct offline_source *offline_source_place(struct offline *offline,
+                                                   const uint8_t address[16], uint64_t *tries)
+{
+	uint32_t *waiting =
+	        &offline->waiting[detector_hash_address(address) >> 32 & (OFFLINE_WAITING - 1)];
+	struct offline_source *place = NULL;
+
+	if (offline->source_count >= offline->source_max) {
+		/* only now and then, as it takes a while to look */
+		if (++*waiting % OFFLINE_FEW != 0)
+			return NULL;
+		place = offline_source_least(offline);
+		if (*waiting < 2 * place->tries + OFFLINE_FEW)
+			return NULL;
+		offline_source_drop(offline, place);
+		offline->stats.sources_dropped++;
+		*tries = *waiting;
+		*waiting = 0;
+		return place;
+	}
+	for (size_t i = 0; i < OFFLINE_SOURCES && !place; i++)
+		if (!offline->sources[i].detectors)
+			place = &offline->sources[i];
+	return place;
 }
 
 static struct offline_source *offline_source_add(struct offline *offline, const uint8_t address[16],
                                                  bool v6)
 {
-	struct offline_source *source = NULL;
 	const struct detector_config config = {.world = offline->world};
+	uint64_t tries = 0;
+	struct offline_source *source = offline_source_place(offline, address, &tries);
+	struct detectors *detectors = source ? detectors_create(&config) : NULL;
 	int16_t *slot = offline_slot(offline, address);
-	struct detectors *detectors;
 
-	for (size_t i = 0; i < OFFLINE_SOURCES && (!source || source->detectors); i++) {
-		struct offline_source *other = &offline->sources[i];
-
-		if (!source || !other->detectors || other->tries < source->tries ||
-		    (other->tries == source->tries && other->last_ns < source->last_ns))
-			source = other;
-	}
-	detectors = detectors_create(&config);
 	if (!detectors)
 		return NULL;
-	if (source->detectors) {
-		offline_source_drop(offline, source);
-		offline->stats.sources_dropped++;
-	}
-	*source = (struct offline_source){
-	        .v6 = v6, .detectors = detectors, .next = *slot, .offline = offline};
+	*source = (struct offline_source){.v6 = v6,
+	                                  .detectors = detectors,
+	                                  .next = *slot,
+	                                  .tries = tries,
+	                                  .offline = offline};
 	memcpy(source->address, address, sizeof(source->address));
 	alert_address(source->name, address, v6 ? FLOW_IPV6 : FLOW_IPV4);
 	*slot = (int16_t)(source - offline->sources);
+	offline->source_count++;
 	return source;
+}
+
+/* What was tried a while ago counts less than what is. */
+static void offline_sources_age(struct offline *offline)
+{
+	for (size_t i = 0; i < OFFLINE_SOURCES; i++)
+		offline->sources[i].tries /= 2;
+	for (size_t i = 0; i < OFFLINE_WAITING; i++)
+		offline->waiting[i] /= 2;
 }
 
 static struct offline_source *offline_source_find(struct offline *offline,
@@ -213,11 +264,14 @@ static void offline_event(const struct flow_event_header *header, void *data)
 	if (!offline_is_vm(offline, key->guest, v6) || (!payload && offline_is_backscatter(event)))
 		return;
 	source = offline_source_find(offline, key->guest, v6);
-	/* its payload alone makes nobody a source */
-	if (!source && !(payload && bytes->flags & FLOW_FLAG_BACKSCATTER))
+	/* its payload alone makes nobody a source, nor does its end */
+	if (!source && header->type != FLOW_EVENT_END &&
+	    !(payload && bytes->flags & FLOW_FLAG_BACKSCATTER))
 		source = offline_source_add(offline, key->guest, v6);
-	if (!source)
+	if (!source) {
+		offline->stats.unwatched += header->type == FLOW_EVENT_NEW;
 		return;
+	}
 	source->tries += header->type == FLOW_EVENT_NEW;
 	source->last_ns = header->time_ns;
 	detectors_observe(source->detectors, header, &(struct detector_out){offline_alert, source});
@@ -335,6 +389,10 @@ static void offline_tick(struct offline *offline, uint64_t now)
 	for (size_t i = 0; i < OFFLINE_SOURCES; i++)
 		if (offline->sources[i].detectors)
 			offline_source_tick(&offline->sources[i], now);
+	if (now < offline->lately_ns)
+		return;
+	offline_sources_age(offline);
+	offline->lately_ns = now + OFFLINE_LATELY_NS;
 }
 
 void offline_finish(struct offline *offline)
@@ -372,7 +430,7 @@ static void offline_clock(struct offline *offline, uint64_t now)
 	if (now + OFFLINE_BACK_NS < stats->last_ns) {
 		offline_finish(offline);
 		offline_flows_new(offline);
-		offline->tick_ns = stats->last_ns = 0;
+		offline->tick_ns = offline->lately_ns = stats->last_ns = 0;
 	}
 	stats->first_ns = stats->first_ns ? BASE_MIN(stats->first_ns, now) : now;
 	stats->last_ns = BASE_MAX(stats->last_ns, now);
@@ -416,6 +474,8 @@ int offline_open(struct offline **out, const struct offline_config *config, offl
 	offline->config = *config;
 	offline->emit = emit;
 	offline->data = data;
+	offline->source_max =
+	        BASE_MIN(OFFLINE_MEMORY / detectors_memory(), (size_t)OFFLINE_SOURCES);
 	memset(offline->slots, 0xff, sizeof(offline->slots));
 	offline->world = world_create();
 	err = offline->world ? offline_flows_new(offline) : -ENOMEM;

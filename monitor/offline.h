@@ -53,6 +53,7 @@ struct offline_stats {
 	uint64_t unread;  /* packets that were cut short, malformed, or no Ethernet-like frame */
 	uint64_t evicted; /* flows that left before they had ended, for want of room */
 	uint64_t first_ns, last_ns;
+	uint64_t unwatched;       /* flows whose opener had no detectors, for want of room */
 	uint64_t sources_dropped; /* VMs whose detectors were given to another one */
 };
 void offline_stats(const struct offline *offline, struct offline_stats *stats);

@@ -218,10 +218,6 @@ START_TEST(many_sources)
 			frame_make_tcp(&frame, FLOW_GUEST, 40000, (uint16_t)(i / 2500 + 1),
 			               PACKET_SYN, 1, "");
 			feed(offline, &frame, time);
-			/* twice, so that it is ahead of those that come once */
-			frame_make_tcp(&frame, FLOW_GUEST, 40001, (uint16_t)(i / 2500 + 1),
-			               PACKET_SYN, 1, "");
-			feed(offline, &frame, time);
 		}
 		frame_make_tcp(&frame, FLOW_GUEST, 40000, 80, PACKET_SYN, 1, "");
 		frame.bytes[26] = 11;
@@ -232,7 +228,7 @@ START_TEST(many_sources)
 	}
 	offline_finish(offline);
 	offline_stats(offline, &stats);
-	ck_assert_uint_ge(stats.sources_dropped, 90000);
+	ck_assert_uint_ge(stats.unwatched, 90000);
 	ck_assert_uint_eq(seen.findings, 1);
 	ck_assert_str_eq(seen.vm, "10.0.0.2");
 	ck_assert_msg(strstr(seen.sentence, "tried 40 ports ") != NULL, "%s", seen.sentence);
