@@ -11,7 +11,8 @@
  * two seconds after the one before on the median.
  *
  * Regularity alone is no attack: pollers, exporters, health checks and time servers are as regular. So 20
- * regular intervals that span at least three minutes are low. Medium takes, beside them, sizes that are regular too (MAD of the
+ * regular intervals that span at least three minutes are low, if the correspondent is in the Internet, and no
+ * more than four are said at a time. Medium takes, beside them, sizes that are regular too (MAD of the
  * bytes at most an eighth of their median), and one of
  *
  *   jitter     the intervals spread over at least an eighth of the median, evenly (half of them between the
@@ -46,6 +47,7 @@ enum {
 	BEACON_HURRY_MS = 10000,
 	BEACON_JITTER_MS = 5000,
 	BEACON_SIZES = 16,
+	BEACON_LOW_MAX = 4, /* at a time: a guest with more of them is a monitor */
 };
 #define BEACON_SAME_NS  DETECTOR_SECOND_NS
 #define BEACON_SPAN_NS  (3 * DETECTOR_MINUTE_NS)
@@ -65,6 +67,7 @@ struct beacon_peer {
 
 struct beacon {
 	struct detector_world *world;
+	uint32_t low; /* findings of low severity that have not ended */
 	struct beacon_peer peers[BEACON_PEERS];
 };
 
@@ -94,12 +97,14 @@ static void beacon_judge_alert(const struct beacon_peer *peer, const struct beac
                                unsigned int severity, struct alert *alert);
 static void beacon_measure(const struct beacon_peer *peer, struct beacon_shape *shape);
 
-static void beacon_end(struct beacon_peer *peer, const struct detector_out *out)
+static void beacon_end(struct beacon *beacon, struct beacon_peer *peer,
+                       const struct detector_out *out)
 {
 	struct beacon_shape shape;
 	struct alert alert = {0};
 
 	if (peer->finding.severity) {
+		beacon->low -= peer->finding.severity == ALERT_LOW;
 		beacon_measure(peer, &shape);
 		beacon_judge_alert(peer, &shape, peer->finding.severity, &alert);
 		finding_end(&peer->finding, &alert, out);
@@ -138,7 +143,7 @@ static struct beacon_peer *beacon_find(struct beacon *beacon, const struct flow_
 	}
 	if (!make)
 		return NULL;
-	beacon_end(victim, out);
+	beacon_end(beacon, victim, out);
 	victim->used = true;
 	victim->key = *key;
 	victim->first_ns = victim->last_ns = now;
@@ -183,11 +188,11 @@ static unsigned int beacon_severity(const struct beacon *beacon, const struct be
 
 	if (!shape->regular || peer->last_ns < peer->first_ns + BEACON_SPAN_NS)
 		return 0;
-	if (!shape->same_size || world_prevalence(beacon->world, &peer->key) > 1)
-		return ALERT_LOW;
-	if ((shape->even && shape->median >= BEACON_JITTER_MS) || odd || hurry)
+	if (shape->same_size && world_prevalence(beacon->world, &peer->key) <= 1 &&
+	    ((shape->even && shape->median >= BEACON_JITTER_MS) || odd || hurry))
 		return ALERT_MEDIUM;
-	return ALERT_LOW;
+	/* checks among neighbours are what makes a data centre */
+	return public && beacon->low < BEACON_LOW_MAX ? ALERT_LOW : 0;
 }
 
 static void beacon_judge_alert(const struct beacon_peer *peer, const struct beacon_shape *shape,
@@ -241,8 +246,10 @@ static void beacon_judge(struct beacon *beacon, struct beacon_peer *peer,
 	severity = beacon_severity(beacon, peer, &shape);
 	if (!finding_due(&peer->finding, severity, peer->count))
 		return;
+	beacon->low -= peer->finding.severity == ALERT_LOW;
 	beacon_judge_alert(peer, &shape, severity, &alert);
 	finding_say(&peer->finding, &alert, severity, peer->count, out);
+	beacon->low += peer->finding.severity == ALERT_LOW;
 }
 
 /* --- events --- */
@@ -310,7 +317,7 @@ static void beacon_tick(void *self, uint64_t now_ns, const struct detector_out *
 			continue;
 		beacon_measure(peer, &shape);
 		if (now_ns > peer->last_ns + 4000000ull * shape.high)
-			beacon_end(peer, out);
+			beacon_end(beacon, peer, out);
 	}
 }
 

@@ -13,9 +13,11 @@
  *   slow   30 in an hour (Zeek's detect-bruteforcing has 30 in 30 minutes), unless they come as regularly as a
  *          monitor's do (median absolute deviation of their intervals below a tenth of the median)
  *
- * if at least two thirds of the last 20 have within a quarter of their median size. More than 200 are of high
+ * if at least two thirds of the last 20 have within a quarter of their median size (databases: nine tenths
+ * within 24 bytes, as what refuses a login is always the same), and not one in four connections to it carried
+ * more than a login: who works there knows the password. More than 200 are of high
  * severity; a connection that carries much more than the tries did, after at least as many of them as make a
- * finding, is taken for a guess that was right: critical. HTTP counts only where the first answer is 401 or
+ * finding and with none before, is taken for a guess that was right: critical. HTTP counts only where the first answer is 401 or
  * 403, and where each connection is one try.
  *
  * Both directions are watched: what the guest tries on others, and what others try on the guest.
@@ -91,7 +93,8 @@ struct brute_group {
 	uint64_t hour_ns, first_ns, last_ns;
 	uint64_t times[BRUTE_RING]; /* of the last tries, by their ends */
 	uint32_t sizes[BRUTE_RING];
-	uint32_t more; /* connections that carried more */
+	uint32_t sessions; /* connections that carried more than a login, before it was a finding */
+	uint32_t more;     /* after it */
 	struct finding finding;
 	struct flow_key flows[ALERT_FLOWS_MAX];
 };
@@ -196,18 +199,19 @@ static uint32_t brute_median(const struct brute_group *group)
 	return sample_at(&sizes, 50);
 }
 
-static bool brute_is_flat(const struct brute_group *group)
+static bool brute_is_flat(const struct brute_group *group, bool database)
 {
 	const uint32_t median = brute_median(group);
+	const uint32_t most = database ? 24 : BASE_MAX(median / 4, 64u);
 	uint32_t near = 0;
 
 	for (size_t i = 0; i < BRUTE_RING; i++) {
 		uint32_t size = group->sizes[i];
 		uint32_t apart = size > median ? size - median : median - size;
 
-		near += apart <= BASE_MAX(median / 4, 64u);
+		near += apart <= most;
 	}
-	return near * 3 >= BRUTE_RING * 2;
+	return database ? near * 10 >= BRUTE_RING * 9 : near * 3 >= BRUTE_RING * 2;
 }
 
 /* As a monitor's checks come. */
@@ -233,7 +237,8 @@ static unsigned int brute_severity(const struct brute_group *group)
 	const uint64_t lasted = group->last_ns - BASE_MIN(oldest, group->last_ns);
 	bool fast;
 
-	if (group->tries < BRUTE_RING || !brute_is_flat(group))
+	if (group->tries < BRUTE_RING || group->sessions * 4 > group->tries ||
+	    !brute_is_flat(group, database))
 		return 0;
 	fast = database ? lasted * 3 <= DETECTOR_MINUTE_NS && group->tries >= 60
 	                : lasted <= BRUTE_FAST_NS;
@@ -330,7 +335,9 @@ static void brute_observe(void *self, const struct flow_event_header *header,
 	                         out);
 	if (BASE_MAX(payload[0], payload[1]) <= brute_services[service].most) {
 		brute_try(group, record, (uint32_t)size, out);
-	} else if (group->finding.severity &&
+	} else if (!group->finding.severity) {
+		group->sessions++;
+	} else if (group->sessions == 0 &&
 	           size > BRUTE_MORE_BYTES + BRUTE_MORE * (uint64_t)brute_median(group)) {
 		group->more++;
 		brute_say(group, ALERT_CRITICAL, out);

@@ -45,6 +45,8 @@ static bool longconn_wants(const struct flow_event_header *header)
 	return record->last_ns >= record->first_ns + LONG_TRACKED_NS &&
 	       (record->key.proto == PACKET_PROTO_TCP || record->key.proto == PACKET_PROTO_UDP) &&
 	       record->key.family != FLOW_ARP && record->sides[0].packets &&
+	       /* time is asked for all the time */
+	       !(record->key.proto == PACKET_PROTO_UDP && record->key.peer_port == 123) &&
 	       record->sides[1].packets;
 }
 

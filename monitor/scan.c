@@ -5,15 +5,21 @@
  * few targets, what a scanner does not repeat is targets. Each target's result is
  *
  *   refused      the first answer was RST, or an ICMP error
- *   unanswered   none in SCAN_ANSWER_NS (TCP, ICMP, ARP; silence is ordinary in UDP and counts nothing)
+ *   unanswered   none in SCAN_ANSWER_NS (TCP, ICMP, ARP)
  *   half open    SYN/ACK, and the guest did not complete the handshake in that time
  *   answered     anything else
+ *   empty        a TCP connection that ended without a byte from the guest, and with no more than a greeting
+ *   silent       UDP without an answer, which is ordinary there
+ *   ignored      packets that lived too short, and traceroute's ports: a path is looked at
  *
  * of which the first three have failed. It is added to its groups:
  *
- *   vertical     ports of one host; also by ACK alone, where RST is the one answer that counts
+ *   vertical     ports of one host; also by ACK alone, where RST is the one answer that counts. Empty
+ *                connections have failed here. UDP: 30 silent targets for each three answered make one too.
  *   horizontal   one port of many hosts; hosts asked for by ping, ARP or neighbour discovery (a
- *                sweep), where pings of neighbouring addresses count also when they are answered
+ *                sweep). Of neighbouring addresses, what answers counts as well: pings in five minutes,
+ *                empty connections, ACKs of no connection and ARP in ten seconds. UDP: 30 silent ones at a port below 1024, or 50.
+ *   block        several ports of several hosts of one network (/24, /64), if neither gathers enough
  *   stealth      of one host: TCP packets that begin no connection (RFC 9293, 3.10.7: NULL, FIN, Xmas,
  *                SYN+FIN), where each is a reason by itself
  *
@@ -21,16 +27,22 @@
  * answered, is a finding. The rule by failed outcomes follows Zeek's scan policy and Jung et al., "Fast
  * Portscan Detection Using Sequential Hypothesis Testing" (2004), after which a few failures without one
  * success are worth a first look: SCAN_EARLY of them are an alert of low severity, which becomes medium
- * when enough follow. The tables are of fixed size, so a flood costs evictions, not memory.
+ * when enough follow. The tables are of fixed size, so a flood costs evictions, not memory. What is in no
+ * group is in scan_rest.c.
  *
- * Limits. Targets are remembered for SCAN_WINDOW_NS: 15 targets an hour (one every 4 minutes) are found
- * as medium, 5 an hour (one every 12) as low, slower ones not at all. Not seen: a scan that completes its
- * connections and finds more than a quarter open; UDP where closed ports are silent; one spread over
- * several VMs, or over so many ports and hosts that no host and no port gathers enough; ACK probes that a
- * firewall swallows. More than SCAN_TRIES targets an hour push the oldest out, which a real scan reaches
- * long after it was found. A scan of one high port by a guest that also talks to many peers on ports of
- * their own is taken for peer-to-peer, and is an alert of low severity only. A guest that is denied all
- * its egress looks like one that scans what it wants to reach.
+ * Tries are remembered for an hour; groups for a day, with 128 bits each for targets that failed and that
+ * answered, by hash: what is slower than the hour is found by counting bits.
+ *
+ * Limits. 15 targets a day (one every 90 minutes) are found as medium, of one host or on one port, if not
+ * three times as many were answered; of web servers (TCP 80, 443) 15 an hour, as their addresses change.
+ * Below that nothing is said but that 5 in an hour without an answer are low. Not seen: a scan that completes its connections, sends something,
+ * and finds more than a quarter open; UDP where closed ports are silent, below 30 an hour; ACK probes that a
+ * firewall swallows; one spread over so many networks that none gathers enough, below 100 targets a second.
+ * More than SCAN_TRIES targets an hour push the oldest out, which a real scan reaches
+ * long after it was found. A scan of a port that peer-to-peer programs use, or of one high port by a guest that
+ * also talks to many peers on ports of their own, is taken for peer-to-peer, and is an alert of low severity
+ * only. A guest that is denied all its egress looks like one that scans what it wants to reach; so does a
+ * health check of 30 neighbours within ten seconds.
  */
 #include "monitor/scan_group.h"
 
@@ -73,7 +85,10 @@ static bool scan_in_kind(const struct scan_try *t, enum scan_kind kind)
 	case SCAN_VERTICAL:
 		return scan_has_ports(t->flow.proto, t->flow.family) &&
 		       t->probe < SCAN_PROBE_STEALTH;
-	case SCAN_HORIZONTAL: return t->probe == SCAN_PROBE_ORDINARY;
+	case SCAN_HORIZONTAL: return t->probe < SCAN_PROBE_STEALTH;
+	case SCAN_BLOCK:
+		return t->probe == SCAN_PROBE_ORDINARY &&
+		       scan_has_ports(t->flow.proto, t->flow.family);
 	default: return t->probe >= SCAN_PROBE_STEALTH;
 	}
 }
@@ -83,23 +98,44 @@ static bool scan_is_failure(enum scan_result result)
 	return result == SCAN_REFUSED || result == SCAN_UNANSWERED || result == SCAN_HALF_OPEN;
 }
 
+/* Results after which the group may have become a finding. */
+static bool scan_tells(const struct scan_try *t, enum scan_kind kind, enum scan_result result)
+{
+	if (scan_is_failure(result))
+		return true;
+	if (kind == SCAN_HORIZONTAL && (result == SCAN_ANSWERED || result == SCAN_IGNORED))
+		return scan_is_sweep(t) && t->result != SCAN_IGNORED;
+	return kind <= SCAN_HORIZONTAL && (result == SCAN_EMPTY || result == SCAN_SILENT);
+}
+
 /* The try has a result: from what its group counted before to this. */
 static void scan_settle_in(struct scan_work *work, struct scan_try *t, enum scan_kind kind,
                            enum scan_result before, enum scan_result result)
 {
 	struct scan_group *group = scan_group_find(work, kind, t, true);
 
+	/* an old connection's other end may be gone, too: that alone makes no failure of a port */
+	if (kind == SCAN_HORIZONTAL && t->probe == SCAN_PROBE_ACK) {
+		before = before == SCAN_REFUSED ? SCAN_IGNORED : before;
+		result = SCAN_IGNORED;
+	}
 	if (t->group[kind] == group->serial && group->count[before] > 0)
 		group->count[before]--;
 	t->group[kind] = group->serial;
 	group->count[result]++;
-	if (!scan_is_failure(result) &&
-	    !(result == SCAN_ANSWERED && kind == SCAN_HORIZONTAL && scan_is_ping(t)))
+	if ((scan_is_failure(result) || result == SCAN_ANSWERED) &&
+	    !(kind == SCAN_HORIZONTAL && t->probe == SCAN_PROBE_ACK))
+		scan_group_remember(work, group, t, result != SCAN_ANSWERED);
+	if (!scan_tells(t, kind, result))
 		return;
 	group->first_ns = BASE_MIN(group->first_ns, t->first_ns);
 	group->last_ns = BASE_MAX(group->last_ns, t->first_ns);
 	if (kind == SCAN_HORIZONTAL)
 		group->family = t->flow.family;
+	if (kind == SCAN_BLOCK) {
+		group->hosts |= 1ull << (scan_hash(work->scan, t->flow.peer, 0) & 63);
+		group->ports |= 1ull << (detector_mix(t->flow.peer_port) & 63);
+	}
 	scan_group_touch(work, group);
 	memcpy(group->source, t->flow.guest, 16);
 	if (group->flow_count < ALERT_FLOWS_MAX)
@@ -117,14 +153,21 @@ static void scan_settle(struct scan_work *work, struct scan_try *t, enum scan_re
 			scan_settle_in(work, t, kind, before, result);
 }
 
+/* Three packets for each of 30 hops; the port's registered for it. */
+static bool scan_is_traceroute(uint8_t proto, uint16_t port)
+{
+	return proto == PACKET_PROTO_UDP && port >= 33434 && port < 33434 + 90;
+}
+
 /* What silence says of the try. */
 static enum scan_result scan_silence(const struct scan_try *t)
 {
 	if (t->half)
 		return SCAN_HALF_OPEN;
-	if (t->flow.proto == PACKET_PROTO_UDP || t->probe == SCAN_PROBE_ACK)
+	if (t->probe == SCAN_PROBE_ACK || scan_is_traceroute(t->flow.proto, t->flow.peer_port))
 		return SCAN_IGNORED;
-	return SCAN_UNANSWERED;
+	return t->flow.proto == PACKET_PROTO_UDP && t->flow.family != FLOW_ARP ? SCAN_SILENT
+	                                                                       : SCAN_UNANSWERED;
 }
 
 /* --- tries --- */
@@ -195,14 +238,30 @@ static struct scan_try *scan_try_add(struct scan_work *work, const struct scan_t
 
 /* --- events --- */
 
+/* An error that says that the packet lived too short: a path is looked at, not a port (RFC 792, RFC 4443). */
+static bool scan_is_expired(const struct flow_record *record)
+{
+	return record->icmp_type == (record->key.family == FLOW_IPV6 ? 3 : 11);
+}
+
 static enum scan_result scan_result_of(const struct flow_record *record)
 {
+	const struct flow_side *sides = record->sides;
+
 	switch (record->outcome) {
 	case FLOW_OUTCOME_NONE: return SCAN_PENDING;
 	case FLOW_OUTCOME_UNREACHABLE:
+		return scan_is_expired(record) ||
+		                       scan_is_traceroute(record->key.proto, record->key.peer_port)
+		               ? SCAN_IGNORED
+		               : SCAN_REFUSED;
 	case FLOW_OUTCOME_RESET: return SCAN_REFUSED;
 	case FLOW_OUTCOME_ANSWERED:
 		return record->key.proto == PACKET_PROTO_TCP ? SCAN_PENDING : SCAN_ANSWERED;
+	case FLOW_OUTCOME_CLOSED:
+		return sides[FLOW_GUEST].payload == 0 && sides[FLOW_PEER].payload <= SCAN_BANNER_MAX
+		               ? SCAN_EMPTY
+		               : SCAN_ANSWERED;
 	default: return SCAN_ANSWERED;
 	}
 }
@@ -245,6 +304,8 @@ void scan_observe(struct scan *scan, const struct flow_event *event, detector_em
 
 	if (event->header.type != FLOW_EVENT_NEW && event->header.type != FLOW_EVENT_OUTCOME)
 		return;
+	if (record->outcome == FLOW_OUTCOME_CLOSED && !(record->flags & FLOW_FLAG_PEER_OPENED))
+		scan_rest_end(&work, record);
 	if (!scan_probe_of(record, &key.probe) || key.first_ns == 0)
 		return;
 	t = scan_try_find(scan, &key);
@@ -254,13 +315,18 @@ void scan_observe(struct scan *scan, const struct flow_event *event, detector_em
 		scan_try_drop(&work, t, true);
 		t = NULL;
 	}
-	if (!t)
+	if (!t) {
 		t = scan_try_add(&work, &key);
+		scan_rest_try(&work, t);
+	}
 	t->half |=
 	        record->key.proto == PACKET_PROTO_TCP && record->outcome == FLOW_OUTCOME_ANSWERED;
 	/* One answer is enough for a target: a service that was restarting is not scanned. */
-	if (result == SCAN_PENDING || t->result == SCAN_ANSWERED || t->result == result)
+	if (result == SCAN_PENDING || t->result == result || t->result == SCAN_EMPTY ||
+	    (t->result == SCAN_ANSWERED && result != SCAN_EMPTY))
 		return;
+	if (result == SCAN_ANSWERED)
+		scan_rest_answer(&work);
 	scan_settle(&work, t, result);
 }
 
@@ -279,6 +345,7 @@ void scan_tick(struct scan *scan, uint64_t now_ns, detector_emit_fn *emit, void 
 		scan->pending = (scan->pending + 1) & (SCAN_TRIES - 1);
 	}
 	scan_groups_tick(&work);
+	scan_rest_tick(&work);
 	while (scan->tail != scan->pending) {
 		struct scan_try *t = &scan->tries[scan->tail];
 

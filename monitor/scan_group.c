@@ -8,7 +8,6 @@
 
 #include "base/base.h"
 #include "bpf/packet.h"
-#include "monitor/finding.h"
 
 enum { GROUP_PLACES = 8, GROUP_P2P_PEERS = 8, GROUP_RARE = 3 };
 
@@ -18,32 +17,95 @@ bool scan_has_ports(uint8_t proto, uint8_t family)
 	                              proto == PACKET_PROTO_SCTP);
 }
 
-uint32_t scan_group_failed(const struct scan_group *group)
+uint32_t scan_group_failed(const struct scan_group *group, enum scan_kind kind)
 {
+	/* a health check connects and goes, but not to many ports of one host */
 	return group->count[SCAN_REFUSED] + group->count[SCAN_UNANSWERED] +
-	       group->count[SCAN_HALF_OPEN];
+	       group->count[SCAN_HALF_OPEN] +
+	       (kind == SCAN_VERTICAL ? group->count[SCAN_EMPTY] : 0);
+}
+
+static uint32_t group_bits(const uint64_t halves[2][SCAN_DAY_WORDS])
+{
+	int bits = 0;
+
+	for (size_t i = 0; i < SCAN_DAY_WORDS; i++)
+		bits += __builtin_popcountll(halves[0][i] | halves[1][i]);
+	return (uint32_t)bits;
+}
+
+void scan_group_remember(struct scan_work *work, struct scan_group *group, const struct scan_try *t,
+                         bool failed)
+{
+	const uint32_t half_day = (uint32_t)(t->first_ns / SCAN_HALF_DAY_NS);
+	const uint64_t hash = scan_hash(work->scan, t->flow.peer, t->flow.peer_port);
+	const size_t word = hash >> 6 & (SCAN_DAY_WORDS - 1);
+
+	if (half_day > group->half_day) {
+		group->day_first_ns[1] =
+		        half_day == group->half_day + 1 ? group->day_first_ns[0] : 0;
+		group->day_first_ns[0] = 0;
+		const bool next = half_day == group->half_day + 1;
+
+		for (size_t i = 0; i < SCAN_DAY_WORDS; i++) {
+			group->day_failed[1][i] = next ? group->day_failed[0][i] : 0;
+			group->day_answered[1][i] = next ? group->day_answered[0][i] : 0;
+			group->day_failed[0][i] = group->day_answered[0][i] = 0;
+		}
+		group->half_day = half_day;
+	}
+	if (failed && !group->day_first_ns[0])
+		group->day_first_ns[0] = t->first_ns;
+	(failed ? group->day_failed : group->day_answered)[0][word] |= 1ull << (hash & 63);
 }
 
 bool scan_is_ping(const struct scan_try *t)
 {
+	const uint16_t type = t->flow.guest_port;
+
+	/* echo; time stamp and address mask are asked for by nobody else (RFC 6918) */
 	return (t->flow.proto == PACKET_PROTO_ICMP && t->flow.family == FLOW_IPV4 &&
-	        t->flow.guest_port == 8) ||
+	        (type == 8 || type == 13 || type == 17)) ||
+	       (t->flow.proto == PACKET_PROTO_ICMP6 && t->flow.family == FLOW_IPV6 && type == 128);
+}
+
+/* Asks who has an address in the guest's own network. */
+static bool scan_is_neighbour(const struct scan_try *t)
+{
+	return t->flow.family == FLOW_ARP ||
 	       (t->flow.proto == PACKET_PROTO_ICMP6 && t->flow.family == FLOW_IPV6 &&
-	        t->flow.guest_port == 128);
+	        t->flow.guest_port == 135);
+}
+
+bool scan_is_sweep(const struct scan_try *t)
+{
+	return scan_is_ping(t) || scan_is_neighbour(t) || t->probe == SCAN_PROBE_ACK;
 }
 
 static uint32_t group_tried(const struct scan_group *group)
 {
-	return scan_group_failed(group) + group->count[SCAN_ANSWERED] + group->count[SCAN_IGNORED];
+	return scan_group_failed(group, SCAN_VERTICAL) + group->count[SCAN_ANSWERED] +
+	       group->count[SCAN_SILENT] + group->count[SCAN_IGNORED];
 }
 
-/* What a finding's size is. */
-static uint32_t group_evidence(const struct scan_group *group)
+uint32_t scan_group_evidence(const struct scan_group *group, enum scan_kind kind)
 {
-	return group->dense ? group_tried(group) : scan_group_failed(group);
+	uint32_t failed = scan_group_failed(group, kind);
+
+	if (group->dense)
+		return group_tried(group);
+	if (group->silent)
+		failed += group->count[SCAN_SILENT];
+	return BASE_MAX(failed, group_bits(group->day_failed));
 }
 
 /* --- finding one's group --- */
+
+/* Bytes of an address that name its network: /24, /64. */
+static size_t group_prefix(const struct flow_key *flow)
+{
+	return flow->family == FLOW_IPV6 ? 8 : 3;
+}
 
 /* A port is the same service over IPv4 and IPv6, so that a guest whose IPv6 leads nowhere does not scan. */
 static bool group_is(const struct scan_group *group, enum scan_kind kind,
@@ -51,6 +113,9 @@ static bool group_is(const struct scan_group *group, enum scan_kind kind,
 {
 	if (!group->serial || group->proto != flow->proto)
 		return false;
+	if (kind == SCAN_BLOCK)
+		return group->family == flow->family &&
+		       memcmp(group->peer, flow->peer, group_prefix(flow)) == 0;
 	if (kind == SCAN_HORIZONTAL && scan_has_ports(flow->proto, flow->family))
 		return group->port == flow->peer_port && group->family != FLOW_ARP;
 	if (group->family != flow->family)
@@ -66,26 +131,30 @@ static uint64_t group_hash(const struct scan *scan, enum scan_kind kind,
 
 	if (kind == SCAN_HORIZONTAL)
 		return scan_hash(scan, any, (uint32_t)flow->peer_port << 8 | flow->proto);
+	if (kind == SCAN_BLOCK) {
+		uint8_t network[16] = {0};
+
+		memcpy(network, flow->peer, group_prefix(flow));
+		return scan_hash(scan, network, flow->proto);
+	}
 	return scan_hash(scan, flow->peer, (uint32_t)flow->proto << 8 | flow->family);
 }
 
 static uint64_t group_worth(const struct scan_group *group)
 {
-	uint64_t failed = scan_group_failed(group);
+	uint64_t failed =
+	        BASE_MAX(scan_group_failed(group, SCAN_VERTICAL), group_bits(group->day_failed));
 
 	return (group->said ? 1ull << 62 : 0) | BASE_MIN(failed, 1023ull) << 50 |
 	       group->last_ns >> 14;
 }
-
-static void group_emit(struct scan_work *work, struct scan_group *group, enum scan_kind kind,
-                       enum alert_stage stage);
 
 static void group_free(struct scan_work *work, struct scan_group *group, enum scan_kind kind)
 {
 	if (!group->serial)
 		return;
 	if (group->said)
-		group_emit(work, group, kind, ALERT_END);
+		scan_group_emit(work, group, kind, ALERT_END);
 	memset(group, 0, sizeof(*group));
 }
 
@@ -113,7 +182,8 @@ struct scan_group *scan_group_find(struct scan_work *work, enum scan_kind kind,
 	if (kind == SCAN_HORIZONTAL)
 		victim->port = t->flow.peer_port;
 	else
-		memcpy(victim->peer, t->flow.peer, 16);
+		memcpy(victim->peer, t->flow.peer,
+		       kind == SCAN_BLOCK ? group_prefix(&t->flow) : 16);
 	victim->first_ns = victim->last_ns = t->first_ns;
 	victim->serial = ++scan->serial ? scan->serial : ++scan->serial;
 	scan_group_touch(work, victim);
@@ -124,15 +194,22 @@ struct scan_group *scan_group_find(struct scan_work *work, enum scan_kind kind,
 
 /*
  * Peer-to-peer programs try many hosts of which most are gone, and often on one port, which looks like a
- * horizontal scan of it. What a scan does not have is the rest: peers that are tried on one port each, and
- * each on another high port.
+ * horizontal scan of it. Some have ports that nothing else is looked for at; and what a scan does not have is
+ * the rest: peers that are tried on one port each, and each on another high port.
  */
 static bool group_is_peer_to_peer(struct scan_work *work, const struct scan_group *group)
 {
+	/* IPFS, eDonkey, Gnutella, BitTorrent, Bitcoin and its like, Tor, Monero, Ethereum */
+	static const uint16_t usual[] = {4001, 4662, 4672,  6346,  6347,  6881, 6882, 6883,
+	                                 6884, 6885, 6886,  6887,  6888,  6889, 8333, 8334,
+	                                 9001, 9333, 18080, 30303, 30304, 51413};
 	uint32_t spread = 0;
 
 	if (group->port < 1024)
 		return false;
+	for (size_t i = 0; i < BASE_COUNT(usual); i++)
+		if (group->port == usual[i])
+			return true;
 	for (uint32_t i = 0; i < SCAN_TRIES; i++) {
 		const struct scan_try *t = &work->scan->tries[i];
 		const struct scan_group *host, *port;
@@ -145,31 +222,57 @@ static bool group_is_peer_to_peer(struct scan_work *work, const struct scan_grou
 		spread += (!host || group_tried(host) <= GROUP_RARE) &&
 		          (!port || group_tried(port) <= GROUP_RARE);
 	}
-	return spread >= GROUP_P2P_PEERS && spread >= scan_group_failed(group) / 4;
+	return spread >= GROUP_P2P_PEERS &&
+	       spread >= scan_group_evidence(group, SCAN_HORIZONTAL) / 4;
 }
 
 /*
  * Pings that are all answered are a monitor's work or a sweep of a lively network. A sweep takes addresses as
- * they come: twice as many as failures would be enough, within 256 neighbours, in one go.
+ * they come: twice as many as failures would be enough, within 256 neighbours, in one go. The same is true of
+ * neighbours that are asked for, ACKs of no connection, connections that carry nothing, and silent UDP; but for
+ * most of these one go is shorter, as ordinary hosts and health checks take their time.
  */
 static bool group_is_dense(struct scan_work *work, const struct scan_group *group,
                            const struct scan_try *t)
 {
-	size_t prefix = t->flow.family == FLOW_IPV6 ? 15 : 3;
+	const size_t prefix = t->flow.family == FLOW_IPV6 ? 15 : 3;
+	const bool sweep = scan_is_sweep(t);
+	const uint64_t window =
+	        scan_is_ping(t) || t->result == SCAN_SILENT ? SCAN_DENSE_NS : SCAN_DENSE_TCP_NS;
 	uint32_t neighbours = 0, enough = 2 * work->scan->config.hosts;
 
 	/* once in a while: this looks at every try */
-	if (!scan_is_ping(t) || group_tried(group) < enough || group_tried(group) % 8 != 0)
+	if (!(sweep || t->result == SCAN_EMPTY || t->result == SCAN_SILENT) ||
+	    group_tried(group) < enough || group_tried(group) % 8 != 0)
 		return false;
 	for (uint32_t i = 0; i < SCAN_TRIES; i++) {
 		const struct scan_try *other = &work->scan->tries[i];
 
-		neighbours += other->first_ns && scan_is_ping(other) &&
+		neighbours += other->first_ns && other->flow.peer_port == t->flow.peer_port &&
+		              other->flow.proto == t->flow.proto && other->probe == t->probe &&
+		              (sweep || other->result == t->result) &&
 		              other->flow.family == t->flow.family &&
 		              memcmp(other->flow.peer, t->flow.peer, prefix) == 0 &&
-		              other->first_ns + SCAN_DENSE_NS > t->first_ns;
+		              other->first_ns + window > t->first_ns;
 	}
 	return neighbours >= enough;
+}
+
+/* UDP that nobody answers: many ports of one host, or one port of many hosts where a service would be. Where
+ * QUIC is not let through, programs try it everywhere and go on with TCP. */
+static bool group_is_silent(struct scan_work *work, const struct scan_group *group,
+                            enum scan_kind kind)
+{
+	const uint32_t silent = group->count[SCAN_SILENT] + group->count[SCAN_REFUSED];
+
+	if (group->proto != PACKET_PROTO_UDP || kind == SCAN_STEALTH || kind == SCAN_BLOCK ||
+	    silent < SCAN_SILENT_AT ||
+	    silent < SCAN_SILENT_FOR_ONE_ANSWERED * group->count[SCAN_ANSWERED])
+		return false;
+	if (kind == SCAN_VERTICAL)
+		return true;
+	return group->port != 443 && (group->port < 1024 || silent >= SCAN_SILENT_HIGH_PORT_AT) &&
+	       !group_is_peer_to_peer(work, group);
 }
 
 static uint32_t group_enough(const struct scan_work *work, enum scan_kind kind)
@@ -179,172 +282,124 @@ static uint32_t group_enough(const struct scan_work *work, enum scan_kind kind)
 	switch (kind) {
 	case SCAN_STEALTH: return SCAN_STEALTH_AT;
 	case SCAN_VERTICAL: return config->ports;
+	case SCAN_BLOCK: return SCAN_BLOCK_AT;
 	default: return config->hosts;
 	}
 }
 
-static enum alert_severity group_severity(struct scan_work *work, const struct scan_group *group,
-                                          enum scan_kind kind)
+/* Where web servers are, addresses come and go, and a guest that may not reach any meets many in a day. */
+static bool group_is_web(const struct scan_group *group, enum scan_kind kind)
 {
-	uint32_t evidence = group_evidence(group);
+	return kind == SCAN_HORIZONTAL && group->proto == PACKET_PROTO_TCP &&
+	       (group->port == 80 || group->port == 443);
+}
 
-	if (evidence < group_enough(work, kind))
+enum alert_severity scan_group_severity(struct scan_work *work, const struct scan_group *group,
+                                        enum scan_kind kind)
+{
+	const uint32_t evidence = scan_group_evidence(group, kind),
+	               enough = group_enough(work, kind);
+
+	if (evidence < enough)
 		return ALERT_LOW;
 	if (kind == SCAN_HORIZONTAL && scan_has_ports(group->proto, group->family) &&
-	    group_is_peer_to_peer(work, group))
+	    !group->dense && group_is_peer_to_peer(work, group))
+		return ALERT_LOW;
+	if (group_is_web(group, kind) && scan_group_failed(group, kind) < enough && !group->dense)
 		return ALERT_LOW;
 	return evidence >= SCAN_HIGH_AT ? ALERT_HIGH : ALERT_MEDIUM;
+}
+
+/* What another finding says already is not said of its block, and what the block says not of its ports and
+ * hosts, unless it is much. */
+static bool group_is_told(struct scan_work *work, enum scan_kind of, const struct scan_try *t)
+{
+	if (of != SCAN_BLOCK) {
+		const struct scan_group *block =
+		        scan_has_ports(t->flow.proto, t->flow.family)
+		                ? scan_group_find(work, SCAN_BLOCK, t, false)
+		                : NULL;
+
+		return block && block->said;
+	}
+	for (int kind = SCAN_VERTICAL; kind <= SCAN_HORIZONTAL; kind++) {
+		const struct scan_group *group =
+		        scan_group_find(work, (enum scan_kind)kind, t, false);
+
+		if (group && group->severity >= ALERT_MEDIUM)
+			return true;
+	}
+	return false;
+}
+
+static bool group_is_enough(struct scan_work *work, const struct scan_group *group,
+                            enum scan_kind kind, const struct scan_try *t)
+{
+	const uint32_t failed = scan_group_failed(group, kind),
+	               answered = group->count[SCAN_ANSWERED];
+	const uint32_t day = group_bits(group->day_failed), enough = group_enough(work, kind);
+
+	if (kind == SCAN_BLOCK && (__builtin_popcountll(group->hosts) < SCAN_BLOCK_SIDES ||
+	                           __builtin_popcountll(group->ports) < SCAN_BLOCK_SIDES))
+		return false;
+	if (!group->said && kind != SCAN_STEALTH &&
+	    (kind == SCAN_BLOCK || scan_group_evidence(group, kind) < SCAN_HIGH_AT) &&
+	    group_is_told(work, kind, t))
+		return false;
+	if (group->dense || group->silent)
+		return scan_group_evidence(group, kind) >= enough;
+	if (failed >= enough &&
+	    (kind == SCAN_STEALTH || failed >= SCAN_FAILED_FOR_ONE_ANSWERED * answered))
+		return true;
+	return kind != SCAN_STEALTH && day >= enough &&
+	       day >= SCAN_FAILED_FOR_ONE_ANSWERED * group_bits(group->day_answered) &&
+	       failed >= SCAN_FAILED_FOR_ONE_ANSWERED * answered;
 }
 
 void scan_group_judge(struct scan_work *work, struct scan_group *group, enum scan_kind kind,
                       const struct scan_try *t)
 {
-	uint32_t enough = group_enough(work, kind), evidence;
-	bool mostly = scan_group_failed(group) >=
-	              SCAN_FAILED_FOR_ONE_ANSWERED * group->count[SCAN_ANSWERED];
+	uint32_t evidence;
 
 	if (kind == SCAN_HORIZONTAL && !group->dense)
 		group->dense = group_is_dense(work, group, t);
-	evidence = group_evidence(group);
-	if (evidence < enough || !(mostly || group->dense || kind == SCAN_STEALTH))
+	if (!group->silent)
+		group->silent = group_is_silent(work, group, kind);
+	if (!group_is_enough(work, group, kind, t))
 		return;
+	evidence = scan_group_evidence(group, kind);
 	if (!group->said)
-		group_emit(work, group, kind, ALERT_NEW);
-	else if (evidence >= 2 * group->said || group->said < enough ||
+		scan_group_emit(work, group, kind, ALERT_NEW);
+	else if (evidence >= 2 * group->said || group->said < group_enough(work, kind) ||
 	         (evidence >= SCAN_HIGH_AT && group->said < SCAN_HIGH_AT))
-		group_emit(work, group, kind, ALERT_UPDATE);
-}
-
-/* --- alerts --- */
-
-static void group_sentence(struct alert *alert, enum scan_kind kind)
-{
-	char tried[28], refused[28], unanswered[28], half[28], target[46];
-	uint64_t seconds = (alert->last_ns - alert->first_ns + SCAN_SECOND_NS - 1) / SCAN_SECOND_NS;
-	char what[80];
-	int n;
-
-	alert_address(target, alert->target, alert->family);
-	if (kind == SCAN_STEALTH)
-		snprintf(what, sizeof(what), "%s stealth probes of %s",
-		         finding_number(tried, alert->ports), target);
-	else if (kind == SCAN_VERTICAL)
-		snprintf(what, sizeof(what), "%s ports of %s", finding_number(tried, alert->ports),
-		         target);
-	else if (scan_has_ports(alert->proto, alert->family))
-		snprintf(what, sizeof(what), "port %u of %s hosts", alert->port,
-		         finding_number(tried, alert->hosts));
-	else
-		snprintf(what, sizeof(what), "%s hosts", finding_number(tried, alert->hosts));
-	n = snprintf(alert->sentence, sizeof(alert->sentence),
-	             "tried %s in %llu s; %s refused, %s unanswered", what,
-	             (unsigned long long)BASE_MAX(seconds, 1ull),
-	             finding_number(refused, alert->refused),
-	             finding_number(unanswered, alert->unanswered));
-	if (alert->half_open)
-		n += snprintf(alert->sentence + n, sizeof(alert->sentence) - (size_t)n,
-		              ", %s open and let go", finding_number(half, alert->half_open));
-	if (alert->answered)
-		snprintf(alert->sentence + n, sizeof(alert->sentence) - (size_t)n, ", %s answered",
-		         finding_number(half, alert->answered));
-}
-
-static const char *group_rule(enum scan_kind kind, bool services)
-{
-	if (kind == SCAN_STEALTH)
-		return "scan.stealth";
-	if (kind == SCAN_VERTICAL)
-		return "scan.vertical";
-	return services ? "scan.horizontal" : "scan.sweep";
-}
-
-/* What the finding rests on begins with the oldest try that the group still counts. */
-static void group_begin(struct scan_work *work, struct scan_group *group, enum scan_kind kind)
-{
-	uint64_t first = group->last_ns;
-
-	for (uint32_t i = 0; i < SCAN_TRIES; i++) {
-		const struct scan_try *t = &work->scan->tries[i];
-
-		if (t->first_ns && t->group[kind] == group->serial && t->result != SCAN_PENDING)
-			first = BASE_MIN(first, t->first_ns);
-	}
-	group->first_ns = first;
-	/* by the second, as the clock that live times come from is set now and then */
-	group->id = detector_mix(
-	        first / SCAN_SECOND_NS +
-	        detector_mix(base_le64(group->peer) ^ base_le64(group->source)) +
-	        detector_mix(base_le64(group->peer + 8) ^ base_le64(group->source + 8)));
-}
-
-static void group_emit(struct scan_work *work, struct scan_group *group, enum scan_kind kind,
-                       enum alert_stage stage)
-{
-	struct alert alert = {.detector = DETECTOR_SCAN,
-	                      .stage = stage,
-	                      .family = group->family,
-	                      .proto = group->proto};
-	uint32_t failed = scan_group_failed(group), tried = failed + group->count[SCAN_ANSWERED];
-	bool services = scan_has_ports(group->proto, group->family);
-	uint8_t before = group->severity;
-
-	if (stage == ALERT_NEW)
-		group_begin(work, group, kind);
-	if (stage != ALERT_END)
-		group->severity = (uint8_t)BASE_MAX(group_severity(work, group, kind), before);
-	alert.severity = group->severity;
-	alert.act = group->severity >= ALERT_MEDIUM && before < ALERT_MEDIUM;
-	alert.confidence = group->severity == ALERT_LOW                                  ? 40
-	                   : group->count[SCAN_REFUSED] >= group->count[SCAN_UNANSWERED] ? 95
-	                                                                                 : 80;
-	alert.rule = group_rule(kind, services);
-	alert.technique = services ? "T1046" : "T1018";
-	alert.technique_name = services ? "Network Service Discovery" : "Remote System Discovery";
-	alert.tactic = "TA0007";
-	alert.tactic_name = "Discovery";
-	memcpy(alert.source, group->source, 16);
-	memcpy(alert.target, group->peer, 16);
-	alert.port = services ? group->port : 0;
-	alert.ports = kind == SCAN_HORIZONTAL ? 1 : tried;
-	alert.hosts = kind == SCAN_HORIZONTAL ? tried : 1;
-	alert.failed = failed;
-	alert.refused = group->count[SCAN_REFUSED];
-	alert.unanswered = group->count[SCAN_UNANSWERED];
-	alert.half_open = group->count[SCAN_HALF_OPEN];
-	alert.answered = group->count[SCAN_ANSWERED];
-	alert.first_ns = group->first_ns;
-	alert.last_ns = group->last_ns;
-	memcpy(alert.flows, group->flows, sizeof(alert.flows));
-	alert.flow_count = group->flow_count;
-	snprintf(alert.id, sizeof(alert.id), "%016llx-%08x", (unsigned long long)group->id,
-	         (unsigned int)kind << 24 | (unsigned int)group->proto << 16 | group->port);
-	group_sentence(&alert, kind);
-	group->said = stage == ALERT_END ? 0 : BASE_MAX(group_evidence(group), 1u);
-	work->emit(&alert, work->data);
+		scan_group_emit(work, group, kind, ALERT_UPDATE);
 }
 
 /* --- time --- */
 
 /* A finding has ended when it was quiet for much longer than its tries lay apart. */
-static uint64_t group_patience(const struct scan_group *group)
+static uint64_t group_patience(const struct scan_group *group, enum scan_kind kind)
 {
-	uint64_t apart = (group->last_ns - group->first_ns) / BASE_MAX(group_evidence(group), 1u);
+	uint64_t apart =
+	        (group->last_ns - group->first_ns) / BASE_MAX(scan_group_evidence(group, kind), 1u);
 
-	return BASE_MIN(BASE_MAX(4 * apart, SCAN_QUIET_NS), SCAN_WINDOW_NS);
+	return BASE_MIN(BASE_MAX(4 * apart, SCAN_QUIET_NS), SCAN_HALF_DAY_NS / 2);
 }
 
 static bool group_is_early(const struct scan_group *group, enum scan_kind kind)
 {
-	return !group->said && kind != SCAN_STEALTH && scan_group_failed(group) >= SCAN_EARLY &&
-	       group->count[SCAN_ANSWERED] == 0 && scan_has_ports(group->proto, group->family);
+	return !group->said && kind <= SCAN_HORIZONTAL &&
+	       scan_group_failed(group, kind) >= SCAN_EARLY && group->count[SCAN_ANSWERED] == 0 &&
+	       scan_has_ports(group->proto, group->family);
 }
 
 /* When the group has to be looked at next, if nothing more comes. */
 static uint64_t group_due(const struct scan_group *group, enum scan_kind kind)
 {
 	if (group->said)
-		return group->last_ns + group_patience(group);
-	return group->last_ns + (group_is_early(group, kind) ? SCAN_EARLY_NS : SCAN_WINDOW_NS);
+		return group->last_ns + group_patience(group, kind);
+	return group->last_ns +
+	       (group_is_early(group, kind) ? SCAN_EARLY_NS : 2 * SCAN_HALF_DAY_NS);
 }
 
 void scan_group_touch(struct scan_work *work, const struct scan_group *group)
@@ -352,11 +407,27 @@ void scan_group_touch(struct scan_work *work, const struct scan_group *group)
 	work->scan->check_ns = BASE_MIN(work->scan->check_ns, group->last_ns + SCAN_EARLY_NS);
 }
 
+/* A host's ports, in a block that is a finding itself, or any small one while there is such a block. */
+static bool group_is_in_block(struct scan_work *work, const struct scan_group *group,
+                              enum scan_kind kind)
+{
+	for (size_t i = 0; i < SCAN_GROUPS; i++) {
+		const struct scan_group *block = &work->scan->groups[SCAN_BLOCK][i];
+
+		if (block->said && block->family == group->family && block->proto == group->proto &&
+		    (kind == SCAN_HORIZONTAL ||
+		     memcmp(block->peer, group->peer, group->family == FLOW_IPV6 ? 8 : 3) == 0))
+			return true;
+	}
+	return false;
+}
+
 static void group_tick(struct scan_work *work, struct scan_group *group, enum scan_kind kind)
 {
 	/* a small scan that does not go on */
-	if (work->now_ns >= group_due(group, kind) && group_is_early(group, kind))
-		group_emit(work, group, kind, ALERT_NEW);
+	if (work->now_ns >= group_due(group, kind) && group_is_early(group, kind) &&
+	    !group_is_in_block(work, group, kind))
+		scan_group_emit(work, group, kind, ALERT_NEW);
 	if (work->now_ns >= group_due(group, kind))
 		group_free(work, group, kind);
 }

@@ -8,24 +8,35 @@
 #ifndef CORDON_MONITOR_SCAN_GROUP_H
 #define CORDON_MONITOR_SCAN_GROUP_H
 
+#include "monitor/finding.h"
 #include "monitor/scan.h"
 
 enum {
 	SCAN_TRIES = 2048, /* targets remembered; a power of two */
 	SCAN_SLOTS = 4096, /* hash slots for them */
-	SCAN_GROUPS = 512, /* of each kind; a power of two */
+	SCAN_GROUPS = 256, /* of each kind; a power of two */
 	SCAN_FAILED_FOR_ONE_ANSWERED = 3,
 	SCAN_EARLY = 5,      /* failed targets, and none answered, that are worth a low alert */
 	SCAN_STEALTH_AT = 3, /* packets that no connection begins with */
 	SCAN_HIGH_AT = 100,  /* failed targets that make a finding severe */
+	SCAN_BANNER_MAX = 256,
+	SCAN_SILENT_AT = 30, /* silent UDP targets, which say less; of many hosts at a high port: */
+	SCAN_SILENT_HIGH_PORT_AT = 50,
+	SCAN_SILENT_FOR_ONE_ANSWERED = 9,
+	SCAN_BLOCK_AT = 30,   /* failed targets in one network, */
+	SCAN_BLOCK_SIDES = 4, /* of at least so many hosts and so many ports */
+	SCAN_DAY_WORDS =
+	        2, /* a group's memory of a day: so many words of bits, by hash of the target */
 };
 #define SCAN_SECOND_NS 1000000000ull
 #define SCAN_ANSWER_NS (3 * SCAN_SECOND_NS)
 #define SCAN_WINDOW_NS (3600 * SCAN_SECOND_NS)
 #define SCAN_EARLY_NS \
 	(10 * SCAN_SECOND_NS) /* the rest, of a scan that is only beginning, may come */
-#define SCAN_DENSE_NS (300 * SCAN_SECOND_NS)
-#define SCAN_QUIET_NS (60 * SCAN_SECOND_NS)
+#define SCAN_DENSE_NS     (300 * SCAN_SECOND_NS)
+#define SCAN_DENSE_TCP_NS (10 * SCAN_SECOND_NS)
+#define SCAN_QUIET_NS     (60 * SCAN_SECOND_NS)
+#define SCAN_HALF_DAY_NS  (12 * 3600 * SCAN_SECOND_NS)
 
 enum scan_result {
 	SCAN_PENDING,
@@ -33,11 +44,13 @@ enum scan_result {
 	SCAN_UNANSWERED,
 	SCAN_HALF_OPEN, /* SYN/ACK came, and the guest did not go on */
 	SCAN_ANSWERED,
-	SCAN_IGNORED, /* silence in UDP says nothing */
+	SCAN_EMPTY,   /* answered, and ended without a byte from the guest */
+	SCAN_SILENT,  /* UDP, unanswered, which says little */
+	SCAN_IGNORED, /* nothing can be said */
 	SCAN_RESULTS,
 };
 
-enum scan_kind { SCAN_VERTICAL, SCAN_HORIZONTAL, SCAN_STEALTH, SCAN_KINDS };
+enum scan_kind { SCAN_VERTICAL, SCAN_HORIZONTAL, SCAN_STEALTH, SCAN_BLOCK, SCAN_KINDS };
 
 /* How a target is tried: with packets that begin a connection or not. */
 enum scan_probe {
@@ -58,23 +71,56 @@ struct scan_try {                   /* the target is flow.peer, flow.peer_port, 
 };
 
 struct scan_group {
-	uint8_t peer[16]; /* vertical, stealth */
+	uint8_t peer[16]; /* vertical, stealth; of a block, its network */
 	uint16_t port;    /* horizontal */
 	uint8_t proto, family;
 	uint32_t serial; /* 0: the slot is free */
 	uint32_t count[SCAN_RESULTS];
 	uint64_t first_ns, last_ns; /* of its failures */
-	uint64_t id;                /* of the finding, made with it */
-	uint32_t said;              /* failures when the finding was last emitted; 0: no finding */
-	uint8_t severity;           /* enum alert_severity it was last emitted with */
+	/* By halves of days, this one and the one before, as tries are forgotten sooner: */
+	uint32_t half_day;
+	uint64_t day_first_ns[2];
+	uint64_t day_failed[2][SCAN_DAY_WORDS], day_answered[2][SCAN_DAY_WORDS];
+	uint64_t hosts, ports; /* block: bits by hash */
+	uint64_t id;           /* of the finding, made with it */
+	uint32_t said;         /* failures when the finding was last emitted; 0: no finding */
+	uint8_t severity;      /* enum alert_severity it was last emitted with */
 	uint8_t flow_count;
-	bool dense; /* pings of neighbouring addresses: a sweep, whoever answers */
+	bool dense;  /* pings of neighbouring addresses and the like: a sweep, whoever answers */
+	bool silent; /* UDP: what nobody answers counts too */
 	struct flow_key flows[ALERT_FLOWS_MAX];
 	uint8_t source[16];
 };
 
+enum { SCAN_PROTOCOL_HOSTS = 8, SCAN_VERSION_PORTS = 32 };
+
+/* What is no group of tries (scan_rest.c): protocols of a host, programs behind a port, and targets that have
+ * nothing in common. */
+struct scan_rest {
+	struct scan_protocols {
+		struct flow_key flow;
+		uint64_t bits[4]; /* protocols tried */
+		uint64_t first_ns, last_ns;
+		struct finding finding;
+	} hosts[SCAN_PROTOCOL_HOSTS];
+	struct scan_versions {
+		struct flow_key flow;
+		uint32_t heads; /* bits: how what the guest sends begins */
+		uint64_t first_ns, last_ns;
+		struct finding finding;
+	} services[SCAN_VERSION_PORTS];
+	uint64_t spread_ns; /* when the current ten seconds began */
+	uint32_t targets, answered;
+	bool told; /* another finding has said something meanwhile */
+	uint32_t last_targets;
+	struct flow_key flow;
+	uint64_t first_ns, last_ns;
+	struct finding spread;
+};
+
 struct scan {
 	struct scan_config config;
+	struct scan_rest rest;
 	uint64_t seed;
 	uint32_t serial;
 	uint32_t head;     /* the next try's index; the oldest is there when the table is full */
@@ -101,20 +147,46 @@ uint64_t scan_hash(const struct scan *scan, const uint8_t peer[16], uint32_t res
 struct scan_group *scan_group_find(struct scan_work *work, enum scan_kind kind,
                                    const struct scan_try *t, bool make);
 
-uint32_t scan_group_failed(const struct scan_group *group);
+uint32_t scan_group_failed(const struct scan_group *group, enum scan_kind kind);
+
+/* A target of the group has failed or was answered: what it keeps for a day. */
+void scan_group_remember(struct scan_work *work, struct scan_group *group, const struct scan_try *t,
+                         bool failed);
 
 /* Pings, of which also those that are answered tell something. */
 bool scan_is_ping(const struct scan_try *t);
 
+/* ... and other ways to ask who is there. */
+bool scan_is_sweep(const struct scan_try *t);
+
 /* After the group has got this try's failure (or a ping's answer): a new finding, an update, or nothing yet. */
 void scan_group_judge(struct scan_work *work, struct scan_group *group, enum scan_kind kind,
                       const struct scan_try *t);
+
+/* The size of what was found: of the last hour, or what is left of a day. */
+uint32_t scan_group_evidence(const struct scan_group *group, enum scan_kind kind);
+
+enum alert_severity scan_group_severity(struct scan_work *work, const struct scan_group *group,
+                                        enum scan_kind kind);
+
+/* Says it (scan_alert.c). */
+void scan_group_emit(struct scan_work *work, struct scan_group *group, enum scan_kind kind,
+                     enum alert_stage stage);
 
 /* The group has changed: its time comes not before this. */
 void scan_group_touch(struct scan_work *work, const struct scan_group *group);
 
 /* Small findings, and the ends of those that are quiet. */
 void scan_groups_tick(struct scan_work *work);
+
+/* --- scan_rest.c --- */
+
+/* A new target; an answer from one. */
+void scan_rest_try(struct scan_work *work, const struct scan_try *t);
+void scan_rest_answer(struct scan_work *work);
+/* A connection has ended. */
+void scan_rest_end(struct scan_work *work, const struct flow_record *record);
+void scan_rest_tick(struct scan_work *work);
 
 /* Protocols with ports: what is found there are services; by ping or ARP, remote systems. */
 bool scan_has_ports(uint8_t proto, uint8_t family);

@@ -91,7 +91,7 @@ START_TEST(each_service)
 
 	for (size_t i = 0; i < BASE_COUNT(cases); i++) {
 		struct watch *watch =
-		        logins(&cases[i].shape, cases[i].count, cases[i].apart, 40, false);
+		        logins(&cases[i].shape, cases[i].count, cases[i].apart, 8, false);
 
 		ck_assert_msg(watch->count[ALERT_NEW] == 1, "%s: %zu", cases[i].rule,
 		              watch->count[ALERT_NEW]);

@@ -192,6 +192,8 @@ static const struct broken {
          "proto: tcp or proto: udp beside ports", ""},
         {"ports_overlap", 7, 56, 4, "\"8080\"", "ports that do not overlap",
          "it overlaps with 8000-8080 in the same rule"},
+        {"detector_threshold", 5, 25, 5, "the unknown key \"ports\" in brute_force",
+         "enabled or respond", "ports is a key of an ingress rule"},
         {"ports_without_proto", 7, 32, 1, "ports without a proto",
          "proto: tcp or proto: udp beside ports", ""},
         {"proto_misspelt", 7, 32, 3, "\"tpc\"",

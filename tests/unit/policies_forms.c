@@ -198,6 +198,8 @@ START_TEST(test_monitor_forms)
 	         "  scan: {respond: pause, ports: 3, hosts: 4}\n"
 	         "  beacon: {enabled: false}\n"
 	         "  exfiltration: {respond: [throttle]}\n"
+	         "  brute_force: {respond: quarantine}\n"
+	         "  icmp_tunnel: {enabled: false, respond: pause}\n"
 	         "  sinks:\n"
 	         "    - file: /var/log/a.json\n"
 	         "    - syslog: udp://192.0.2.1:514\n"
@@ -207,6 +209,12 @@ START_TEST(test_monitor_forms)
 	ck_assert_uint_eq(monitor->scan_hosts, 4);
 	ck_assert_uint_eq(monitor->scan.respond, POLICY_RESPOND_ALERT | POLICY_RESPOND_PAUSE);
 	ck_assert(!monitor->beacon.enabled);
+	ck_assert_uint_eq(monitor->brute_force.respond,
+	                  POLICY_RESPOND_ALERT | POLICY_RESPOND_QUARANTINE);
+	ck_assert(monitor->brute_force.enabled && !monitor->icmp_tunnel.enabled);
+	ck_assert_uint_eq(monitor->icmp_tunnel.respond,
+	                  POLICY_RESPOND_ALERT | POLICY_RESPOND_PAUSE);
+	ck_assert(monitor->dns_names.enabled && monitor->long_connection.enabled);
 	ck_assert_uint_eq(monitor->exfiltration.respond,
 	                  POLICY_RESPOND_ALERT | POLICY_RESPOND_THROTTLE);
 	ck_assert_uint_eq(monitor->sink_count, 3);

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Scans that are not many refused ports of one host: blocks, silent UDP, protocols, versions, slow ones. */
+#include "monitor_fixture.h"
+
+#include "bpf/packet.h"
+#include "monitor/scan.h"
+
+static void try(struct watch *watch, uint8_t proto, uint32_t peer, uint16_t port, uint64_t time,
+                uint8_t outcome)
+{
+	struct flow_event event = event_make(FLOW_EVENT_NEW, proto, peer, port, time);
+
+	watch_event(watch, &event.header);
+	if (outcome == FLOW_OUTCOME_NONE)
+		return;
+	event.header.type = FLOW_EVENT_OUTCOME;
+	event.header.time_ns += SECOND / 100;
+	event.record.outcome = outcome;
+	if (proto != TCP && outcome == FLOW_OUTCOME_UNREACHABLE)
+		event.record.icmp_type = 3;
+	watch_event(watch, &event.header);
+}
+
+static void found(struct watch *watch, const char *rule, uint8_t severity)
+{
+	watch_tick(watch, watch->last.last_ns + 2 * MINUTE);
+	ck_assert_msg(watch->count[ALERT_NEW] == 1, "%s: %zu", rule, watch->count[ALERT_NEW]);
+	ck_assert_str_eq(watch->first.rule, rule);
+	ck_assert_msg(watch->severity >= severity, "%s: %u", rule, watch->severity);
+	watch_end(watch);
+}
+
+START_TEST(a_block_is_one_finding)
+{
+	struct watch *watch = watch_new(&scan_detector, NULL);
+
+	for (uint32_t i = 0; i < 14 * 12; i++) {
+		try(watch, TCP, LAN_HOST + i % 14, (uint16_t)(20 + i / 14), START + i * SECOND / 20,
+		    i % 2 ? FLOW_OUTCOME_RESET : FLOW_OUTCOME_NONE);
+		watch_tick(watch, START + i * SECOND / 20);
+	}
+	watch_tick(watch, START + 20 * SECOND);
+	found(watch, "scan.block", ALERT_MEDIUM);
+}
+END_TEST
+
+/* Two dead hosts with three services each, tried again and again. */
+START_TEST(dead_neighbours_are_no_block)
+{
+	struct watch *watch = watch_new(&scan_detector, NULL);
+
+	for (uint32_t i = 0; i < 600; i++)
+		try(watch, TCP, LAN_HOST + i % 2, (uint16_t)(80 + i / 2 % 3), START + i * SECOND,
+		    FLOW_OUTCOME_RESET);
+	ck_assert_int_le(watch->severity, ALERT_LOW);
+	watch_end(watch);
+}
+END_TEST
+
+START_TEST(silent_udp)
+{
+	struct watch *watch = watch_new(&scan_detector, NULL);
+
+	for (uint16_t i = 0; i < 100; i++)
+		try(watch, UDP, HOST, (uint16_t)(100 + i * 7), START + i * SECOND / 10,
+		    FLOW_OUTCOME_NONE);
+	watch_tick(watch, START + 20 * SECOND);
+	found(watch, "scan.vertical", ALERT_MEDIUM);
+
+	watch = watch_new(&scan_detector, NULL);
+	for (uint32_t i = 0; i < 100; i++)
+		try(watch, UDP, HOST + i * 7919, 161, START + i * SECOND / 10, FLOW_OUTCOME_NONE);
+	watch_tick(watch, START + 20 * SECOND);
+	found(watch, "scan.horizontal", ALERT_MEDIUM);
+}
+END_TEST
+
+/* A path is looked at; QUIC is not let through; a game asks a few servers that are gone. */
+START_TEST(ordinary_silence)
+{
+	struct watch *watch = watch_new(&scan_detector, NULL);
+
+	for (uint16_t i = 0; i < 90; i++) {
+		struct flow_event event = event_make(FLOW_EVENT_OUTCOME, UDP, HOST,
+		                                     (uint16_t)(33434 + i), START + i * SECOND / 9);
+
+		event.record.outcome = FLOW_OUTCOME_UNREACHABLE;
+		event.record.icmp_type = i < 60 ? 11 : 3;
+		watch_event(watch, &event.header);
+		event = event_make(FLOW_EVENT_OUTCOME, TCP, HOST, (uint16_t)(1000 + i),
+		                   START + i * SECOND / 9);
+		event.record.outcome = FLOW_OUTCOME_UNREACHABLE;
+		event.record.icmp_type = 11; /* by TCP, too */
+		watch_event(watch, &event.header);
+	}
+	for (uint32_t i = 0; i < 200; i++)
+		try(watch, UDP, HOST + i * 7919, 443, START + i * SECOND, FLOW_OUTCOME_NONE);
+	for (uint32_t i = 0; i < 20; i++)
+		try(watch, UDP, HOST + i * 7919, 27015, START + i * SECOND, FLOW_OUTCOME_NONE);
+	watch_tick(watch, START + 300 * SECOND);
+	ck_assert_msg(watch->count[ALERT_NEW] == 0, "%s", watch->last.sentence);
+	watch_end(watch);
+}
+END_TEST
+
+START_TEST(protocols)
+{
+	struct watch *watch = watch_new(&scan_detector, NULL);
+
+	for (uint16_t proto = 1; proto < 140; proto++)
+		if (proto != TCP && proto != UDP && proto != ICMP && proto != 58)
+			try(watch, (uint8_t)proto, HOST, 0, START + proto * SECOND / 10,
+			    FLOW_OUTCOME_NONE);
+	watch_tick(watch, START + 60 * SECOND);
+	found(watch, "scan.protocol", ALERT_MEDIUM);
+
+	/* tunnels and routing */
+	watch = watch_new(&scan_detector, NULL);
+	for (size_t i = 0; i < 5; i++)
+		try(watch, (uint8_t[]){47, 50, 51, 89, 112}[i], HOST, 0, START + i * SECOND,
+		    FLOW_OUTCOME_NONE);
+	watch_tick(watch, START + 60 * SECOND);
+	ck_assert_int_le(watch->severity, ALERT_LOW);
+	watch_end(watch);
+}
+END_TEST
+
+static void speak(struct watch *watch, const char *head, size_t size, uint64_t time)
+{
+	struct flow_event event = event_make(FLOW_EVENT_OUTCOME, TCP, HOST, 9999, time);
+
+	event_side(&event, FLOW_GUEST, 4, size, head, size);
+	event_side(&event, FLOW_PEER, 4, 0, "", 0);
+	event_close(&event, SECOND);
+	watch_event(watch, &event.header);
+}
+
+START_TEST(versions)
+{
+	static const struct {
+		const char *head;
+		size_t size;
+	} probes[] = {{"\r\n\r\n", 4}, {"GET / HTTP/1.0", 14}, {"\x80\0\0\x28", 4},
+	              {"HELP\r\n", 6}, {"\x16\x03\0\0S", 5},   {"\0\x1e\0\x06", 4}};
+	struct watch *watch = watch_new(&scan_detector, NULL);
+
+	for (size_t i = 0; i < BASE_COUNT(probes); i++)
+		speak(watch, probes[i].head, probes[i].size, START + i * 5 * SECOND);
+	found(watch, "scan.version", ALERT_MEDIUM);
+
+	/* one that begins with chance, and one that is spoken with and without TLS */
+	watch = watch_new(&scan_detector, NULL);
+	for (uint32_t i = 0; i < 200; i++) {
+		uint32_t head = i * 2654435761u;
+
+		speak(watch, (const char *)&head, sizeof(head), START + i * SECOND);
+		speak(watch, probes[i % 2 ? 1 : 4].head, 5, START + i * SECOND);
+	}
+	ck_assert_uint_eq(watch->count[ALERT_NEW], 0);
+	watch_end(watch);
+}
+END_TEST
+
+START_TEST(nothing_in_common_but_speed)
+{
+	struct watch *watch = watch_new(&scan_detector, NULL);
+
+	for (uint32_t i = 0; i < 6000; i++)
+		try(watch, TCP, i * 2654435761u % 0xdf000000, (uint16_t)(1 + i * 40503u % 65000),
+		    START + i * SECOND / 500, FLOW_OUTCOME_NONE);
+	watch_tick(watch, START + 20 * SECOND);
+	ck_assert_str_eq(watch->first.rule, "scan.spread");
+	ck_assert_int_ge(watch->severity, ALERT_MEDIUM);
+	watch_end(watch);
+
+	/* a peer-to-peer program's rate */
+	watch = watch_new(&scan_detector, NULL);
+	for (uint32_t i = 0; i < 6000; i++)
+		try(watch, TCP, i * 2654435761u % 0xdf000000, (uint16_t)(1025 + i * 40503u % 60000),
+		    START + i * SECOND / 30, i % 5 ? FLOW_OUTCOME_NONE : FLOW_OUTCOME_ESTABLISHED);
+	watch_tick(watch, START + 300 * SECOND);
+	ck_assert_msg(watch->severity <= ALERT_LOW, "%s", watch->last.sentence);
+	watch_end(watch);
+}
+END_TEST
+
+/* One target in 80 minutes, 18 in a day; and one host of many a day that are down, where most are not. */
+START_TEST(slow)
+{
+	struct watch *watch = watch_new(&scan_detector, NULL);
+
+	for (uint64_t i = 0; i < 24; i++)
+		for (uint64_t m = 0; m < 80; m++) {
+			uint64_t time = START + (i * 80 + m) * MINUTE;
+
+			if (m == 0)
+				try(watch, TCP, HOST, (uint16_t)(20 + i), time, FLOW_OUTCOME_RESET);
+			watch_tick(watch, time + 30 * SECOND);
+		}
+	ck_assert_uint_eq(watch->count[ALERT_NEW], 1);
+	ck_assert_str_eq(watch->first.rule, "scan.vertical");
+	ck_assert_int_eq(watch->first.severity, ALERT_MEDIUM);
+	ck_assert_msg(strstr(watch->first.sentence, "slowly") != NULL, "%s", watch->first.sentence);
+	watch_end(watch);
+
+	watch = watch_new(&scan_detector, NULL);
+	for (uint32_t i = 0; i < 24 * 60; i++) {
+		uint64_t time = START + i * MINUTE;
+
+		try(watch, TCP, HOST + i * 7, 22, time,
+		    i % 30 ? FLOW_OUTCOME_ESTABLISHED : FLOW_OUTCOME_NONE);
+		/* the same dead one each hour */
+		if (i % 61 == 0)
+			try(watch, TCP, LAN_HOST, 9000, time, FLOW_OUTCOME_NONE);
+		watch_tick(watch, time + 10 * SECOND);
+	}
+	ck_assert_msg(watch->count[ALERT_NEW] == 0, "%s", watch->last.sentence);
+	watch_end(watch);
+}
+END_TEST
+
+static void touch(struct watch *watch, uint32_t peer, uint64_t time, uint64_t payload)
+{
+	struct flow_event event = event_make(FLOW_EVENT_NEW, TCP, peer, 22, time);
+
+	watch_event(watch, &event.header);
+	event.header.type = FLOW_EVENT_OUTCOME;
+	event.record.outcome = FLOW_OUTCOME_ESTABLISHED;
+	watch_event(watch, &event.header);
+	event_side(&event, FLOW_GUEST, 4, payload, "SSH-", payload ? 4 : 0);
+	event_side(&event, FLOW_PEER, 4, 20, "SSH-2.0-x", 9);
+	event_close(&event, SECOND / 10);
+	watch_event(watch, &event.header);
+}
+
+START_TEST(neighbours_that_all_answer)
+{
+	struct watch *watch = watch_new(&scan_detector, NULL);
+
+	for (uint32_t i = 0; i < 120; i++)
+		touch(watch, 0x0a000001 + i, START + i * SECOND / 20, 0);
+	found(watch, "scan.horizontal", ALERT_MEDIUM);
+
+	/* a health check that takes its time, and a program that has something to say */
+	watch = watch_new(&scan_detector, NULL);
+	for (uint32_t i = 0; i < 600; i++) {
+		touch(watch, 0x0a000001 + i % 100, START + i * SECOND, 0);
+		touch(watch, 0x0a000101 + i % 100, START + i * SECOND / 20, 500);
+	}
+	ck_assert_msg(watch->count[ALERT_NEW] == 0, "%s", watch->last.sentence);
+	watch_end(watch);
+}
+END_TEST
+
+START_TEST(usual_ports_of_peers_are_low)
+{
+	struct watch *watch = watch_new(&scan_detector, NULL);
+
+	for (uint32_t i = 0; i < 200; i++)
+		try(watch, TCP, HOST + i * 7919, 8333, START + i * SECOND, FLOW_OUTCOME_NONE);
+	watch_tick(watch, START + 300 * SECOND);
+	ck_assert_int_eq(watch->severity, ALERT_LOW);
+	watch_end(watch);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("monitor_scan_more");
+	TCase *tests = tcase_create("scan");
+
+	tcase_set_timeout(tests, 60);
+	tcase_add_test(tests, a_block_is_one_finding);
+	tcase_add_test(tests, dead_neighbours_are_no_block);
+	tcase_add_test(tests, silent_udp);
+	tcase_add_test(tests, ordinary_silence);
+	tcase_add_test(tests, protocols);
+	tcase_add_test(tests, versions);
+	tcase_add_test(tests, nothing_in_common_but_speed);
+	tcase_add_test(tests, slow);
+	tcase_add_test(tests, neighbours_that_all_answer);
+	tcase_add_test(tests, usual_ports_of_peers_are_low);
+	suite_add_tcase(suite, tests);
+	return suite_run(suite);
+}
