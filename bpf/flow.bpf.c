@@ -282,7 +282,7 @@ PACKET_INLINE bool tap_quick(struct __sk_buff *skb, enum flow_side_index side)
 
 	if (!tap || tap->ifindex != skb->ifindex)
 		return false;
-	if (!quick_parse(data, end, skb->len, skb->len, 0, side, &quick))
+	if (quick_parse(data, end, skb->len, skb->len, 0, side, &quick) != QUICK_ALL)
 		return false;
 	if (side == FLOW_GUEST && flow_tap_foreign(tap, data + 6))
 		return false;

@@ -212,22 +212,24 @@ enum { FRAMES_AT_ONCE = 32 };
 struct parsed {
 	struct quick quick;
 	uint64_t hash;
-	bool done; /* `quick` and `hash` are there */
+	enum quick_read read; /* nothing: no hash either */
 };
 
 static void parse_ahead(const struct flowtable *table, const struct flowtable_frame *frame,
                         struct parsed *parsed)
 {
 	const struct flow_record *record;
+	const struct flow_set *set;
 
-	parsed->done = quick_parse(
+	parsed->read = quick_parse(
 	        frame->bytes, frame->bytes + frame->captured, frame->captured, frame->wire, 0,
 	        frame->sender == FLOWTABLE_PEER ? FLOW_PEER : FLOW_GUEST, &parsed->quick);
-	if (!parsed->done)
+	if (parsed->read == QUICK_NOTHING)
 		return;
 	parsed->hash = flow_hash(&parsed->quick.key, table->tap.seed);
-	record = &table->sets[flow_set_index(parsed->hash, table->tap.sets)]
-	                  .records[flow_way(parsed->hash)];
+	set = &table->sets[flow_set_index(parsed->hash, table->tap.sets)];
+	record = &set->records[flow_way(parsed->hash)];
+	__builtin_prefetch(set);
 	__builtin_prefetch(&record->key, 1);
 	__builtin_prefetch(&record->sides, 1);
 }
@@ -242,21 +244,56 @@ static void turn_round(struct flow_key *key)
 	key->peer_port = other.guest_port;
 }
 
-/* False: the frame has to go the whole way. */
-static bool count_parsed(struct flowtable *table, const struct flowtable_frame *frame,
-                         struct parsed *parsed)
+/* The record of the frame's flow, or NULL. Either way round is looked for where it is likely before one is
+ * anywhere else. */
+static struct flow_record *find_parsed(const struct flowtable *table, enum flowtable_sender sender,
+                                       struct parsed *parsed, enum flow_side_index *side)
 {
 	struct flow_set *set = &table->sets[flow_set_index(parsed->hash, table->tap.sets)];
-	enum flow_side_index side = frame->sender == FLOWTABLE_PEER ? FLOW_PEER : FLOW_GUEST;
-	uint32_t way = quick_find(set, &parsed->quick.key, parsed->hash);
+	struct flow_record *likely = &set->records[flow_way(parsed->hash)];
+	struct flow_key *key = &parsed->quick.key;
+	uint32_t way;
 
-	if (way >= FLOW_WAYS && frame->sender == FLOWTABLE_EITHER) {
-		turn_round(&parsed->quick.key);
-		way = quick_find(set, &parsed->quick.key, parsed->hash);
-		side = FLOW_PEER;
+	*side = sender == FLOWTABLE_PEER ? FLOW_PEER : FLOW_GUEST;
+	if (flow_key_equal(&likely->key, key))
+		return likely;
+	if (sender == FLOWTABLE_EITHER) {
+		turn_round(key);
+		*side = FLOW_PEER;
+		if (flow_key_equal(&likely->key, key))
+			return likely;
 	}
-	return way < FLOW_WAYS &&
-	       quick_update(&set->records[way], &parsed->quick, side, frame->now);
+	way = flow_set_find(set, key, flow_tag(parsed->hash));
+	if (way == FLOW_WAYS && sender == FLOWTABLE_EITHER) {
+		turn_round(key);
+		*side = FLOW_GUEST;
+		way = flow_set_find(set, key, flow_tag(parsed->hash));
+	}
+	return way < FLOW_WAYS ? &set->records[way] : NULL;
+}
+
+static void take_parsed(struct flowtable *table, const struct flowtable_frame *frame,
+                        struct parsed *parsed)
+{
+	enum flowtable_sender sender = frame->sender;
+
+	if (frame->now >= table->sweep_ns) {
+		struct flow_context context = {.table = table, .now = frame->now};
+
+		sweep(&context);
+	}
+	if (parsed->read != QUICK_NOTHING) {
+		enum flow_side_index side;
+		struct flow_record *record = find_parsed(table, sender, parsed, &side);
+
+		if (record && parsed->read == QUICK_ALL &&
+		    quick_update(record, &parsed->quick, side, frame->now))
+			return;
+		/* who opens a flow is its guest */
+		if (sender == FLOWTABLE_EITHER)
+			sender = record && side == FLOW_PEER ? FLOWTABLE_PEER : FLOWTABLE_GUEST;
+	}
+	flowtable_packet(table, frame->bytes, frame->captured, frame->wire, sender, frame->now);
 }
 
 void flowtable_frames(struct flowtable *table, const struct flowtable_frame *frames, size_t count)
@@ -269,10 +306,7 @@ void flowtable_frames(struct flowtable *table, const struct flowtable_frame *fra
 		for (size_t i = 0; i < some; i++)
 			parse_ahead(table, &frames[i], &parsed[i]);
 		for (size_t i = 0; i < some; i++)
-			if (frames[i].now >= table->sweep_ns || !parsed[i].done ||
-			    !count_parsed(table, &frames[i], &parsed[i]))
-				flowtable_packet(table, frames[i].bytes, frames[i].captured,
-				                 frames[i].wire, frames[i].sender, frames[i].now);
+			take_parsed(table, &frames[i], &parsed[i]);
 		frames += some;
 		count -= some;
 	}

@@ -4,7 +4,8 @@
  * plain IPv4 or IPv6, of a flow that is there already and to which they add nothing but counts. It reads the
  * frame in place and touches the two lines of the record that change, and no other of the table.
  *
- *   quick_parse()   frame -> key and what is counted; false: it takes the whole parser (packet.h)
+ *   quick_parse()   frame -> key and what is counted, or the key alone, or nothing: it takes the whole
+ *                   parser (packet.h)
  *   quick_update()  counts it in its record; false, and nothing is changed: it takes flow_update()
  *
  * Whatever either does not know for certain it leaves to the whole way, so that both ways give the same
@@ -18,6 +19,10 @@
 
 /* A key that rested for so long may be a new flow's. */
 #define QUICK_REST_NS FLOW_REUSE_NS
+
+/* What quick_parse() could read. With QUICK_KEY only the key is there, and it's the one that the whole
+ * way will find. */
+enum quick_read { QUICK_NOTHING, QUICK_KEY, QUICK_ALL };
 
 struct quick {
 	struct flow_key key;
@@ -68,8 +73,9 @@ PACKET_INLINE uint64_t quick_u64(const uint8_t *at)
 #endif
 
 /* TCP or UDP at `at`, in an IP packet that ends at `packet_end`; their first bytes are there to be read. */
-PACKET_INLINE bool quick_upper(const uint8_t *at, uint32_t offset, uint32_t packet_end,
-                               uint32_t captured, enum flow_side_index side, struct quick *quick)
+PACKET_INLINE enum quick_read quick_upper(const uint8_t *at, uint32_t offset, uint32_t packet_end,
+                                          uint32_t captured, enum flow_side_index side,
+                                          struct quick *quick)
 {
 	const uint32_t ports = quick_u32(at);
 	const uint16_t from = __builtin_bswap16((uint16_t)ports);
@@ -82,7 +88,7 @@ PACKET_INLINE bool quick_upper(const uint8_t *at, uint32_t offset, uint32_t pack
 		const uint32_t length = __builtin_bswap16(quick_u16(at + 4));
 
 		if (length < 8 || offset + length > packet_end || from == 53 || to == 53)
-			return false;
+			return QUICK_KEY;
 		header = 8;
 		quick->payload = length - 8;
 	} else {
@@ -90,12 +96,12 @@ PACKET_INLINE bool quick_upper(const uint8_t *at, uint32_t offset, uint32_t pack
 		quick->tcp_flags = at[13];
 		if (header < 20 || offset + header > packet_end ||
 		    quick->tcp_flags & (PACKET_SYN | PACKET_FIN | PACKET_RST))
-			return false;
+			return QUICK_KEY;
 		quick->seq = __builtin_bswap32(quick_u32(at + 4));
 		quick->payload = packet_end - offset - header;
 	}
 	quick->bytes = quick->payload && offset + header < limit;
-	return true;
+	return QUICK_ALL;
 }
 
 /* The key's addresses, `size` 4 or 16. */
@@ -111,17 +117,17 @@ PACKET_INLINE void quick_addresses(const uint8_t *src, uint32_t size, enum flow_
 	to[1] = size == 4 ? 0 : quick_u64(src + 24);
 }
 
-/* Fills all of *quick, or returns false. `data` to `end` can be read; the frame has `captured` bytes of which
+/* `data` to `end` can be read; the frame has `captured` bytes of which
  * some may lie elsewhere, and `wire` on the wire. `vlan`: of a tag that was taken out of it. */
-PACKET_INLINE bool quick_parse(const uint8_t *data, const uint8_t *end, uint32_t captured,
-                               uint32_t wire, uint16_t vlan, enum flow_side_index side,
-                               struct quick *quick)
+PACKET_INLINE enum quick_read quick_parse(const uint8_t *data, const uint8_t *end,
+                                          uint32_t captured, uint32_t wire, uint16_t vlan,
+                                          enum flow_side_index side, struct quick *quick)
 {
 	uint32_t length;
 	uint16_t type;
 
 	if (data + 42 > end)
-		return false;
+		return QUICK_NOTHING;
 	quick->key.vlan = vlan;
 	quick->wire = wire;
 	quick->seq = 0;
@@ -134,26 +140,28 @@ PACKET_INLINE bool quick_parse(const uint8_t *data, const uint8_t *end, uint32_t
 		quick->ttl = data[22];
 		if (data[14] != 0x45 || quick_u16(data + 20) & __builtin_bswap16(0x3fff) ||
 		    length < 28 || 14 + length > wire)
-			return false;
+			return QUICK_NOTHING;
 		quick_addresses(data + 26, 4, side, &quick->key);
 		if (quick->key.proto == PACKET_PROTO_UDP)
 			return quick_upper(data + 34, 34, 14 + length, captured, side, quick);
-		return quick->key.proto == PACKET_PROTO_TCP && data + 54 <= end &&
-		       quick_upper(data + 34, 34, 14 + length, captured, side, quick);
+		if (quick->key.proto != PACKET_PROTO_TCP || data + 54 > end)
+			return QUICK_NOTHING;
+		return quick_upper(data + 34, 34, 14 + length, captured, side, quick);
 	}
 	if (type != __builtin_bswap16(0x86dd) || data + 62 > end)
-		return false;
+		return QUICK_NOTHING;
 	length = __builtin_bswap16(quick_u16(data + 18));
 	quick->key.proto = data[20];
 	quick->key.family = FLOW_IPV6;
 	quick->ttl = data[21];
 	if (data[14] >> 4 != 6 || length < 8 || 54 + length > wire)
-		return false;
+		return QUICK_NOTHING;
 	quick_addresses(data + 22, 16, side, &quick->key);
 	if (quick->key.proto == PACKET_PROTO_UDP)
 		return quick_upper(data + 54, 54, 54 + length, captured, side, quick);
-	return quick->key.proto == PACKET_PROTO_TCP && data + 74 <= end &&
-	       quick_upper(data + 54, 54, 54 + length, captured, side, quick);
+	if (quick->key.proto != PACKET_PROTO_TCP || data + 74 > end)
+		return QUICK_NOTHING;
+	return quick_upper(data + 54, 54, 54 + length, captured, side, quick);
 }
 
 /* Whether the packet is one of many: it changes no state, begins and ends nothing, and is no reason for an
