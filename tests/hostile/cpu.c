@@ -309,6 +309,8 @@ static uint64_t tsc_ms(void)
 
 void relax(void)
 {
+	/* On a slow host a millisecond can pass before HLT: the wake-up has to wait until then. */
+	__asm__ volatile("cli");
 	msr_write(MSR_TSC_DEADLINE, tsc() + tsc_ms());
 	__asm__ volatile("sti; hlt" : : : "memory");
 }
