@@ -17,8 +17,9 @@ enum {
 	MSR_X2APIC_SPURIOUS = 0x80f,
 	MSR_X2APIC_COMMAND = 0x830,
 	MSR_X2APIC_TIMER = 0x832,
-	MSR_TSC_DEADLINE = 0x6e0,
-	TIMER_DEADLINE = 2 << 17, /* its mode */
+	MSR_X2APIC_TIMER_START = 0x838,
+	TIMER_PERIODIC = 1 << 17,
+	TIMER_MS = 500000, /* KVM's APIC runs at 1 GHz, divided by two unless told otherwise */
 	MSR_KVM_CLOCK = 0x4b564d01,
 	EXCEPTION_GP = 13,
 	COMMAND_INIT = 0x4500,
@@ -296,22 +297,8 @@ uint64_t time_ms(void)
 	return (uint64_t)((unsigned __int128)ticks * kvm_clock.multiplier >> 32) / 1000000;
 }
 
-/* What a millisecond is on the TSC. */
-static uint64_t tsc_ms(void)
-{
-	uint64_t ticks;
-
-	if (kvm_clock.multiplier == 0)
-		return 1000000;
-	ticks = (1000000ul << 32) / kvm_clock.multiplier;
-	return kvm_clock.shift < 0 ? ticks << -kvm_clock.shift : ticks >> kvm_clock.shift;
-}
-
 void relax(void)
 {
-	/* On a slow host a millisecond can pass before HLT: the wake-up has to wait until then. */
-	__asm__ volatile("cli");
-	msr_write(MSR_TSC_DEADLINE, tsc() + tsc_ms());
 	__asm__ volatile("sti; hlt" : : : "memory");
 }
 
@@ -393,7 +380,9 @@ static void interrupts_init(void)
 	if (msr_read(MSR_APIC_BASE, &base))
 		msr_write(MSR_APIC_BASE, base | APIC_X2_ENABLE);
 	msr_write(MSR_X2APIC_SPURIOUS, 0x1ff);
-	msr_write(MSR_X2APIC_TIMER, TIMER_DEADLINE | VECTOR_WAKE);
+	/* Periodic: an emulator of SVM may forget STI's shadow over an exit, and then HLT comes after its wake-up. */
+	msr_write(MSR_X2APIC_TIMER, TIMER_PERIODIC | VECTOR_WAKE);
+	msr_write(MSR_X2APIC_TIMER_START, TIMER_MS);
 }
 
 /* ---- the second processor ---- */

@@ -57,9 +57,10 @@ cat >"$VM_DIR/debian.yaml" <<END_POLICY
 version: 1
 vm:
   name: debian
-  vcpus: 1
+  vcpus: 2
   memory: 512M
   kernel: debian-disk
+  cmdline: "nohz=off"
   disks: [{path: $disk}]
   nics: [{mode: nat}]
 firewall:

@@ -25,7 +25,7 @@ sleep 600 >"$work/in" & # the guest's standard input stays open
 at_end kill $!
 "$CORDON_TREE/tests/rig/vm" --vcpus 2 --disk "$disk" --rng --pids "$work/pids" \
 	--tap tap-virtio:mac=52:54:00:0a:0b:0c,mtu=1400 \
-	"root=/dev/vda rw console=ttyS0 quiet reboot=t panic=-1 guest.network=off guest.script=virtio" \
+	"root=/dev/vda rw console=ttyS0 quiet nohz=off reboot=t panic=-1 guest.network=off guest.script=virtio" \
 	<"$work/in" >"$work/log" 2>&1 &
 vm=$!
 at_end cat "$work/log"

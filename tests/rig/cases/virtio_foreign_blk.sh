@@ -15,7 +15,7 @@ sleep 600 >"$work/in" & # the guest's standard input stays open
 at_end kill $!
 at_end cat "$work/log"
 want_status 0 "$CORDON_TREE/tests/rig/vm" --vcpus 2 --vhost "blk:$work/socket" \
-	"root=/dev/vda rw console=ttyS0 quiet reboot=t panic=-1 guest.network=off guest.script=disk" \
+	"root=/dev/vda rw console=ttyS0 quiet nohz=off reboot=t panic=-1 guest.network=off guest.script=disk" \
 	<"$work/in" >"$work/log" 2>&1
 want grep -q '^disk: queues 2' "$work/log"
 want grep -q '^disk: same' "$work/log"

@@ -21,7 +21,7 @@ vm:
   vcpus: 2
   memory: 256M
   kernel: debian-12
-  cmdline: "quiet guest.network=off guest.script=cpu"
+  cmdline: "quiet nohz=off guest.network=off guest.script=cpu"
   cpu: $cpu
 END
 	printf '%s\n' "$@" >>"$VM_DIR/$name.yaml"

@@ -13,7 +13,7 @@ exec 9<>"$work/in"
 # boot KERNEL CPUS [CMDLINE]: up to the initrd's shell; $pid is the vmm.
 boot() {
 	"$start" "$vmm" "$1" /cordon-guest/initrd.img 256 --stdio --vcpus "$2" \
-		--cmdline "console=ttyS0 quiet break=top ${3-}" <"$work/in" >"$work/log" 2>&1 &
+		--cmdline "console=ttyS0 quiet nohz=off break=top ${3-}" <"$work/in" >"$work/log" 2>&1 &
 	pid=$!
 	at_end kill "$pid"
 	wait_for 120 grep -q '(initramfs)' "$work/log"

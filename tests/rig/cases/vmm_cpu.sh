@@ -31,7 +31,7 @@ want "$CORDON_TREE/build/tests/unit/test_vmm_cpus"
 mkfifo "$work/in"
 exec 9<>"$work/in"
 "$start" "$vmm" /cordon-guest/vmlinuz /cordon-guest/initrd.img 3200 --stdio --vcpus 8 --numa 0 \
-	--cpu x86-64-v3,-rdrand --cmdline "console=ttyS0 break=top loglevel=4" <"$work/in" >"$work/log" 2>&1 &
+	--cpu x86-64-v3,-rdrand --cmdline "console=ttyS0 nohz=off break=top loglevel=4" <"$work/in" >"$work/log" 2>&1 &
 vm=$!
 at_end kill $vm
 at_end tail -n 60 "$work/log"
