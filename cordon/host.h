@@ -16,6 +16,8 @@
  *   reap.c       undoes all of it, from what the registry says; the only way a VM is cleaned up
  *   watch.c      the link to the monitor: starts it, hands it VMs, does what its alerts ask for
  *   limit.c      what its disks and NICs may do, while it runs
+ *   rules.c      its rules: what they counted, and quarantine
+ *   apply.c      another policy while it runs; changes.c says what is different in it
  *   balloon.c    what it has of its memory, and gives back
  *   restart.c    starts a VM again that has reset itself
  *   methods.c    the operations by name, with JSON parameters: what the socket and the verbs call
@@ -99,7 +101,8 @@ struct host_vm {
 	uint64_t memory;
 	char state[16]; /* "starting", "running", "restarting" */
 	bool quarantined;
-	int64_t started; /* Unix time, milliseconds */
+	char quarantine_allow[64]; /* a network that the quarantine leaves open, or empty */
+	int64_t started;           /* Unix time, milliseconds */
 	uint32_t restarts;
 	char policy_path[POLICY_PATH_MAX];
 	char dir[POLICY_PATH_MAX]; /* what the policy's relative paths are relative to */
@@ -175,6 +178,9 @@ void thp_restore(void);
 
 /* --- launch.c --- */
 
+/* Parses a policy; the first of its errors is in the sentence, all are in error->data. */
+int launch_parse(const char *text, size_t size, const char *path, struct policy *policy,
+                 struct host_error *error);
 /* Starts the VM that the policy text describes; `dir` is what relative paths are relative to. */
 int launch_vm(const char *text, size_t size, const char *path, const char *dir, struct host_vm *vm,
               struct host_error *error);

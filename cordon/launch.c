@@ -19,11 +19,12 @@
 
 #include "base/base.h"
 #include "bpf/tap.h"
+#include "cordon/rules.h"
 
 enum { LAUNCH_READY_MS = 60000 }; /* an emulated host that is busy takes half of it */
 
-static int launch_parse(const char *text, size_t size, const char *path, struct policy *policy,
-                        struct host_error *error)
+int launch_parse(const char *text, size_t size, const char *path, struct policy *policy,
+                 struct host_error *error)
 {
 	BASE_AUTO_FREE struct policy_errors *errors = calloc(1, sizeof(*errors));
 	int err = errors ? policy_parse(text, size, policy, errors) : -ENOMEM;
@@ -109,9 +110,8 @@ static int launch_wire(struct launch *launch, struct host_vm *vm, struct host_er
 	if (!fw)
 		return host_fail(error, -errno, 126, "libnftables gives no context: %s",
 		                 strerror(errno));
-	err = firewall_vm_apply(fw, policy, vm->nics, vm->nic_count);
-	if (!err && vm->quarantined) /* of one that is started again: a reset is no way out */
-		err = firewall_vm_quarantine(fw, vm->name, NULL);
+	/* with the quarantine of one that is started again: a reset is no way out */
+	err = rules_load(fw, policy, vm);
 	if (err)
 		host_fail(error, err, 126, "the firewall was not loaded: %s", firewall_error(fw));
 	firewall_close(fw);

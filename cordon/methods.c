@@ -13,8 +13,9 @@
 #include <time.h>
 
 #include "base/base.h"
+#include "cordon/rules.h"
 
-enum { METHOD_CONTROL_MS = 5000, METHOD_COUNTERS_MAX = 2 * POLICY_RULES_MAX + 64 };
+enum { METHOD_CONTROL_MS = 5000 };
 
 static const char *method_string(const json_t *params, const char *key)
 {
@@ -233,86 +234,6 @@ static json_t *method_wait(const json_t *params, struct host_error *error)
 	return ended;
 }
 
-static json_t *method_cut(const json_t *params, bool cut, struct host_error *error)
-{
-	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
-	struct firewall *fw;
-	int err;
-
-	if (!vm || method_vm(params, vm, error) < 0)
-		return NULL;
-	BASE_AUTO_FD int lock = registry_lock_vm(vm->name);
-	err = lock < 0 ? lock : registry_load(vm->name, vm);
-	if (err) {
-		host_fail(error, err, err == -ENOENT ? 127 : 125,
-		          "cannot change the rules of '%s': %s", vm->name,
-		          err == -ENOENT ? "it has ended" : strerror(-err));
-		return NULL;
-	}
-	fw = firewall_open();
-	if (!fw) {
-		host_fail(error, -errno, 125, "libnftables gives no context: %s", strerror(errno));
-		return NULL;
-	}
-	err = cut ? firewall_vm_quarantine(fw, vm->name, NULL) : firewall_vm_release(fw, vm->name);
-	if (err)
-		host_fail(error, err, 125, "the rules of '%s' were not changed: %s", vm->name,
-		          firewall_error(fw));
-	firewall_close(fw);
-	if (err)
-		return NULL;
-	vm->quarantined = cut;
-	err = registry_save(vm);
-	if (err) {
-		host_fail(error, err, 125,
-		          "the rules of '%s' were changed, but its state was not saved: %s",
-		          vm->name, strerror(-err));
-		return NULL;
-	}
-	return json_pack("{s:s, s:b}", "name", vm->name, "quarantined", cut);
-}
-
-static json_t *method_quarantine(const json_t *params, struct host_error *error)
-{
-	return method_cut(params, true, error);
-}
-
-static json_t *method_release(const json_t *params, struct host_error *error)
-{
-	return method_cut(params, false, error);
-}
-
-static json_t *method_counters(const json_t *params, struct host_error *error)
-{
-	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
-	BASE_AUTO_FREE struct firewall_counter *counters =
-	        calloc(METHOD_COUNTERS_MAX, sizeof(*counters));
-	struct firewall *fw;
-	json_t *list;
-	int count;
-
-	if (!vm || !counters || method_vm(params, vm, error) < 0)
-		return NULL;
-	fw = firewall_open();
-	count = fw ? firewall_vm_counters(fw, vm->name, counters, METHOD_COUNTERS_MAX) : -errno;
-	if (count < 0)
-		host_fail(error, count, 125, "cannot read the rules of '%s': %s", vm->name,
-		          fw ? firewall_error(fw) : strerror(-count));
-	if (fw)
-		firewall_close(fw);
-	if (count < 0)
-		return NULL;
-	list = json_array();
-	for (int i = 0; i < BASE_MIN(count, METHOD_COUNTERS_MAX); i++)
-		json_array_append_new(list,
-		                      json_pack("{s:s, s:i, s:I, s:I}", "rule", counters[i].what,
-		                                "line", (int)counters[i].line, "packets",
-		                                (json_int_t)counters[i].packets, "bytes",
-		                                (json_int_t)counters[i].bytes));
-	return json_pack("{s:s, s:s, s:b, s:o}", "name", vm->name, "policy", vm->policy_path,
-	                 "quarantined", vm->quarantined, "rules", list);
-}
-
 static json_t *method_version(const json_t *params, struct host_error *error)
 {
 	(void)params;
@@ -336,9 +257,11 @@ json_t *method_call(const char *method, const json_t *params, struct host_error 
 	        {"vm.resume", method_resume},
 	        {"vm.wait", method_wait},
 	        {"vm.limit", limit_method},
-	        {"vm.quarantine", method_quarantine},
-	        {"vm.release", method_release},
-	        {"vm.counters", method_counters},
+	        {"vm.quarantine", rules_quarantine},
+	        {"vm.release", rules_release},
+	        {"vm.counters", rules_counters},
+	        {"vm.diff", apply_diff},
+	        {"vm.apply", apply_method},
 	        {"vm.balloon", balloon_method},
 	        {"version", method_version},
 	};

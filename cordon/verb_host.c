@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The verbs about the host: daemon, doctor, version; and the firewall's counters. */
+/* The verbs about the host: daemon, doctor, version. */
 #include "cordon/cli.h"
 
 #include <fcntl.h>
@@ -123,52 +123,4 @@ int verb_doctor(int argc, char **argv)
 		cli_print_json(list);
 	json_decref(list);
 	return good ? VERB_OK : VERB_REFUSED;
-}
-
-static void firewall_row(const json_t *rule)
-{
-	long long line = json_integer_value(json_object_get(rule, "line"));
-	long long packets = json_integer_value(json_object_get(rule, "packets"));
-	char where[24] = "-";
-
-	if (line > 0)
-		snprintf(where, sizeof(where), "%lld", line);
-	if (line > 0 || packets > 0)
-		printf("%-40s %6s %10lld %12lld\n",
-		       json_string_value(json_object_get(rule, "rule")), where, packets,
-		       (long long)json_integer_value(json_object_get(rule, "bytes")));
-}
-
-int verb_firewall(int argc, char **argv)
-{
-	static const char usage[] =
-	        "usage: cordon firewall show [--format table|json] NAME\n\nPrints a guest's rules "
-	        "with what they counted, each with its line in the policy. The\nrules that "
-	        "every guest has are in the table once they have counted something; JSON\nhas "
-	        "all of them.\n";
-	struct host_error error = {0};
-	struct cli_options options;
-	json_t *params, *result, *rule;
-	size_t i;
-	int status = cli_simple(argc, argv, usage, 2, 2, &options);
-
-	if (status >= 0)
-		return status;
-	if (strcmp(argv[options.first], "show") != 0) {
-		fputs(usage, stderr);
-		return VERB_FAILED;
-	}
-	params = json_pack("{s:s}", "name", argv[options.first + 1]);
-	result = params ? method_call_any("vm.counters", params, &error) : NULL;
-	json_decref(params);
-	if (!result)
-		return cli_failed(&error, options.json);
-	if (options.json) {
-		cli_print_json(result);
-	} else {
-		printf("%-40s %6s %10s %12s\n", "RULE", "LINE", "PACKETS", "BYTES");
-		json_array_foreach(json_object_get(result, "rules"), i, rule) firewall_row(rule);
-	}
-	json_decref(result);
-	return VERB_OK;
 }

@@ -258,21 +258,3 @@ int verb_resume(int argc, char **argv)
 	        "usage: cordon resume [--format table|json] NAME\n\nLets a paused guest go on.\n",
 	        "vm.resume", "resumed");
 }
-
-int verb_quarantine(int argc, char **argv)
-{
-	return vm_verb(argc, argv,
-	               "usage: cordon quarantine [--format table|json] NAME\n\nDrops every packet "
-	               "from and to the "
-	               "guest, those of open connections too. The guest runs on.\n",
-	               "vm.quarantine", "quarantined: nothing goes in or out");
-}
-
-int verb_release(int argc, char **argv)
-{
-	return vm_verb(argc, argv,
-	               "usage: cordon release [--format table|json] NAME\n\nEnds a quarantine: the "
-	               "policy's rules "
-	               "apply again.\n",
-	               "vm.release", "released: its policy applies again");
-}

@@ -34,6 +34,7 @@ int verb_alerts(int argc, char **argv);
 int verb_analyze(int argc, char **argv);
 int verb_capture(int argc, char **argv);
 int verb_firewall(int argc, char **argv);
+int verb_apply(int argc, char **argv);
 int verb_check(int argc, char **argv);
 int verb_image(int argc, char **argv);
 int verb_doctor(int argc, char **argv);

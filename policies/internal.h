@@ -114,8 +114,6 @@ int policy_value_ports(const char *text, struct policy_ports *ports);
 int policy_value_name(const char *text, char name[POLICY_NAME_MAX]);
 int policy_value_mac(const char *text, uint8_t mac[6]);
 int policy_value_dns_name(const char *text, char name[POLICY_DNS_NAME_MAX]);
-/* Host bits are cleared in *cidr; *host_bits says that there were some. */
-int policy_value_cidr(const char *text, struct policy_cidr *cidr, bool *host_bits);
 /* "2-3,5" to a bitmap; -EEXIST when a CPU is named twice. */
 int policy_value_cpus(const char *text, uint8_t bitmap[POLICY_CPUS_MAX / 8]);
 
@@ -268,10 +266,6 @@ bool policy_cpu_valid(const struct policy_cpu *cpu);
 
 bool policy_vhost_valid(const struct policy_vm *vm);
 void policy_vhost_explain(FILE *out, const struct policy_vm *vm);
-
-/* ---- explain_firewall.c ---- */
-
-void policy_firewall_explain(FILE *out, const struct policy *policy);
 
 /* ---- valid.c ---- */
 

@@ -396,6 +396,9 @@ void policy_cpu_text(const struct policy_cpu *cpu, char text[POLICY_CPU_TEXT_MAX
 /* The policy as it stands with its defaults, as a person reads it (part of `check --explain`). */
 void policy_explain(FILE *out, const struct policy *policy);
 
+/* The part of it that is the firewall: sets, rules, each on a line with its place, limits. */
+void policy_firewall_explain(FILE *out, const struct policy *policy);
+
 /* Every key of the language with its type, range, default and meaning, as a page of text. */
 void policy_reference_print(FILE *out);
 
@@ -407,6 +410,9 @@ int policy_limit_value(const char *key, const char *text, uint64_t *value, const
 
 /* The set of that name, or NULL. */
 const struct policy_set *policy_set_find(const struct policy *policy, const char *name);
+
+/* "10.0.0.0/8". Host bits are cleared in *cidr; *host_bits says that there were some. 0 or -EINVAL. */
+int policy_value_cidr(const char *text, struct policy_cidr *cidr, bool *host_bits);
 
 /* "512M" as bytes. -EINVAL when it is no size, -ERANGE when it does not fit. */
 int policy_value_size(const char *text, uint64_t *value);
