@@ -340,4 +340,5 @@ const struct detector_ops beacon_detector = {
         .destroy = free,
         .observe = beacon_observe,
         .tick = beacon_tick,
+        .period_ns = 10 * DETECTOR_SECOND_NS,
 };

@@ -367,4 +367,5 @@ const struct detector_ops brute_detector = {
         .destroy = free,
         .observe = brute_observe,
         .tick = brute_tick,
+        .period_ns = 10 * DETECTOR_SECOND_NS,
 };

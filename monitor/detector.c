@@ -20,11 +20,14 @@ const struct detector_ops *const detector_table[DETECTORS] = {
         [DETECTOR_BEACON] = &beacon_detector,
         [DETECTOR_LONG_CONNECTION] = &longconn_detector,
         [DETECTOR_EXFILTRATION] = &exfil_detector,
+        [DETECTOR_EGRESS] = &egress_detector,
+        [DETECTOR_LATERAL] = &lateral_detector,
 };
 
 struct detectors {
 	struct detector_config config;
 	void *each[DETECTORS];
+	uint64_t next_ns[DETECTORS]; /* when its time is to pass next */
 	uint32_t failed; /* bits: no memory for it, which is not tried again for every event */
 };
 
@@ -121,7 +124,10 @@ void detectors_observe(struct detectors *all, const struct flow_event_header *ev
 
 void detectors_tick(struct detectors *all, uint64_t now_ns, const struct detector_out *out)
 {
-	for (int id = 0; id < DETECTORS; id++)
-		if (all->each[id])
-			detector_table[id]->tick(all->each[id], now_ns, out);
+	for (int id = 0; id < DETECTORS; id++) {
+		if (!all->each[id] || now_ns < all->next_ns[id])
+			continue;
+		detector_table[id]->tick(all->each[id], now_ns, out);
+		all->next_ns[id] = now_ns + detector_table[id]->period_ns;
+	}
 }

@@ -57,7 +57,9 @@ struct detector_ops {
 	/* Times are Unix ns, and don't go back by much. The event is whole: its size fits its type. */
 	void (*observe)(void *self, const struct flow_event_header *event,
 	                const struct detector_out *out);
-	/* Time passes: what is quiet ends. About once a second, and at the end with DETECTOR_END. */
+	/* Time passes: what is quiet ends. Not more often than each period_ns (0: as often as somebody asks, about
+	 * once a second), and at the end with DETECTOR_END. */
+	uint64_t period_ns;
 	void (*tick)(void *self, uint64_t now_ns, const struct detector_out *out);
 };
 

@@ -12,5 +12,7 @@ extern const struct detector_ops icmp_detector;     /* icmp.c */
 extern const struct detector_ops beacon_detector;   /* beacon.c */
 extern const struct detector_ops longconn_detector; /* longconn.c */
 extern const struct detector_ops exfil_detector;    /* exfil.c */
+extern const struct detector_ops egress_detector;   /* egress.c */
+extern const struct detector_ops lateral_detector;  /* lateral.c */
 
 #endif

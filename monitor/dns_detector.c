@@ -115,6 +115,7 @@ const struct detector_ops dns_tunnel_detector = {
         .destroy = free,
         .observe = dns_event,
         .tick = dns_tick,
+        .period_ns = 10 * DETECTOR_SECOND_NS,
 };
 
 const struct detector_ops dns_names_detector = {

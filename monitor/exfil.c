@@ -312,4 +312,5 @@ const struct detector_ops exfil_detector = {
         .destroy = free,
         .observe = exfil_observe,
         .tick = exfil_tick,
+        .period_ns = 10 * DETECTOR_SECOND_NS,
 };

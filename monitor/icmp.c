@@ -298,4 +298,5 @@ const struct detector_ops icmp_detector = {
         .destroy = free,
         .observe = icmp_observe,
         .tick = icmp_tick,
+        .period_ns = 10 * DETECTOR_SECOND_NS,
 };

@@ -189,4 +189,5 @@ const struct detector_ops longconn_detector = {
         .destroy = free,
         .observe = longconn_observe,
         .tick = longconn_tick,
+        .period_ns = 10 * DETECTOR_SECOND_NS,
 };

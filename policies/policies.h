@@ -316,7 +316,9 @@ struct policy_sink {
 	X(icmp_tunnel, "data hidden in pings")                       \
 	X(beacon, "connections at regular intervals")                \
 	X(long_connection, "connections that last for hours")        \
-	X(exfiltration, "much more going out than usual")
+	X(exfiltration, "much more going out than usual")            \
+	X(egress, "unusual ways out: protocols, ports, resolvers")   \
+	X(lateral, "sessions with many neighbours")
 
 struct policy_monitor {
 #define POLICY_DETECTOR_FIELD(key, text) struct policy_detector key;
