@@ -166,6 +166,18 @@ START_TEST(new_connections_are_limited)
 }
 END_TEST
 
+/* A host without IPv6 gives the guest none, and then it has none. */
+START_TEST(no_ipv6_without_an_address)
+{
+	memset(fixture.nics[0].ip6, 0, 16);
+	fixture_rule(0, false, POLICY_ALLOW, POLICY_PROTO_ANY, NULL, 0);
+	fixture_start(0);
+	ck_assert(net_reaches(&fixture.net, 0, world, ALLOWED_PORT, WAIT));
+	int fd BASE_AUTO_FD = net_connecting(&fixture.net, 0, "2001:db8::10", ALLOWED_PORT);
+	ck_assert(fixture_counts(0, "ipv6 without an address", 1));
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tests = tcase_create("flow");
@@ -187,6 +199,7 @@ int main(void)
 	tcase_add_test(tests, host_only_stays_on_the_host);
 	tcase_add_test(tests, connections_are_limited);
 	tcase_add_test(tests, new_connections_are_limited);
+	tcase_add_test(tests, no_ipv6_without_an_address);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

@@ -124,6 +124,11 @@ static void make_guest(const struct net *net, int i)
 	run(net, NET_HOST, "ip addr add 10.77.0.%d/32 peer 10.77.0.%d/32 dev cn%d", 4 * i + 1,
 	    4 * i + 2, i);
 	run(net, NET_HOST, "ip addr add fd77::%d:1/112 dev cn%d nodad", i, i);
+	/* as cordon has it: nothing has to be resolved, and nothing can be */
+	run(net, NET_HOST, "ip neigh replace 10.77.0.%d lladdr 02:00:00:00:00:%02x dev cn%d",
+	    4 * i + 2, 16 + i, i);
+	run(net, NET_HOST, "ip neigh replace fd77::%d:2 lladdr 02:00:00:00:00:%02x dev cn%d", i,
+	    16 + i, i);
 	run(net, i, "ip link set lo up");
 	run(net, i, "ip link set g0 address 02:00:00:00:00:%02x addrgenmode none", 16 + i);
 	run(net, i, "ip addr add 10.77.0.%d/30 dev g0", 4 * i + 2);
