@@ -168,7 +168,10 @@ int network_tap_create(const struct firewall_nic *nic, const struct policy_nic *
 int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, struct host_error *error);
 /* Removes a tap that something still holds; 0 when there is none, or another one has its name now. */
 int network_tap_remove(const char *tap, unsigned int ifindex);
-/* Turns IPv4 forwarding on, noting that it was off; and back, after the last VM. */
+
+/* --- forwarding.c --- */
+
+/* Turns forwarding on for both families, noting what was off; and back, after the last VM. */
 int network_forwarding_on(struct host_error *error);
 void network_forwarding_restore(void);
 

@@ -21,9 +21,6 @@
 
 #include "base/base.h"
 
-#define NETWORK_FORWARD      "/proc/sys/net/ipv4/ip_forward"
-#define NETWORK_FORWARD_NOTE HOST_RUN_DIR "/forwarding-was-off"
-
 /* dnsmasq has no capability to bind 53 and 67; the firewall rewrites the ports. */
 enum { NETWORK_MESSAGE_MAX = 8192 }; /* more than any request here, and its acknowledgement */
 enum { NETWORK_DHCP_PORT = 1067, NETWORK_DNS_PORT = 1053 };
@@ -261,34 +258,4 @@ int network_tap_remove(const char *tap, unsigned int ifindex)
 		return 0;
 	err = network_request(network_link_message(buffer, ifindex, RTM_DELLINK, 0));
 	return err == -ENODEV ? 0 : err; /* it went with the last fd, just now */
-}
-
-int network_forwarding_on(struct host_error *error)
-{
-	char state = '1';
-	int err;
-	BASE_AUTO_FD int host = registry_lock_host(); /* two first guests write one note */
-	BASE_AUTO_FD int fd = open(NETWORK_FORWARD, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 || read(fd, &state, 1) != 1)
-		return host_fail(error, -EIO, 126, "cannot read %s", NETWORK_FORWARD);
-	if (state != '0')
-		return 0;
-	/* The note first: a crash between the two leaves a note to put back what is already so. */
-	err = registry_write_file(NETWORK_FORWARD_NOTE, "0\n", 2, 0600);
-	if (!err)
-		err = network_write(NETWORK_FORWARD, "1\n");
-	if (err)
-		return host_fail(error, err, 126, "cannot turn IPv4 forwarding on: %s",
-		                 strerror(-err));
-	fprintf(stderr, "cordon: IPv4 forwarding was off; it is on while guests run\n");
-	return 0;
-}
-
-void network_forwarding_restore(void)
-{
-	if (access(NETWORK_FORWARD_NOTE, F_OK) < 0)
-		return;
-	if (network_write(NETWORK_FORWARD, "0\n") == 0)
-		unlink(NETWORK_FORWARD_NOTE);
 }

@@ -14,8 +14,10 @@
 #include "base/base.h"
 #include "cordon/host.h"
 
-#define FORWARD "/proc/sys/net/ipv4/ip_forward"
-#define NO_IPV6 "/proc/sys/net/ipv6/conf/default/disable_ipv6"
+#define FORWARD  "/proc/sys/net/ipv4/ip_forward"
+#define FORWARD6 "/proc/sys/net/ipv6/conf/all/forwarding"
+#define ADVERTS  "/proc/sys/net/ipv6/conf/lo/accept_ra"
+#define NO_IPV6  "/proc/sys/net/ipv6/conf/default/disable_ipv6"
 
 static char folder[64];
 
@@ -162,6 +164,24 @@ START_TEST(forwarding_is_put_back)
 	ck_assert_int_eq(network_forwarding_on(&error), 0);
 	network_forwarding_restore();
 	ck_assert_int_eq(first(FORWARD), '1');
+
+	/* IPv6: a host that lives on router advertisements goes on to take them */
+	write_text(FORWARD6, "0");
+	write_text(ADVERTS, "1");
+	ck_assert_int_eq(network_forwarding_on(&error), 0);
+	ck_assert_int_eq(first(FORWARD6), '1');
+	ck_assert_int_eq(first(ADVERTS), '2');
+	ck_assert_int_eq(network_forwarding_on(&error), 0);
+	network_forwarding_restore();
+	ck_assert_int_eq(first(FORWARD6), '0');
+	ck_assert_int_eq(first(ADVERTS), '1');
+	network_forwarding_restore();
+	write_text(FORWARD6, "1");
+	write_text(ADVERTS, "1");
+	ck_assert_int_eq(network_forwarding_on(&error), 0);
+	network_forwarding_restore();
+	ck_assert_int_eq(first(FORWARD6), '1');
+	ck_assert_int_eq(first(ADVERTS), '1');
 }
 END_TEST
 
