@@ -10,9 +10,9 @@
  * Connections that begin within a second of the one before are one check-in, and a check-in has to be at least
  * two seconds after the one before on the median.
  *
- * Regularity alone is no attack: pollers, exporters, health checks and time servers are as regular. So 20
+ * Regularity alone is no attack: pollers, exporters, health checks and time servers are as regular. So 12
  * regular intervals that span at least three minutes are low, if the correspondent is in the Internet, and no
- * more than four are said at a time. Medium takes, beside them, sizes that are regular too (MAD of the
+ * more than four are said at a time. Medium takes 20, sizes that are regular too (MAD of the
  * bytes at most an eighth of their median), and one of
  *
  *   jitter     the intervals spread over at least an eighth of the median, evenly (half of them between the
@@ -42,6 +42,7 @@ enum {
 	BEACON_PEERS = 256, /* a power of two */
 	BEACON_PLACES = 8,
 	BEACON_RING = SAMPLE_MAX,
+	BEACON_LOW_AT = 12,
 	BEACON_AT = 20,
 	BEACON_HURRY_AT = 150,
 	BEACON_HURRY_MS = 10000,
@@ -188,7 +189,8 @@ static unsigned int beacon_severity(const struct beacon *beacon, const struct be
 
 	if (!shape->regular || peer->last_ns < peer->first_ns + BEACON_SPAN_NS)
 		return 0;
-	if (shape->same_size && world_prevalence(beacon->world, &peer->key) <= 1 &&
+	if (peer->count >= BEACON_AT && shape->same_size &&
+	    world_prevalence(beacon->world, &peer->key) <= 1 &&
 	    ((shape->even && shape->median >= BEACON_JITTER_MS) || odd || hurry))
 		return ALERT_MEDIUM;
 	/* checks among neighbours are what makes a data centre */
@@ -240,7 +242,7 @@ static void beacon_judge(struct beacon *beacon, struct beacon_peer *peer,
 	unsigned int severity;
 
 	/* the sorting is worth its time now and then */
-	if (peer->count < BEACON_AT || peer->count % 4 != 0)
+	if (peer->count < BEACON_LOW_AT || peer->count % 4 != 0)
 		return;
 	beacon_measure(peer, &shape);
 	severity = beacon_severity(beacon, peer, &shape);

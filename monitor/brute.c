@@ -20,6 +20,9 @@
  * finding and with none before, is taken for a guess that was right: critical. HTTP counts only where the first answer is 401 or
  * 403, and where each connection is one try.
  *
+ * FTP, POP3 and IMAP let a client try several times in one connection: it counts as up to five, by what the
+ * client has sent.
+ *
  * Both directions are watched: what the guest tries on others, and what others try on the guest.
  *
  * Limits. What happens inside of one connection is not seen (several passwords in one SSH connection are one
@@ -39,6 +42,7 @@ enum {
 	BRUTE_RING = 20,
 	BRUTE_SLOW_AT = 30,
 	BRUTE_HIGH_AT = 200,
+	BRUTE_AGAIN_MAX = 5,
 	BRUTE_MORE = 4, /* times the median: a session, no try */
 	BRUTE_MORE_BYTES = 4096,
 };
@@ -56,32 +60,37 @@ struct brute_service {
 	uint8_t at, size;
 	uint8_t bytes[9];
 	uint32_t most; /* bytes that a login takes, either way */
+	uint32_t
+	        again; /* bytes from the client for each login in the same connection; 0: one a connection */
 };
 
 static const struct brute_service brute_services[] = {
-        {"SSH", "brute.ssh", BRUTE_LOGIN, FLOW_PEER, 0, 4, "SSH-", 8192},       /* RFC 4253, 4.2 */
-        {"FTP", "brute.ftp", BRUTE_LOGIN, FLOW_GUEST, 0, 5, "USER ", 2048},     /* RFC 959 */
-        {"FTP", "brute.ftp", BRUTE_LOGIN, FLOW_GUEST, 0, 8, "AUTH TLS", 12288}, /* RFC 4217 */
-        {"POP3", "brute.pop3", BRUTE_LOGIN, FLOW_PEER, 0, 3, "+OK", 4096},      /* RFC 1939 */
-        {"IMAP", "brute.imap", BRUTE_LOGIN, FLOW_PEER, 0, 4, "* OK", 4096},     /* RFC 9051 */
-        {"telnet", "brute.telnet", BRUTE_LOGIN, FLOW_PEER, 0, 2, "\xff\xfd", 4096}, /* RFC 854 */
-        {"telnet", "brute.telnet", BRUTE_LOGIN, FLOW_PEER, 0, 2, "\xff\xfb", 4096},
-        {"VNC", "brute.vnc", BRUTE_LOGIN, FLOW_PEER, 0, 4, "RFB ", 1024},   /* RFC 6143, 7.1.1 */
-        {"RDP", "brute.rdp", BRUTE_LOGIN, FLOW_GUEST, 5, 1, "\xe0", 16384}, /* RFC 1006, 6; X.224 */
-        {"SMB", "brute.smb", BRUTE_LOGIN, FLOW_GUEST, 4, 4, "\xfeSMB", 16384}, /* MS-SMB2, 2.2.1 */
-        {"SMB", "brute.smb", BRUTE_LOGIN, FLOW_GUEST, 4, 4, "\xffSMB", 16384},
-        {"HTTP", "brute.http", BRUTE_LOGIN, FLOW_PEER, 8, 4, " 401", 16384}, /* RFC 9110, 15.5.2 */
-        {"HTTP", "brute.http", BRUTE_LOGIN, FLOW_PEER, 8, 4, " 403", 16384},
-        {"MySQL", "brute.database", BRUTE_DATABASE, FLOW_PEER, 2, 3, "\0\0\x0a", 1024},
-        {"PostgreSQL", "brute.database", BRUTE_DATABASE, FLOW_GUEST, 4, 4, "\0\3\0\0", 1024},
-        {"PostgreSQL", "brute.database", BRUTE_DATABASE, FLOW_GUEST, 4, 4, "\x04\xd2\x16\x2f",
-         8192},
-        {"SQL Server", "brute.database", BRUTE_DATABASE, FLOW_GUEST, 0, 2, "\x12\x01",
-         8192}, /* MS-TDS */
-        {"Redis", "brute.database", BRUTE_DATABASE, FLOW_GUEST, 8, 4, "AUTH", 1024},
-        {"Redis", "brute.database", BRUTE_DATABASE, FLOW_GUEST, 0, 4, "AUTH", 1024},
-        {"LDAP", "brute.ldap", BRUTE_DATABASE, FLOW_GUEST, 2, 4, "\x02\x01\x01\x60",
-         2048}, /* RFC 4511 */
+        {"SSH", "brute.ssh", BRUTE_LOGIN, FLOW_PEER, 0, 4, "SSH-", 8192, 0},    /* RFC 4253, 4.2 */
+        {"FTP", "brute.ftp", BRUTE_LOGIN, FLOW_GUEST, 0, 5, "USER ", 2048, 32}, /* RFC 959 */
+        {"FTP", "brute.ftp", BRUTE_LOGIN, FLOW_GUEST, 0, 8, "AUTH TLS", 12288, 0}, /* RFC 4217 */
+        {"POP3", "brute.pop3", BRUTE_LOGIN, FLOW_PEER, 0, 3, "+OK", 4096, 32},     /* RFC 1939 */
+        {"IMAP", "brute.imap", BRUTE_LOGIN, FLOW_PEER, 0, 4, "* OK", 4096, 40},    /* RFC 9051 */
+        {"telnet", "brute.telnet", BRUTE_LOGIN, FLOW_PEER, 0, 2, "\xff\xfd", 4096, 0}, /* RFC 854 */
+        {"telnet", "brute.telnet", BRUTE_LOGIN, FLOW_PEER, 0, 2, "\xff\xfb", 4096, 0},
+        {"VNC", "brute.vnc", BRUTE_LOGIN, FLOW_PEER, 0, 4, "RFB ", 1024, 0}, /* RFC 6143, 7.1.1 */
+        {"RDP", "brute.rdp", BRUTE_LOGIN, FLOW_GUEST, 5, 1, "\xe0", 16384,
+         0}, /* RFC 1006, 6; X.224 */
+        {"SMB", "brute.smb", BRUTE_LOGIN, FLOW_GUEST, 4, 4, "\xfeSMB", 16384,
+         0}, /* MS-SMB2, 2.2.1 */
+        {"SMB", "brute.smb", BRUTE_LOGIN, FLOW_GUEST, 4, 4, "\xffSMB", 16384, 0},
+        {"HTTP", "brute.http", BRUTE_LOGIN, FLOW_PEER, 8, 4, " 401", 16384,
+         0}, /* RFC 9110, 15.5.2 */
+        {"HTTP", "brute.http", BRUTE_LOGIN, FLOW_PEER, 8, 4, " 403", 16384, 0},
+        {"MySQL", "brute.database", BRUTE_DATABASE, FLOW_PEER, 2, 3, "\0\0\x0a", 1024, 0},
+        {"PostgreSQL", "brute.database", BRUTE_DATABASE, FLOW_GUEST, 4, 4, "\0\3\0\0", 1024, 0},
+        {"PostgreSQL", "brute.database", BRUTE_DATABASE, FLOW_GUEST, 4, 4, "\x04\xd2\x16\x2f", 8192,
+         0},
+        {"SQL Server", "brute.database", BRUTE_DATABASE, FLOW_GUEST, 0, 2, "\x12\x01", 8192,
+         0}, /* MS-TDS */
+        {"Redis", "brute.database", BRUTE_DATABASE, FLOW_GUEST, 8, 4, "AUTH", 1024, 0},
+        {"Redis", "brute.database", BRUTE_DATABASE, FLOW_GUEST, 0, 4, "AUTH", 1024, 0},
+        {"LDAP", "brute.ldap", BRUTE_DATABASE, FLOW_GUEST, 2, 4, "\x02\x01\x01\x60", 2048,
+         0}, /* RFC 4511 */
 };
 
 struct brute_group {
@@ -312,6 +321,14 @@ static void brute_try(struct brute_group *group, const struct flow_record *recor
 	brute_say(group, brute_severity(group), out);
 }
 
+/* How many logins one connection may have held: servers close it after a few that failed. */
+static uint32_t brute_logins(const struct brute_service *service, uint64_t sent)
+{
+	if (!service->again)
+		return 1;
+	return (uint32_t)BASE_MIN(BASE_MAX(sent / service->again, 1ull), (uint64_t)BRUTE_AGAIN_MAX);
+}
+
 /* --- as one of the detectors --- */
 
 static void *brute_create(const struct detector_config *config)
@@ -334,7 +351,12 @@ static void brute_observe(void *self, const struct flow_event_header *header,
 	group = brute_group_find(self, &record->key, record->flags & FLOW_FLAG_PEER_OPENED, service,
 	                         out);
 	if (BASE_MAX(payload[0], payload[1]) <= brute_services[service].most) {
-		brute_try(group, record, (uint32_t)size, out);
+		const unsigned int client =
+		        record->flags & FLOW_FLAG_PEER_OPENED ? FLOW_PEER : FLOW_GUEST;
+
+		for (uint32_t i = brute_logins(&brute_services[service], payload[client]); i > 0;
+		     i--)
+			brute_try(group, record, (uint32_t)size, out);
 	} else if (!group->finding.severity) {
 		group->sessions++;
 	} else if (group->sessions == 0 &&

@@ -282,6 +282,10 @@ static bool scan_probe_of(const struct flow_record *record, uint8_t *probe)
 	if (record->flags & (FLOW_FLAG_PEER_OPENED | FLOW_FLAG_BACKSCATTER) ||
 	    scan_is_multicast(&record->key))
 		return false;
+	/* a service that answers what the capture, or this guest, has not asked */
+	if (record->key.proto == PACKET_PROTO_UDP && record->key.family != FLOW_ARP &&
+	    record->key.guest_port < 1024 && record->key.peer_port >= 1024)
+		return false;
 	if (record->key.proto != PACKET_PROTO_TCP || record->flags & FLOW_FLAG_FRAGMENTS)
 		return true;
 	if (flags & PACKET_SYN && flags & PACKET_FIN)

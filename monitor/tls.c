@@ -7,7 +7,7 @@
  * JA4 (FoxIO, JA4 technical details; its client part is free for all) is a name for the program: the number and
  * the sorted values of what it offers. Values of GREASE (RFC 8701), which are there by chance, are left out.
  *
- * SHA256() and not EVP, for the reason in bpf/community_id.c.
+ * SHA256_*() and neither EVP nor SHA256(), for the reason in bpf/community_id.c.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "monitor/tls.h"
@@ -154,12 +154,15 @@ static size_t tls_list_print(const struct tls_list *list, char *text, size_t at,
 static void tls_hash(const char *text, size_t size, char out[13])
 {
 	uint8_t digest[SHA256_DIGEST_LENGTH];
+	SHA256_CTX sha;
 
 	if (size == 0) {
 		memcpy(out, "000000000000", 13);
 		return;
 	}
-	SHA256((const unsigned char *)text, size, digest);
+	SHA256_Init(&sha);
+	SHA256_Update(&sha, text, size);
+	SHA256_Final(digest, &sha);
 	for (size_t i = 0; i < 6; i++)
 		snprintf(out + 2 * i, 3, "%02x", digest[i]);
 }

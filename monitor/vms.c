@@ -59,7 +59,8 @@ static void vms_emit(const struct alert *alert, void *data)
 	/* what the policy asks for is done also when the budget for words is used up */
 	if (alert->act)
 		server_act(vm->monitor, vm->name, alert, vm->policy[alert->detector].respond);
-	if (vm->budget == 0) {
+	/* what is low leaves half of it to what is not */
+	if (vm->budget <= (alert->severity < ALERT_MEDIUM ? VMS_BUDGET / 2 : 0)) {
 		vm->suppressed++;
 		return;
 	}

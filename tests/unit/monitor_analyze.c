@@ -16,6 +16,7 @@
 #include "bpf/packet.h"
 #include "bpf_frames.h"
 #include "monitor/offline.h"
+#include "monitor_hello.h"
 
 #define SECOND 1000000000ull
 #define START  (1750000000 * SECOND)
@@ -257,7 +258,7 @@ END_TEST
 /* --- the program --- */
 
 static char folder[] = "/tmp/monitor_analyzeXXXXXX";
-static char capture_path[64], cut_path[64], text_path[64];
+static char capture_path[64], cut_path[64], text_path[64], payload_path[64];
 
 static void write_captures(void)
 {
@@ -290,8 +291,40 @@ static void write_captures(void)
 	pcap_close(pcap);
 }
 
+/* What detectors take apart: whatever that needs, the program has to be allowed. */
+static void write_payloads(void)
+{
+	pcap_t *pcap =
+	        pcap_open_dead_with_tstamp_precision(DLT_EN10MB, 65535, PCAP_TSTAMP_PRECISION_NANO);
+	struct pcap_pkthdr header = {.ts = {1750000000, 0}};
+	pcap_dumper_t *dump;
+	struct frame frames[3];
+
+	snprintf(payload_path, sizeof(payload_path), "%s/payload.pcap", folder);
+	dump = pcap_dump_open(pcap, payload_path);
+	ck_assert_ptr_nonnull(dump);
+	frame_begin(&frames[0], FLOW_GUEST);
+	frame_ip(&frames[0], FRAME_IPV4, 6);
+	frame_tcp(&frames[0], 40000, 443, PACKET_ACK | PACKET_PSH, 1);
+	frame_put(&frames[0], hello_bytes, sizeof(hello_bytes));
+	frame_finish(&frames[0]);
+	frame_begin(&frames[1], FLOW_GUEST);
+	frame_ip(&frames[1], FRAME_IPV4, 17);
+	frame_udp(&frames[1], 40000, 53, 29);
+	frame_put(&frames[1], "\0\1\1\0\0\1\0\0\0\0\0\0\7example\3com\0\0\1\0\1", 29);
+	frame_finish(&frames[1]);
+	frame_make_ping(&frames[2], FLOW_GUEST, FRAME_IPV4, false);
+	for (size_t i = 0; i < BASE_COUNT(frames); i++) {
+		header.caplen = header.len = frames[i].size;
+		pcap_dump((u_char *)dump, &header, frames[i].bytes);
+	}
+	pcap_dump_close(dump);
+	pcap_close(pcap);
+}
+
 static void remove_captures(void)
 {
+	unlink(payload_path);
 	unlink(capture_path);
 	unlink(cut_path);
 	unlink(text_path);
@@ -360,6 +393,16 @@ START_TEST(program_table)
 	               "medium   scan.vertical   T1046     10.0.0.2 tried 40 ports of 10.0.0.5"));
 	ck_assert_ptr_nonnull(
 	        strstr(run.text, "40 packets, 40 flows, 2160 bytes in 39.0 s of capture"));
+}
+END_TEST
+
+START_TEST(program_payloads)
+{
+	struct run run;
+
+	write_payloads();
+	run_all(&run, (const char *[]){payload_path, NULL}, 0);
+	ck_assert_msg(strstr(run.text, "3 packets, 3 flows") != NULL, "%s", run.text);
 }
 END_TEST
 
@@ -460,6 +503,7 @@ static void add_program(Suite *suite)
 	tcase_set_timeout(program, 60);
 	tcase_add_unchecked_fixture(program, write_captures, remove_captures);
 	tcase_add_test(program, program_table);
+	tcase_add_test(program, program_payloads);
 	tcase_add_test(program, program_json);
 	tcase_add_test(program, program_errors);
 	tcase_add_test(program, program_is_locked_before_it_reads);

@@ -103,6 +103,20 @@ START_TEST(each_service)
 }
 END_TEST
 
+/* Four at a time: eight connections. */
+START_TEST(several_in_a_connection)
+{
+	static const struct shape ftp = {HEAD("USER root\r\n"), HEAD("220 ready"), 130, 300, 21};
+	struct watch *watch = logins(&ftp, 8, 10 * SECOND, 8, false);
+
+	ck_assert_uint_eq(watch->count[ALERT_NEW], 1);
+	watch_end(watch);
+	watch = logins(&ftp, 4, 10 * SECOND, 8, false);
+	ck_assert_uint_eq(watch->count[ALERT_NEW], 0);
+	watch_end(watch);
+}
+END_TEST
+
 START_TEST(others_try_the_guest)
 {
 	struct watch *watch = logins(&ssh, 40, SECOND, 40, true);
@@ -184,6 +198,7 @@ int main(void)
 	TCase *tests = tcase_create("brute");
 
 	tcase_add_test(tests, each_service);
+	tcase_add_test(tests, several_in_a_connection);
 	tcase_add_test(tests, others_try_the_guest);
 	tcase_add_test(tests, slowly);
 	tcase_add_test(tests, a_monitor_is_none);

@@ -38,7 +38,7 @@ static void setup(void)
 
 static void alerts(struct monitor_vm *vm, unsigned int count, bool act)
 {
-	const struct alert alert = {.rule = "scan.vertical", .act = act};
+	const struct alert alert = {.rule = "scan.vertical", .severity = ALERT_MEDIUM, .act = act};
 
 	for (unsigned int i = 0; i < count; i++)
 		vms_emit(&alert, vm);
@@ -57,6 +57,18 @@ START_TEST(a_burst_is_sent_up_to_the_budget)
 	alerts(&one, 1000, false);
 	ck_assert_uint_eq(sent, VMS_BUDGET);
 	ck_assert_uint_eq(one.suppressed, 1000);
+}
+END_TEST
+
+START_TEST(what_is_low_leaves_half_of_it)
+{
+	const struct alert low = {.rule = "beacon.regular", .severity = ALERT_LOW};
+
+	for (unsigned int i = 0; i < 10 * VMS_BUDGET; i++)
+		vms_emit(&low, &one);
+	ck_assert_uint_eq(sent, VMS_BUDGET / 2);
+	alerts(&one, VMS_BUDGET, false);
+	ck_assert_uint_eq(sent, VMS_BUDGET);
 }
 END_TEST
 
@@ -125,6 +137,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tests, setup, NULL);
 	tcase_add_test(tests, a_burst_is_sent_up_to_the_budget);
+	tcase_add_test(tests, what_is_low_leaves_half_of_it);
 	tcase_add_test(tests, the_next_alert_says_how_many_were_not_sent);
 	tcase_add_test(tests, what_the_policy_asks_for_is_done_all_the_same);
 	tcase_add_test(tests, one_guest_does_not_use_another_ones);

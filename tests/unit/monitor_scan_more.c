@@ -97,6 +97,14 @@ START_TEST(ordinary_silence)
 		try(watch, UDP, HOST + i * 7919, 443, START + i * SECOND, FLOW_OUTCOME_NONE);
 	for (uint32_t i = 0; i < 20; i++)
 		try(watch, UDP, HOST + i * 7919, 27015, START + i * SECOND, FLOW_OUTCOME_NONE);
+	/* a resolver whose questions were not captured */
+	for (uint16_t i = 0; i < 200; i++) {
+		struct flow_event event = event_make(FLOW_EVENT_NEW, UDP, HOST,
+		                                     (uint16_t)(20000 + i * 7), START + i * SECOND);
+
+		event.record.key.guest_port = 53;
+		watch_event(watch, &event.header);
+	}
 	watch_tick(watch, START + 300 * SECOND);
 	ck_assert_msg(watch->count[ALERT_NEW] == 0, "%s", watch->last.sentence);
 	watch_end(watch);
