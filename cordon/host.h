@@ -17,6 +17,7 @@
  *   watch.c      the link to the monitor: starts it, hands it VMs, does what its alerts ask for
  *   limit.c      what its disks and NICs may do, while it runs
  *   rules.c      its rules: what they counted, and quarantine
+ *   explain.c    what they would do with a packet, which packet.c reads
  *   apply.c      another policy while it runs; changes.c says what is different in it
  *   balloon.c    what it has of its memory, and gives back
  *   restart.c    starts a VM again that has reset itself

@@ -260,6 +260,7 @@ json_t *method_call(const char *method, const json_t *params, struct host_error 
 	        {"vm.quarantine", rules_quarantine},
 	        {"vm.release", rules_release},
 	        {"vm.counters", rules_counters},
+	        {"vm.explain", explain_method},
 	        {"vm.diff", apply_diff},
 	        {"vm.apply", apply_method},
 	        {"vm.balloon", balloon_method},

@@ -27,7 +27,10 @@ void rules_line(const char *text, uint32_t number, char *out, size_t size)
 	length = strcspn(text, "\r\n");
 	while (length > 0 && isspace((unsigned char)text[length - 1]))
 		length--;
-	snprintf(out, size, "%.*s", (int)BASE_MIN(length, size - 1), text);
+	if (length > size - 1)
+		for (length = size - 1; length > 0 && ((unsigned char)text[length] & 0xc0) == 0x80;)
+			length--; /* no half of a character */
+	snprintf(out, size, "%.*s", (int)length, text);
 }
 
 /* The quarantine that the VM's state has, with the network that it leaves open. */

@@ -23,6 +23,15 @@ json_t *changes_list(const struct policy *old, const struct policy *new);
 /* Names of what they do not share and a running VM cannot change: ["vm.memory", …]. NULL: no memory. */
 json_t *changes_refused(const struct policy *old, const struct policy *new);
 
+/* --- explain.c --- */
+
+/* The method vm.explain {name, packet}: {name, verdict, steps: [{vm, direction, verdict, rule, policy, line,
+ * text, limited}]}. */
+json_t *explain_method(const json_t *params, struct host_error *error);
+/* The same by a policy that need not run; the addresses are those of the first guest of a host. */
+json_t *explain_policy(const char *text, size_t size, const char *path, const char *packet,
+                       struct host_error *error);
+
 /* --- apply.c --- */
 
 /* The methods vm.diff and vm.apply {name, policy, path}: what would change, and changing it. */

@@ -5,7 +5,13 @@
 #include <libgen.h>
 
 #include "base/base.h"
+#include "cordon/rules.h"
 #include "cordon/verbs.h"
+
+struct firewall_options {
+	bool json;
+	const char *packet, *policy;
+};
 
 /* --- firewall show --- */
 
@@ -34,15 +40,14 @@ static void show_row(const json_t *rule, const char *file)
 	               text ? text : "");
 }
 
-static int firewall_show(int argc, char **argv, bool json)
+static int firewall_show(const char *name, bool json)
 {
 	struct host_error error = {0};
 	json_t *params, *result, *rule;
 	const char *path;
 	size_t i;
 
-	(void)argc;
-	params = json_pack("{s:s}", "name", argv[0]);
+	params = json_pack("{s:s}", "name", name);
 	result = params ? method_call_any("vm.counters", params, &error) : NULL;
 	json_decref(params);
 	if (!result)
@@ -113,12 +118,11 @@ static void changes_print(const json_t *result)
 	        "! %s cannot change while the guest runs\n", json_string_value(name));
 }
 
-static int firewall_diff(int argc, char **argv, bool json)
+static int firewall_diff(const char *name, const char *file, bool json)
 {
 	int status;
-	json_t *result = policy_call("vm.diff", argv[0], argv[1], json, &status);
+	json_t *result = policy_call("vm.diff", name, file, json, &status);
 
-	(void)argc;
 	if (!result)
 		return status;
 	if (json) {
@@ -137,32 +141,131 @@ static int firewall_diff(int argc, char **argv, bool json)
 	return status;
 }
 
+/* --- firewall explain --- */
+
+static json_t *explain_file(const char *file, const char *packet, struct host_error *error)
+{
+	BASE_AUTO_FREE char *text = NULL;
+	ssize_t size = policy_read_file(file, &text);
+
+	if (size < 0) {
+		host_fail(error, (int)size, size == -ENOENT ? VERB_NOT_FOUND : VERB_FAILED,
+		          "cannot read '%s': %s", file,
+		          size == -EFBIG ? "a policy has at most 256 KiB" : strerror((int)-size));
+		return NULL;
+	}
+	return explain_policy(text, (size_t)size, file, packet, error);
+}
+
+static void explain_print(const json_t *result)
+{
+	const json_t *step;
+	size_t i;
+
+	json_array_foreach(json_object_get(result, "steps"), i, step)
+	{
+		long long line = json_integer_value(json_object_get(step, "line"));
+
+		cli_print_text("%s: %s, %s by %s%s", json_string_value(json_object_get(step, "vm")),
+		               json_string_value(json_object_get(step, "direction")),
+		               json_string_value(json_object_get(step, "verdict")),
+		               json_string_value(json_object_get(step, "rule")),
+		               json_is_true(json_object_get(step, "limited"))
+		                       ? " unless a limit drops it"
+		                       : "");
+		if (line)
+			cli_print_text(", %s:%lld: %s",
+			               json_string_value(json_object_get(step, "policy")), line,
+			               json_string_value(json_object_get(step, "text")));
+		putchar('\n');
+	}
+	cli_print_text("%s\n", json_string_value(json_object_get(result, "verdict")));
+}
+
+static int firewall_explain_packet(const struct firewall_options *options, const char *name)
+{
+	struct host_error error = {0};
+	json_t *params, *result;
+	bool allowed;
+
+	if (options->policy) {
+		result = explain_file(options->policy, options->packet, &error);
+	} else {
+		params = json_pack("{s:s, s:s}", "name", name, "packet", options->packet);
+		result = params ? method_call_any("vm.explain", params, &error) : NULL;
+		json_decref(params);
+	}
+	if (!result)
+		return cli_failed(&error, options->json);
+	if (options->json)
+		cli_print_json(result);
+	else
+		explain_print(result);
+	allowed = strcmp(json_string_value(json_object_get(result, "verdict")), "allow") == 0;
+	json_decref(result);
+	return allowed ? VERB_OK : VERB_REFUSED;
+}
+
+/* -1 to go on, or the exit status to end with. */
+static int firewall_parse(int argc, char **argv, const char *usage,
+                          struct firewall_options *options)
+{
+	static const struct option longs[] = {{"packet", required_argument, NULL, 'k'},
+	                                      {"policy", required_argument, NULL, 'p'},
+	                                      CLI_FORMAT_OPTION,
+	                                      CLI_HELP_OPTION,
+	                                      {0}};
+	int option;
+
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		switch (option) {
+		case 'k': options->packet = optarg; break;
+		case 'p': options->policy = optarg; break;
+		case 'h': fputs(usage, stdout); return VERB_OK;
+		case 'F':
+			if (cli_format(optarg, &options->json))
+				break;
+			return VERB_FAILED;
+		default: return VERB_FAILED;
+		}
+	}
+	return -1;
+}
+
 int verb_firewall(int argc, char **argv)
 {
 	static const char usage[] =
 	        "usage: cordon firewall show [--format table|json] NAME\n"
-	        "       cordon firewall diff [--format table|json] NAME NEW.yaml\n\n"
-	        "show  prints a guest's rules with what they counted, each with its line in the "
-	        "policy.\n      The rules that every guest has are in the table once they have "
-	        "counted something;\n      JSON has all of them.\n"
-	        "diff  prints which rules, sets and limits another policy would change, and what "
-	        "of it a\n      running guest cannot take. Exit status 1: they are not the "
-	        "same.\n";
-	static const struct {
-		const char *name;
-		int arguments;
-		int (*run)(int argc, char **argv, bool json);
-	} parts[] = {{"show", 1, firewall_show}, {"diff", 2, firewall_diff}};
-	struct cli_options options;
-	int status = cli_simple(argc, argv, usage, 2, 3, &options);
+	        "       cordon firewall diff [--format table|json] NAME NEW.yaml\n"
+	        "       cordon firewall explain [--format table|json] --packet PACKET NAME\n"
+	        "       cordon firewall explain [--format table|json] --packet PACKET --policy "
+	        "POLICY.yaml\n\n"
+	        "show     prints a guest's rules with what they counted, each with its line in "
+	        "the policy.\n         The rules that every guest has are in the table once they "
+	        "have counted something;\n         JSON has all of them.\n"
+	        "diff     prints which rules, sets and limits another policy would change, and "
+	        "what of it a\n         running guest cannot take. Exit status 1: they are not the "
+	        "same.\n"
+	        "explain  says what would become of a packet that opens a connection, and by which "
+	        "line, as in\n         'tcp guest:4444 > 1.2.3.4:443', 'udp 192.0.2.1:53 > "
+	        "[fd77::2]:53',\n         'icmp guest > 2001:db8::1 type 128'. Exit status 1: it "
+	        "is "
+	        "dropped or rejected.\n";
+	struct firewall_options options = {0};
+	int status = firewall_parse(argc, argv, usage, &options), count = argc - optind;
+	const char *part = status < 0 && count > 0 ? argv[optind] : "";
 
 	if (status >= 0)
 		return status;
-	for (size_t i = 0; i < BASE_COUNT(parts); i++)
-		if (strcmp(argv[options.first], parts[i].name) == 0 &&
-		    argc - options.first - 1 == parts[i].arguments)
-			return parts[i].run(argc - options.first - 1, argv + options.first + 1,
-			                    options.json);
+	if (strcmp(part, "explain") == 0 && options.packet && count == (options.policy ? 1 : 2))
+		return firewall_explain_packet(&options, argv[optind + 1]);
+	if (!options.packet && !options.policy) {
+		if (strcmp(part, "show") == 0 && count == 2)
+			return firewall_show(argv[optind + 1], options.json);
+		if (strcmp(part, "diff") == 0 && count == 3)
+			return firewall_diff(argv[optind + 1], argv[optind + 2], options.json);
+	}
 	fputs(usage, stderr);
 	return VERB_FAILED;
 }

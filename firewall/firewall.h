@@ -94,4 +94,40 @@ int firewall_dnsmasq_make(const struct policy *policy, const struct firewall_nic
 /* True when the kernel has what the rules need; else *missing names the first thing it has not. */
 bool firewall_host_check(struct firewall *fw, const char **missing);
 
+/* ---- judge.c: what the rules of a policy say of one packet, without a kernel ---- */
+
+/* What the end of a packet that is not the guest's is. */
+enum firewall_end { FIREWALL_END_WORLD, FIREWALL_END_HOST, FIREWALL_END_VM };
+
+/* A packet that opens a connection, or stands for itself. */
+struct firewall_packet {
+	uint8_t family;   /* 4 or 6 */
+	uint8_t protocol; /* IP's number for it */
+	uint8_t type;     /* of ICMP and ICMPv6 */
+	uint16_t sport, dport;
+	uint8_t from[16], to[16]; /* IPv4 in the first four bytes */
+	enum firewall_end other;
+	const char *vm; /* FIREWALL_END_VM: its name, and its groups */
+	const char (*groups)[POLICY_NAME_MAX];
+	size_t group_count;
+};
+
+struct firewall_verdict {
+	enum policy_action action;
+	char what[64]; /* the counter that the packet adds to: see struct firewall_counter */
+	uint32_t line;
+	bool sent;    /* by the guest, or to it */
+	bool limited; /* limits may yet drop what is allowed */
+	size_t nic;
+};
+
+/*
+ * What becomes of it at the guest's tap and in its chains; a packet with neither end the guest's is one that
+ * it sends under a false source. Limits, routes and other people's rules are not looked at. `cut`: the guest
+ * is in quarantine, but for `allow` (may be NULL). 0, or -EINVAL when the rules would be refused.
+ */
+int firewall_judge(const struct policy *policy, const struct firewall_nic *nics, size_t nic_count,
+                   const struct firewall_packet *packet, bool cut, const struct policy_cidr *allow,
+                   struct firewall_verdict *verdict);
+
 #endif

@@ -79,6 +79,8 @@ void firewall_text_rule(const struct firewall_plan *plan, const char *chain, con
 
 extern const struct policy_cidr firewall_metadata[];
 extern const size_t firewall_metadata_count;
+/* What `world` is not, as nft lists it: addresses and networks with ", " between them. */
+extern const char firewall_private4[], firewall_private6[];
 bool firewall_cidr_covers(const struct policy_cidr *outer, const struct policy_cidr *inner);
 /* How many of the networks are of that family. */
 size_t firewall_set_count(const struct policy *policy, struct policy_span cidrs, int family);

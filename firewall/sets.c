@@ -37,11 +37,11 @@ const struct policy_cidr firewall_metadata[] = {
 const size_t firewall_metadata_count = BASE_COUNT(firewall_metadata);
 
 /* What `world` is not (RFC 6890, and its registries), and multicast. Longest prefixes stand apart. */
-static const char private4[] =
+const char firewall_private4[] =
         "0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 168.63.129.16, 169.254.0.0/16, "
         "172.16.0.0/12, 192.0.0.0/24, 192.168.0.0/16, 198.18.0.0/15, 224.0.0.0/3";
 /* The same IPv4 networks behind NAT64 (RFC 6052) and 6to4 (RFC 3056) are no part of the world either. */
-static const char private6[] =
+const char firewall_private6[] =
         "::/96, ::ffff:0:0/96, 64:ff9b::/104, 64:ff9b::a00:0/104, 64:ff9b::6440:0/106, "
         "64:ff9b::7f00:0/104, "
         "64:ff9b::a83f:8110, 64:ff9b::a9fe:0/112, 64:ff9b::ac10:0/108, 64:ff9b::c000:0/120, "
@@ -233,7 +233,8 @@ void firewall_set_tables(FILE *out, const char *family)
 		fprintf(out,
 		        " } ; }\nadd set %s cordon private%d { type %s ; flags interval ; "
 		        "elements = { %s } ; }\n",
-		        family, version, type, version == 4 ? private4 : private6);
+		        family, version, type,
+		        version == 4 ? firewall_private4 : firewall_private6);
 	}
 	fprintf(out, "add set %s cordon vms { type ifname ; }\n", family);
 }

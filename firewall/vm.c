@@ -358,6 +358,14 @@ static void write_quarantine(FILE *out, const char *vm, const struct policy_cidr
 		        "add chain inet cordon vm_%s_quarantine_%s\nflush chain inet cordon "
 		        "vm_%s_quarantine_%s\n",
 		        vm, ways[i], vm, ways[i]);
+	/* without it a guest does not find its way to an IPv6 network that is left open */
+	for (size_t i = 0; i < BASE_COUNT(ways) && allow && allow->family == 6; i++)
+		fprintf(out,
+		        "add rule inet cordon vm_%s_quarantine_%s icmpv6 type nd-neighbor-solicit "
+		        "counter accept comment \"neighbour discovery\"\n"
+		        "add rule inet cordon vm_%s_quarantine_%s icmpv6 type nd-neighbor-advert "
+		        "counter accept comment \"neighbour discovery\"\n",
+		        vm, ways[i], vm, ways[i]);
 	if (allow) {
 		firewall_text_address(address, sizeof(address), allow);
 		fprintf(out,

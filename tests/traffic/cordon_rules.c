@@ -229,6 +229,8 @@ START_TEST(lines)
 	ck_assert_str_eq(line, "b c");
 	rules_line("a\n\nlonger than that one\n", 3, line, sizeof(line));
 	ck_assert_str_eq(line, "longer than tha");
+	rules_line("12345678901234\xc3\xa4z", 1, line, sizeof(line));
+	ck_assert_str_eq(line, "12345678901234");
 	rules_line("a\n", 7, line, sizeof(line));
 	ck_assert_str_eq(line, "");
 	rules_line(NULL, 1, line, sizeof(line));
