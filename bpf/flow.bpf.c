@@ -31,6 +31,7 @@ struct {
 struct scratch {
 	struct packet_bytes bytes;
 	struct packet packet;
+	struct flow_record record;
 };
 
 struct {
@@ -43,7 +44,7 @@ struct {
 struct flow_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, FLOW_MAP_FLAGS);
-	__uint(max_entries, FLOW_SETS_DEFAULT + 1);
+	__uint(max_entries, 1 + FLOW_SETS_DEFAULT * (1 + FLOW_COLD_SETS));
 	__uint(key_size, sizeof(uint32_t));
 	__uint(value_size, sizeof(struct flow_set));
 };
@@ -80,6 +81,7 @@ struct flow_context {
 	struct __sk_buff *skb;
 	void *map; /* the tap's flow map */
 	struct flow_tap *tap;
+	struct scratch *scratch;
 	uint64_t now;
 };
 
@@ -92,6 +94,11 @@ PACKET_INLINE struct flow_set *flow_table_set(struct flow_context *context, uint
 {
 	index++; /* element 0 is the tap */
 	return bpf_map_lookup_elem(context->map, &index);
+}
+
+PACKET_INLINE struct flow_record *flow_table_record(struct flow_context *context)
+{
+	return &context->scratch->record;
 }
 
 /* Takes the lock if its count is still the even `seen`. */
@@ -256,6 +263,7 @@ static __attribute__((noinline)) int tap_whole(struct __sk_buff *skb, enum flow_
 	if (!tap || !copy || !packet_read(skb, copy))
 		return TC_ACT_UNSPEC;
 	context.tap = tap;
+	context.scratch = copy;
 	context.now = bpf_ktime_get_ns();
 	flow_table_packet(&context, tap, &copy->packet, side & 1, context.now);
 	return TC_ACT_UNSPEC;
@@ -273,11 +281,11 @@ PACKET_INLINE bool tap_quick(struct __sk_buff *skb, enum flow_side_index side)
 	uint32_t index = skb->ifindex & (TAP_SLOTS - 1), zero = 0, tagged = skb->vlan_present;
 	void *map = bpf_map_lookup_elem(&slots, &index);
 	struct flow_tap *tap = map ? bpf_map_lookup_elem(map, &zero) : 0;
-	struct flow_record *record;
+	struct flow_hot *hot;
 	struct flow_set *set;
 	struct quick quick;
 	uint32_t way, seen;
-	uint64_t hash;
+	uint64_t hash, id;
 	bool done;
 
 	if (!tap || tap->ifindex != skb->ifindex)
@@ -291,25 +299,21 @@ PACKET_INLINE bool tap_quick(struct __sk_buff *skb, enum flow_side_index side)
 		quick.wire += 4;
 	}
 	hash = flow_hash(&quick.key, tap->seed);
+	id = flow_id(&quick.key, tap->seed);
 	index = flow_set_index(hash, tap->sets) + 1;
 	set = bpf_map_lookup_elem(map, &index);
 	if (!set)
 		return false;
-	/* the record's count before its key is compared: if it's still that when it is locked, so is the key */
-	seen = *(volatile uint32_t *)&set->records[flow_way(hash)].lock;
-	way = quick_find(set, &quick.key, hash);
+	way = quick_find(set, id, hash);
 	if (way >= FLOW_WAYS)
 		return false;
-	record = &set->records[way & (FLOW_WAYS - 1)];
-	if (way != flow_way(hash)) {
-		seen = *(volatile uint32_t *)&record->lock;
-		if (!flow_key_equal(&record->key, &quick.key))
-			return false;
-	}
-	if (!flow_lock_seen(&record->lock, seen))
+	/* its count before the id: if it's still that when it is locked, so is the id */
+	hot = &set->hot[way & (FLOW_WAYS - 1)];
+	seen = *(volatile uint32_t *)&hot->lock;
+	if (*(volatile uint64_t *)&hot->id != id || !flow_lock_seen(&hot->lock, seen))
 		return false;
-	done = quick_update(record, &quick, side, bpf_ktime_get_coarse_ns());
-	flow_unlock(&record->lock);
+	done = quick_update(hot, &quick, side, bpf_ktime_get_coarse_ns());
+	flow_unlock(&hot->lock);
 	return done;
 }
 

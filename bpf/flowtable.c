@@ -18,7 +18,8 @@
 
 struct flowtable {
 	struct flow_tap tap;
-	struct flow_set *sets;
+	struct flow_set *sets; /* flow_elements(tap.sets) - 1: bpf/set.h */
+	struct flow_record record;
 	flowtable_event_fn *event;
 	void *data;
 	uint64_t sweep_ns; /* when the next sets are looked through for idle flows */
@@ -37,6 +38,11 @@ struct flow_context {
 static inline struct flow_set *flow_table_set(struct flow_context *context, uint32_t index)
 {
 	return &context->table->sets[index];
+}
+
+static inline struct flow_record *flow_table_record(struct flow_context *context)
+{
+	return &context->table->record;
 }
 
 static inline bool flow_lock(uint32_t *sequence)
@@ -94,6 +100,33 @@ static inline void flow_send_payload(struct flow_context *context, const struct 
 	context->table->event(&event.header, context->table->data);
 }
 
+static size_t table_size(const struct flowtable *table)
+{
+	return (flow_elements(table->tap.sets) - 1) * sizeof(struct flow_set);
+}
+
+/* The record of this way of the set, put together. */
+static const struct flow_record *record_at(const struct flowtable *table, uint32_t set,
+                                           uint32_t way, struct flow_record *record)
+{
+	const struct flow_set *rest = &table->sets[flow_cold_index(table->tap.sets, set, way)];
+
+	flow_load(record, &table->sets[set].hot[way], &rest->cold[way % FLOW_COLD_WAYS]);
+	record->lock = 0;
+	return record;
+}
+
+/* The flow in this way of the set has ended. */
+static void end_flow(struct flow_context *context, uint32_t set, uint32_t way)
+{
+	struct flowtable *table = context->table;
+	struct flow_record record;
+
+	flow_end(context, record_at(table, set, way, &record), &table->tap.stats);
+	table->sets[set].hot[way].id = 0;
+	table->sets[set].tags[way] = 0;
+}
+
 int flowtable_open(struct flowtable **out, size_t flows, uint64_t seed, flowtable_event_fn *event,
                    void *data)
 {
@@ -112,13 +145,13 @@ int flowtable_open(struct flowtable **out, size_t flows, uint64_t seed, flowtabl
 	table->event = event;
 	table->data = data;
 	/* memory that is zero, and is there when it is touched: in large pages if it can */
-	table->sets = mmap(NULL, sets * sizeof(struct flow_set), PROT_READ | PROT_WRITE,
+	table->sets = mmap(NULL, table_size(table), PROT_READ | PROT_WRITE,
 	                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (table->sets == MAP_FAILED) {
 		free(table);
 		return -ENOMEM;
 	}
-	madvise(table->sets, sets * sizeof(struct flow_set), MADV_HUGEPAGE);
+	madvise(table->sets, table_size(table), MADV_HUGEPAGE);
 	*out = table;
 	return 0;
 }
@@ -127,8 +160,16 @@ void flowtable_close(struct flowtable *table)
 {
 	if (!table)
 		return;
-	munmap(table->sets, table->tap.sets * sizeof(struct flow_set));
+	munmap(table->sets, table_size(table));
 	free(table);
+}
+
+static bool is_there(const struct flowtable *table, const struct flow_key *key)
+{
+	uint64_t hash = flow_hash(key, table->tap.seed);
+	const struct flow_set *set = &table->sets[flow_set_index(hash, table->tap.sets)];
+
+	return flow_set_find(set, flow_id(key, table->tap.seed), flow_tag(hash)) < FLOW_WAYS;
 }
 
 /* The flow's guest, when only the table can know: the hash is the same both ways round. */
@@ -136,29 +177,26 @@ static enum flow_side_index side_of(const struct flowtable *table, const struct 
 {
 	struct flow_key key = {0};
 
-	if (flow_key_quoted(packet, FLOW_GUEST, &key) && flowtable_find(table, &key))
+	if (flow_key_quoted(packet, FLOW_GUEST, &key) && is_there(table, &key))
 		return FLOW_GUEST;
 	key = (struct flow_key){0};
-	if (flow_key_quoted(packet, FLOW_PEER, &key) && flowtable_find(table, &key))
+	if (flow_key_quoted(packet, FLOW_PEER, &key) && is_there(table, &key))
 		return FLOW_PEER;
 	key = (struct flow_key){0};
-	if (!flow_key_of(packet, FLOW_GUEST, &key) || flowtable_find(table, &key))
+	if (!flow_key_of(packet, FLOW_GUEST, &key) || is_there(table, &key))
 		return FLOW_GUEST;
 	key = (struct flow_key){0};
 	flow_key_of(packet, FLOW_PEER, &key);
-	return flowtable_find(table, &key) ? FLOW_PEER : FLOW_GUEST;
+	return is_there(table, &key) ? FLOW_PEER : FLOW_GUEST;
 }
 
-static void end_idle(struct flow_context *context, struct flow_set *set, uint64_t now)
+static void end_idle(struct flow_context *context, uint32_t index)
 {
-	if (set->sequence == 0)
-		return;
-	for (uint32_t way = 0; way < FLOW_WAYS; way++) {
-		const struct flow_record *record = &set->records[way];
+	const struct flow_set *set = &context->table->sets[index];
 
-		if (set->tags[way] && now > record->last_ns &&
-		    now - record->last_ns > flow_idle_ns(record))
-			flow_set_end(context, set, way, &context->table->tap.stats);
+	for (uint32_t way = 0; way < FLOW_WAYS && set->sequence; way++) {
+		if (set->tags[way] && context->now > flow_hot_idle_at(&set->hot[way]))
+			end_flow(context, index, way);
 	}
 }
 
@@ -170,7 +208,7 @@ static void sweep(struct flow_context *context)
 
 	for (int i = 0; i < SWEEP_STEPS && table->sweep_ns <= context->now; i++) {
 		for (uint32_t set = 0; set < step; set++)
-			end_idle(context, &table->sets[table->sweep_at + set], context->now);
+			end_idle(context, table->sweep_at + set);
 		table->sweep_at = (table->sweep_at + step) & (table->tap.sets - 1);
 		table->sweep_ns += FLOWTABLE_SWEEP_NS / SWEEP_STEPS;
 	}
@@ -185,7 +223,7 @@ void flowtable_finish(struct flowtable *table, uint64_t now)
 	for (uint32_t i = 0; i < table->tap.sets; i++)
 		for (uint32_t way = 0; way < FLOW_WAYS; way++)
 			if (table->sets[i].tags[way])
-				flow_set_end(&context, &table->sets[i], way, &table->tap.stats);
+				end_flow(&context, i, way);
 }
 
 void flowtable_packet(struct flowtable *table, const void *bytes, uint32_t captured, uint32_t wire,
@@ -211,14 +249,13 @@ enum { FRAMES_AT_ONCE = 32 };
 
 struct parsed {
 	struct quick quick;
-	uint64_t hash;
+	uint64_t hash, id;
 	enum quick_read read; /* nothing: no hash either */
 };
 
 static void parse_ahead(const struct flowtable *table, const struct flowtable_frame *frame,
                         struct parsed *parsed)
 {
-	const struct flow_record *record;
 	const struct flow_set *set;
 
 	parsed->read = quick_parse(
@@ -227,11 +264,10 @@ static void parse_ahead(const struct flowtable *table, const struct flowtable_fr
 	if (parsed->read == QUICK_NOTHING)
 		return;
 	parsed->hash = flow_hash(&parsed->quick.key, table->tap.seed);
+	parsed->id = flow_id(&parsed->quick.key, table->tap.seed);
 	set = &table->sets[flow_set_index(parsed->hash, table->tap.sets)];
-	record = &set->records[flow_way(parsed->hash)];
 	__builtin_prefetch(set);
-	__builtin_prefetch(&record->key, 1);
-	__builtin_prefetch(&record->sides, 1);
+	__builtin_prefetch(&set->hot[flow_way(parsed->hash)], 1);
 }
 
 static void turn_round(struct flow_key *key)
@@ -244,32 +280,33 @@ static void turn_round(struct flow_key *key)
 	key->peer_port = other.guest_port;
 }
 
-/* The record of the frame's flow, or NULL. Either way round is looked for where it is likely before one is
- * anywhere else. */
-static struct flow_record *find_parsed(const struct flowtable *table, enum flowtable_sender sender,
-                                       struct parsed *parsed, enum flow_side_index *side)
+/* The frame's flow, or NULL. Either way round is looked for where it is likely before one is anywhere else. */
+static struct flow_hot *find_parsed(const struct flowtable *table, enum flowtable_sender sender,
+                                    struct parsed *parsed, enum flow_side_index *side)
 {
 	struct flow_set *set = &table->sets[flow_set_index(parsed->hash, table->tap.sets)];
-	struct flow_record *likely = &set->records[flow_way(parsed->hash)];
-	struct flow_key *key = &parsed->quick.key;
+	struct flow_hot *likely = &set->hot[flow_way(parsed->hash)];
+	const uint16_t tag = flow_tag(parsed->hash);
+	uint64_t turned;
 	uint32_t way;
 
 	*side = sender == FLOWTABLE_PEER ? FLOW_PEER : FLOW_GUEST;
-	if (flow_key_equal(&likely->key, key))
+	if (likely->id == parsed->id)
 		return likely;
+	way = FLOW_WAYS;
 	if (sender == FLOWTABLE_EITHER) {
-		turn_round(key);
+		turn_round(&parsed->quick.key);
+		turned = flow_id(&parsed->quick.key, table->tap.seed);
 		*side = FLOW_PEER;
-		if (flow_key_equal(&likely->key, key))
+		if (likely->id == turned)
 			return likely;
+		way = flow_set_find(set, turned, tag);
 	}
-	way = flow_set_find(set, key, flow_tag(parsed->hash));
-	if (way == FLOW_WAYS && sender == FLOWTABLE_EITHER) {
-		turn_round(key);
-		*side = FLOW_GUEST;
-		way = flow_set_find(set, key, flow_tag(parsed->hash));
+	if (way == FLOW_WAYS) {
+		*side = sender == FLOWTABLE_PEER ? FLOW_PEER : FLOW_GUEST;
+		way = flow_set_find(set, parsed->id, tag);
 	}
-	return way < FLOW_WAYS ? &set->records[way] : NULL;
+	return way < FLOW_WAYS ? &set->hot[way] : NULL;
 }
 
 static void take_parsed(struct flowtable *table, const struct flowtable_frame *frame,
@@ -284,7 +321,7 @@ static void take_parsed(struct flowtable *table, const struct flowtable_frame *f
 	}
 	if (parsed->read != QUICK_NOTHING) {
 		enum flow_side_index side;
-		struct flow_record *record = find_parsed(table, sender, parsed, &side);
+		struct flow_hot *record = find_parsed(table, sender, parsed, &side);
 
 		if (record && parsed->read == QUICK_ALL &&
 		    quick_update(record, &parsed->quick, side, frame->now))
@@ -315,25 +352,32 @@ void flowtable_frames(struct flowtable *table, const struct flowtable_frame *fra
 int flowtable_each(const struct flowtable *table, int (*each)(const struct flow_record *, void *),
                    void *data)
 {
+	struct flow_record record;
+
 	for (uint32_t i = 0; i < table->tap.sets; i++)
-		for (int way = 0; way < FLOW_WAYS; way++) {
+		for (uint32_t way = 0; way < FLOW_WAYS; way++) {
 			int stop = 0;
 
 			if (table->sets[i].tags[way])
-				stop = each(&table->sets[i].records[way], data);
+				stop = each(record_at(table, i, way, &record), data);
 			if (stop)
 				return stop;
 		}
 	return 0;
 }
 
-const struct flow_record *flowtable_find(const struct flowtable *table, const struct flow_key *key)
+int flowtable_find(const struct flowtable *table, const struct flow_key *key,
+                   struct flow_record *record)
 {
 	uint64_t hash = flow_hash(key, table->tap.seed);
-	const struct flow_set *set = &table->sets[flow_set_index(hash, table->tap.sets)];
-	uint32_t way = flow_set_find(set, key, flow_tag(hash));
+	uint32_t set = flow_set_index(hash, table->tap.sets);
+	uint32_t way =
+	        flow_set_find(&table->sets[set], flow_id(key, table->tap.seed), flow_tag(hash));
 
-	return way < FLOW_WAYS ? &set->records[way] : NULL;
+	if (way >= FLOW_WAYS)
+		return -ENOENT;
+	record_at(table, set, way, record);
+	return 0;
 }
 
 static int count_record(const struct flow_record *record, void *data)

@@ -19,7 +19,7 @@ struct flowtable;
 /* The same events as in the ring buffer, valid during the call. */
 typedef void flowtable_event_fn(const struct flow_event_header *event, void *data);
 
-/* A table of `flows` records (rounded up to a power of two of sets; about 264 bytes each, all
+/* A table of `flows` records (rounded up to a power of two of sets; about 360 bytes each, all
  * allocated here). `event` may be NULL. 0, -EINVAL for more than half a million, or -ENOMEM. */
 int flowtable_open(struct flowtable **table, size_t flows, uint64_t seed, flowtable_event_fn *event,
                    void *data);
@@ -46,10 +46,11 @@ void flowtable_frames(struct flowtable *table, const struct flowtable_frame *fra
 /* No packet follows: every flow that is left ends, as FLOW_EVENT_END of this time. */
 void flowtable_finish(struct flowtable *table, uint64_t now);
 
-/* As flow_map_each(), flow_map_find() and flow_map_stats(); each's record is the table's own. */
+/* As flow_map_each(), flow_map_find() and flow_map_stats(). */
 int flowtable_each(const struct flowtable *table, int (*each)(const struct flow_record *, void *),
                    void *data);
-const struct flow_record *flowtable_find(const struct flowtable *table, const struct flow_key *key);
+int flowtable_find(const struct flowtable *table, const struct flow_key *key,
+                   struct flow_record *record);
 struct tap_stats flowtable_stats(const struct flowtable *table);
 
 #endif

@@ -2,11 +2,11 @@
 /*
  * quick: the short way for the packets that most packets are: TCP without SYN, FIN and RST, or UDP, over
  * plain IPv4 or IPv6, of a flow that is there already and to which they add nothing but counts. It reads the
- * frame in place and touches the two lines of the record that change, and no other of the table.
+ * frame in place and touches the one line of the table that its flow has for it (struct flow_hot).
  *
  *   quick_parse()   frame -> key and what is counted, or the key alone, or nothing: it takes the whole
  *                   parser (packet.h)
- *   quick_update()  counts it in its record; false, and nothing is changed: it takes flow_update()
+ *   quick_update()  counts it; false, and nothing is changed: it takes flow_update()
  *
  * Whatever either does not know for certain it leaves to the whole way, so that both ways give the same
  * records and events: tests feed the same frames to both. At a tap, `end` is the end of what lies in the
@@ -164,76 +164,48 @@ PACKET_INLINE enum quick_read quick_parse(const uint8_t *data, const uint8_t *en
 	return quick_upper(data + 54, 54, 54 + length, captured, side, quick);
 }
 
-/* Whether the packet is one of many: it changes no state, begins and ends nothing, and is no reason for an
- * event. */
-PACKET_INLINE bool quick_is_steady(const struct flow_record *record, const struct quick *quick,
-                                   enum flow_side_index sender, uint64_t now)
-{
-	const struct flow_side *side = &record->sides[sender & 1];
-	const uint64_t packets = side->packets + 1, bytes = side->bytes + quick->wire;
-
-	/* the states in which this sender's next packet means something; and it has ended */
-	if (record->state == 0 ||
-	    record->state ==
-	            (flow_opener(record) == sender ? FLOW_STATE_ANSWERED : FLOW_STATE_OPENED))
-		return false;
-	if (side->packets == 0 || (quick->bytes && side->head_size == 0) ||
-	    record->flags & FLOW_FLAG_STREAM(sender))
-		return false;
-	if (packets >= FLOW_UPDATE_PACKETS && (packets & side->packets) == 0)
-		return false;
-	if (bytes >= FLOW_UPDATE_BYTES && (bytes & ~side->bytes) > side->bytes)
-		return false;
-	return (int64_t)(now - record->last_ns) < (int64_t)QUICK_REST_NS &&
-	       (uint32_t)(now >> 30) - record->sent < FLOW_UPDATE_UNITS;
-}
-
-PACKET_INLINE bool quick_update(struct flow_record *record, const struct quick *quick,
+/* Counts the packet, if it's one of many: it changes no state, begins and ends nothing, and is no reason for
+ * an event. The flow is locked. */
+PACKET_INLINE bool quick_update(struct flow_hot *hot, const struct quick *quick,
                                 enum flow_side_index sender, uint64_t now)
 {
-	struct flow_side *side = &record->sides[sender & 1];
+	const int side = sender & 1;
 
-	if (!quick_is_steady(record, quick, sender, now))
+	if (hot->flags & (FLOW_HOT_WHOLE << side) ||
+	    (quick->bytes && hot->flags & (FLOW_HOT_HEAD << side)))
+		return false;
+	if (hot->packets_left[side] == 0 || hot->bytes_left[side] < quick->wire)
+		return false;
+	if ((int64_t)(now - hot->last_ns) >= (int64_t)QUICK_REST_NS ||
+	    (int32_t)((uint32_t)(now >> 30) - hot->due) >= 0)
 		return false;
 	if (quick->key.proto == PACKET_PROTO_TCP) {
 		const uint32_t next = quick->seq + quick->payload;
 
-		if ((int32_t)(next - side->seq_next) > 0)
-			side->seq_next = next;
+		if ((int32_t)(next - hot->seq_next[side]) > 0)
+			hot->seq_next[side] = next;
 		else if (quick->payload)
 			return false; /* a retransmission */
-		side->tcp_flags |= quick->tcp_flags;
+		hot->tcp_flags[side] |= quick->tcp_flags;
 	}
-	if (now > record->last_ns)
-		record->last_ns = now;
-	if (quick->ttl < side->ttl_min)
-		side->ttl_min = quick->ttl;
-	if (quick->ttl > side->ttl_max)
-		side->ttl_max = quick->ttl;
-	side->packets++;
-	side->bytes += quick->wire;
-	side->payload += quick->payload;
+	if (now > hot->last_ns)
+		hot->last_ns = now;
+	if (quick->ttl < hot->ttl_min[side])
+		hot->ttl_min[side] = quick->ttl;
+	if (quick->ttl > hot->ttl_max[side])
+		hot->ttl_max[side] = quick->ttl;
+	hot->packets_left[side]--;
+	hot->bytes_left[side] -= quick->wire;
+	hot->payload[side] += quick->payload;
 	return true;
 }
 
-/* Loads the line of the record that is not compared, so that both are on their way at the same time. */
-PACKET_INLINE void quick_touch(const struct flow_record *record)
-{
-	const uint64_t packets = *(const volatile uint64_t *)&record->sides[0].packets;
-
-	__asm__ volatile("" : : "r"(packets));
-}
-
-/* The way that seems to have the key, or FLOW_WAYS; the set is not locked. */
-PACKET_INLINE uint32_t quick_find(const struct flow_set *set, const struct flow_key *key,
-                                  uint64_t hash)
+/* The way that seems to have the flow, or FLOW_WAYS; the set is not locked. */
+PACKET_INLINE uint32_t quick_find(const struct flow_set *set, uint64_t id, uint64_t hash)
 {
 	const uint32_t way = flow_way(hash);
 
-	quick_touch(&set->records[way]);
-	if (flow_key_equal(&set->records[way].key, key))
-		return way;
-	return flow_set_find(set, key, flow_tag(hash));
+	return set->hot[way].id == id ? way : flow_set_find(set, id, flow_tag(hash));
 }
 
 #endif

@@ -32,7 +32,7 @@ struct flow_map {
 	uint32_t sets;
 	uint64_t seed;
 	const struct flow_tap *tap;
-	const struct flow_set *set; /* [sets] */
+	const struct flow_set *set; /* [flow_elements(sets) - 1] */
 };
 
 static size_t page_round(size_t size)
@@ -58,7 +58,7 @@ int flow_map_open(int fd, struct flow_map **out)
 	munmap((void *)tap, size);
 	if (magic != FLOW_TAP_MAGIC || sets == 0 || sets > FLOW_SETS_MAX || (sets & (sets - 1)))
 		return -EPROTO;
-	size = page_round((sets + 1) * sizeof(struct flow_set));
+	size = page_round((size_t)flow_elements(sets) * sizeof(struct flow_set));
 	tap = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
 	if (tap == MAP_FAILED)
 		return -errno;
@@ -82,40 +82,42 @@ void flow_map_close(struct flow_map *map)
 }
 
 /* A copy of the record as it was between two writes. False when there was no such moment, or no flow. */
-static bool record_copy(const struct flow_record *record, struct flow_record *copy)
+static bool record_copy(const struct flow_map *map, uint32_t set, uint32_t way,
+                        struct flow_record *copy)
 {
+	const struct flow_hot *hot = &map->set[set].hot[way];
+	const struct flow_set *rest = &map->set[flow_cold_index(map->sets, set, way)];
+
 	for (int i = 0; i < RECORD_TRIES; i++) {
-		uint32_t sequence = __atomic_load_n(&record->lock, __ATOMIC_ACQUIRE);
+		uint32_t sequence = __atomic_load_n(&hot->lock, __ATOMIC_ACQUIRE);
 
 		if (sequence & 1)
 			continue;
-		memcpy(copy, record, sizeof(*copy));
+		flow_load(copy, hot, &rest->cold[way % FLOW_COLD_WAYS]);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		copy->lock = 0;
-		if (__atomic_load_n(&record->lock, __ATOMIC_RELAXED) == sequence)
+		if (__atomic_load_n(&hot->lock, __ATOMIC_RELAXED) == sequence)
 			return copy->state != 0;
 	}
 	return false;
 }
 
-/* Calls `each` for the records that `wants` wants: asked in place first, so that few are copied, then of the
- * copy. */
-static int each_wanted(const struct flow_map *map,
-                       bool (*wants)(const struct flow_record *, const void *), const void *what,
-                       int (*each)(const struct flow_record *, void *), void *data)
+/* Flows that go idle after `since` and until `until`; with 0, all. */
+static int each_idle(const struct flow_map *map, uint64_t since, uint64_t until,
+                     int (*each)(const struct flow_record *, void *), void *data)
 {
 	struct flow_record copy;
 
 	for (uint32_t i = 0; i < map->sets; i++) {
+		const struct flow_set *set = &map->set[i];
+
 		/* Sequence 0: nothing was ever written here. */
-		if (__atomic_load_n(&map->set[i].sequence, __ATOMIC_RELAXED) == 0)
-			continue;
-		for (int way = 0; way < FLOW_WAYS; way++) {
-			const struct flow_record *record = &map->set[i].records[way];
+		for (uint32_t way = 0; way < FLOW_WAYS && set->sequence; way++) {
+			uint64_t at = flow_hot_idle_at(&set->hot[way]);
 			int stop = 0;
 
-			if (map->set[i].tags[way] && wants(record, what) &&
-			    record_copy(record, &copy) && wants(&copy, what))
+			if (set->tags[way] && (!until || (at > since && at <= until)) &&
+			    record_copy(map, i, way, &copy))
 				stop = each(&copy, data);
 			if (stop)
 				return stop;
@@ -124,16 +126,16 @@ static int each_wanted(const struct flow_map *map,
 	return 0;
 }
 
-static bool any(const struct flow_record *record, const void *what)
-{
-	(void)record, (void)what;
-	return true;
-}
-
 int flow_map_each(const struct flow_map *map, int (*each)(const struct flow_record *, void *),
                   void *data)
 {
-	return each_wanted(map, any, NULL, each, data);
+	return each_idle(map, 0, 0, each, data);
+}
+
+int flow_map_idle(const struct flow_map *map, uint64_t since, uint64_t now,
+                  int (*each)(const struct flow_record *, void *), void *data)
+{
+	return each_idle(map, since, now, each, data);
 }
 
 uint64_t flow_idle_at(const struct flow_record *record)
@@ -141,53 +143,35 @@ uint64_t flow_idle_at(const struct flow_record *record)
 	return record->last_ns + flow_idle_ns(record);
 }
 
-struct idle {
-	uint64_t since, now;
-};
-
-static bool goes_idle(const struct flow_record *record, const void *what)
-{
-	const struct idle *idle = what;
-	uint64_t at = flow_idle_at(record);
-
-	return at > idle->since && at <= idle->now;
-}
-
-int flow_map_idle(const struct flow_map *map, uint64_t since, uint64_t now,
-                  int (*each)(const struct flow_record *, void *), void *data)
-{
-	const struct idle idle = {since, now};
-
-	return each_wanted(map, goes_idle, &idle, each, data);
-}
-
 int flow_map_find(const struct flow_map *map, const struct flow_key *key,
                   struct flow_record *record)
 {
 	uint64_t hash = flow_hash(key, map->seed);
-	uint32_t way;
-	const struct flow_set *set = &map->set[flow_set_index(hash, map->sets)];
+	uint32_t set = flow_set_index(hash, map->sets);
+	uint32_t way = flow_set_find(&map->set[set], flow_id(key, map->seed), flow_tag(hash));
 
-	way = flow_set_find(set, key, flow_tag(hash));
 	/* between the two looks the place may have been given to another flow */
-	return way < FLOW_WAYS && record_copy(&set->records[way], record) &&
+	return way < FLOW_WAYS && record_copy(map, set, way, record) &&
 	                       flow_key_equal(&record->key, key)
 	               ? 0
 	               : -ENOENT;
 }
 
+static int count_record(const struct flow_record *record, void *data)
+{
+	struct tap_stats *stats = data;
+
+	for (int side = 0; side < 2; side++) {
+		stats->packets[side] += record->sides[side].packets;
+		stats->bytes[side] += record->sides[side].bytes;
+	}
+	return 0;
+}
+
 void flow_map_stats(const struct flow_map *map, struct tap_stats *stats)
 {
 	*stats = map->tap->stats;
-	for (uint32_t i = 0; i < map->sets; i++)
-		for (int way = 0; way < FLOW_WAYS && map->set[i].sequence; way++)
-			for (int side = 0; side < 2 && map->set[i].tags[way]; side++) {
-				const struct flow_side *counts =
-				        &map->set[i].records[way].sides[side];
-
-				stats->packets[side] += counts->packets;
-				stats->bytes[side] += counts->bytes;
-			}
+	flow_map_each(map, count_record, stats);
 }
 
 struct event_ring {

@@ -8,13 +8,14 @@
  * connection unless the whole set is established. What goes is sent as FLOW_EVENT_END, and counted
  * when it had not ended.
  *
- * In the kernel each tap has an array map of these (4.1 MiB for the default of 2,048 sets, 16,384
+ * In the kernel each tap has an array map of these (5.6 MiB for the default of 2,048 sets, 16,384
  * flows), so one VM's flood stays within its own memory. Element 0 holds the tap's settings and
  * counters. The array is mapped read-only by the monitor. What a tap has counted is the sum of its records
  * and of what its counters have kept of those that left.
  *
  * Who includes this first defines `struct flow_context` (whatever it needs to remember), and
- *   static struct flow_set *flow_table_set(struct flow_context *, uint32_t hash);
+ *   static struct flow_set *flow_table_set(struct flow_context *, uint32_t index); (an element, from 0 behind the tap's)
+ *   static struct flow_record *flow_table_record(struct flow_context *), room for one to be worked on in
  *   static bool flow_lock(uint32_t *sequence), void flow_unlock(uint32_t *sequence);
  *   static void flow_send(struct flow_context *, enum flow_event_type, const struct flow_record *);
  *   static void flow_take_head(struct flow_context *, const struct packet *, uint8_t *head, uint32_t size);
@@ -28,7 +29,8 @@
 #include "bpf/set.h"
 
 struct flow_context;
-static inline struct flow_set *flow_table_set(struct flow_context *context, uint32_t hash);
+static inline struct flow_set *flow_table_set(struct flow_context *context, uint32_t index);
+static inline struct flow_record *flow_table_record(struct flow_context *context);
 static inline bool flow_lock(uint32_t *sequence);
 static inline void flow_unlock(uint32_t *sequence);
 static inline void flow_send(struct flow_context *context, enum flow_event_type type,
@@ -41,16 +43,15 @@ static inline void flow_send_payload(struct flow_context *context, const struct 
 static inline void flow_add(uint64_t *counter, uint64_t amount);
 
 /*
- * What the record is worth: nothing when its state is 0 or ended (sign bit of state - CLOSED clear),
- * more when it was answered, and the later it was used. Without branches, whose paths the verifier
- * would have to multiply over all ways.
+ * What the flow is worth: nothing when it has ended, more when it was answered, and the later it was used.
+ * Without branches, whose paths the verifier would have to multiply over all ways.
  */
-PACKET_INLINE uint64_t flow_worth(const struct flow_record *record)
+PACKET_INLINE uint64_t flow_worth(const struct flow_hot *hot)
 {
-	const uint64_t lives = ((uint64_t)record->state - FLOW_STATE_CLOSED) >> 63;
-	const uint64_t answered = (FLOW_OUTCOME_RESET - (uint64_t)record->outcome) >> 63;
+	const uint64_t lives = !(hot->flags & FLOW_HOT_ENDED);
+	const uint64_t answered = !!(hot->flags & FLOW_HOT_ANSWERED);
 
-	return lives << 63 | answered << 62 | record->last_ns >> 2;
+	return lives << 63 | answered << 62 | hot->last_ns >> 2;
 }
 
 /* A free way, `wanted` before others, or the one whose record is worth least. */
@@ -69,7 +70,7 @@ PACKET_FUNCTION uint32_t flow_set_victim(const struct flow_set *set, uint32_t wa
 
 		if (!set->tags[way])
 			return way;
-		worth = flow_worth(&set->records[way]);
+		worth = flow_worth(&set->hot[way]);
 		if (worth < least) {
 			least = worth;
 			victim = way;
@@ -78,58 +79,42 @@ PACKET_FUNCTION uint32_t flow_set_victim(const struct flow_set *set, uint32_t wa
 	return victim;
 }
 
-/* The record, which is locked, leaves its way, and is sent as ended. */
-PACKET_INLINE void flow_set_end(struct flow_context *context, struct flow_set *set, uint32_t way,
-                                struct tap_stats *stats)
+/* The flow is over: it's sent as ended, and the tap's counters keep what it counted. */
+PACKET_INLINE void flow_end(struct flow_context *context, const struct flow_record *record,
+                            struct tap_stats *stats)
 {
-	struct flow_record *record = &set->records[way];
-
 	flow_send(context, FLOW_EVENT_END, record);
 	for (int side = 0; side < 2; side++) {
 		flow_add(&stats->packets[side], record->sides[side].packets);
 		flow_add(&stats->bytes[side], record->sides[side].bytes);
 	}
-	record->state = 0;
-	set->tags[way] = 0;
 }
 
-/* Gives the way to a new flow. Its record is locked, and stays so. */
-PACKET_INLINE void flow_set_replace(struct flow_context *context, struct flow_set *set,
-                                    uint32_t way, const struct flow_key *key, uint16_t tag,
-                                    struct tap_stats *stats, bool evicts)
+/* Makes the record, which was another flow's if it has a state, a new flow's. Its lock stays as it is. */
+PACKET_INLINE void flow_replace(struct flow_context *context, struct flow_record *record,
+                                const struct flow_key *key, struct tap_stats *stats, bool evicts)
 {
-	struct flow_record *record = &set->records[way];
+	const uint32_t lock = record->lock;
 
-	if (set->tags[way]) {
+	if (record->state) {
 		if (evicts && record->state != FLOW_STATE_CLOSED &&
 		    record->state != FLOW_STATE_RESET)
 			flow_add(&stats->evicted, 1);
-		flow_set_end(context, set, way, stats);
+		flow_end(context, record, stats);
 	}
-	/* all but the lock, and the key, which follows */
-	record->last_ns = 0;
-	__builtin_memset(&record->state, 0,
-	                 __builtin_offsetof(struct flow_record, lock) -
-	                         __builtin_offsetof(struct flow_record, state));
-	__builtin_memset(record->sides, 0,
-	                 sizeof(*record) - __builtin_offsetof(struct flow_record, sides));
+	__builtin_memset(record, 0, sizeof(*record));
 	record->key = *key;
-	set->tags[way] = tag;
+	record->lock = lock;
 	flow_add(&stats->flows, 1);
 }
 
-/* The packet's effect on its flow, which has this way of the set or gets it. Both are locked. */
-PACKET_INLINE void flow_way_packet(struct flow_context *context, struct flow_set *set, uint32_t way,
-                                   bool found, const struct flow_key *key, uint16_t tag,
-                                   const struct packet *packet, enum flow_side_index side,
-                                   struct tap_stats *stats, uint64_t now)
+/* The packet's effect on the record of its flow. */
+PACKET_INLINE void flow_record_packet(struct flow_context *context, struct flow_record *record,
+                                      const struct packet *packet, enum flow_side_index side,
+                                      uint64_t now)
 {
-	struct flow_record *record = &set->records[way];
-	unsigned int send, kind;
+	unsigned int send = flow_update(record, packet, side, now), kind;
 
-	if (!found || flow_stale(record, packet, now))
-		flow_set_replace(context, set, way, key, tag, stats, !found);
-	send = flow_update(record, packet, side, now);
 	if (send & FLOW_TAKE_HEAD) {
 		uint32_t size = packet->payload_captured;
 
@@ -150,23 +135,72 @@ PACKET_INLINE void flow_way_packet(struct flow_context *context, struct flow_set
 		flow_send_payload(context, record, packet, side, kind);
 }
 
-/* The packet's effect on its flow in the set that it hashes to, which is locked. False: a record stayed
- * locked for too long. */
-PACKET_INLINE bool flow_set_packet(struct flow_context *context, struct flow_set *set,
-                                   const struct flow_key *key, uint64_t hash,
-                                   const struct packet *packet, enum flow_side_index side,
-                                   struct tap_stats *stats, uint64_t now)
+/* A flow's two hashes, and where it is by them. */
+struct flow_place {
+	uint64_t hash, id;
+	uint32_t index;
+	struct flow_set *set;
+};
+
+PACKET_INLINE void flow_place_of(struct flow_context *context, const struct flow_tap *tap,
+                                 const struct flow_key *key, struct flow_place *place)
 {
-	uint32_t way = flow_set_find(set, key, flow_tag(hash));
-	const bool found = way < FLOW_WAYS;
+	place->hash = flow_hash(key, tap->seed);
+	place->id = flow_id(key, tap->seed);
+	place->index = flow_set_index(place->hash, tap->sets);
+	place->set = flow_table_set(context, place->index);
+}
+
+/* Loads the record of this way for work on it. Returns where it has to be stored, or NULL: it stayed locked
+ * for too long. A way that is free has a record of zeroes. */
+PACKET_INLINE struct flow_record *flow_open(struct flow_context *context,
+                                            const struct flow_tap *tap,
+                                            const struct flow_place *place, uint32_t way)
+{
+	struct flow_set *rest =
+	        flow_table_set(context, flow_cold_index(tap->sets, place->index, way));
+	struct flow_record *record = flow_table_record(context), *cold;
+
+	if (!rest || !flow_lock(&place->set->hot[way].lock))
+		return 0;
+	cold = &rest->cold[way & (FLOW_COLD_WAYS - 1)];
+	if (place->set->tags[way])
+		flow_load(record, &place->set->hot[way], cold);
+	else
+		__builtin_memset(record, 0, sizeof(*record));
+	return cold;
+}
+
+PACKET_INLINE void flow_close(struct flow_context *context, const struct flow_place *place,
+                              uint32_t way, struct flow_record *cold)
+{
+	flow_store(flow_table_record(context), place->id, &place->set->hot[way], cold);
+	place->set->tags[way] = flow_tag(place->hash);
+	flow_unlock(&place->set->hot[way].lock);
+}
+
+/* The packet's effect on its flow in the set that it hashes to, which is locked. False: what is needed stayed
+ * locked for too long. */
+PACKET_INLINE bool flow_set_packet(struct flow_context *context, struct flow_tap *tap,
+                                   const struct flow_place *place, const struct flow_key *key,
+                                   const struct packet *packet, enum flow_side_index side,
+                                   uint64_t now)
+{
+	struct flow_record *record = flow_table_record(context), *cold;
+	uint32_t way = flow_set_find(place->set, place->id, flow_tag(place->hash));
+	bool found = way < FLOW_WAYS;
 
 	if (!found)
-		way = flow_set_victim(set, flow_way(hash));
+		way = flow_set_victim(place->set, flow_way(place->hash));
 	way &= FLOW_WAYS - 1;
-	if (!flow_lock(&set->records[way].lock))
+	cold = flow_open(context, tap, place, way);
+	if (!cold)
 		return false;
-	flow_way_packet(context, set, way, found, key, flow_tag(hash), packet, side, stats, now);
-	flow_unlock(&set->records[way].lock);
+	found = found && flow_key_equal(&record->key, key);
+	if (!found || flow_stale(record, packet, now))
+		flow_replace(context, record, key, &tap->stats, !found);
+	flow_record_packet(context, record, packet, side, now);
+	flow_close(context, place, way, cold);
 	return true;
 }
 
@@ -175,28 +209,25 @@ PACKET_INLINE bool flow_table_error(struct flow_context *context, const struct f
                                     const struct packet *packet, enum flow_side_index side,
                                     uint64_t now)
 {
+	struct flow_record *cold = 0;
+	struct flow_place place;
 	struct flow_key key = {0};
-	struct flow_set *set;
-	uint64_t hash;
 	uint32_t way;
 
 	if (!flow_key_quoted(packet, side, &key))
 		return false;
-	hash = flow_hash(&key, tap->seed);
-	set = flow_table_set(context, flow_set_index(hash, tap->sets));
-	if (!set || !flow_lock(&set->sequence))
+	flow_place_of(context, tap, &key, &place);
+	if (!place.set || !flow_lock(&place.set->sequence))
 		return false;
-	way = flow_set_find(set, &key, flow_tag(hash));
-	if (way < FLOW_WAYS) {
-		struct flow_record *record = &set->records[way & (FLOW_WAYS - 1)];
-
-		if (flow_lock(&record->lock)) {
-			if (flow_error(record, packet, side, now))
-				flow_send(context, FLOW_EVENT_OUTCOME, record);
-			flow_unlock(&record->lock);
-		}
+	way = flow_set_find(place.set, place.id, flow_tag(place.hash));
+	if (way < FLOW_WAYS)
+		cold = flow_open(context, tap, &place, way & (FLOW_WAYS - 1));
+	if (cold) {
+		if (flow_error(flow_table_record(context), packet, side, now))
+			flow_send(context, FLOW_EVENT_OUTCOME, flow_table_record(context));
+		flow_close(context, &place, way & (FLOW_WAYS - 1), cold);
 	}
-	flow_unlock(&set->sequence);
+	flow_unlock(&place.set->sequence);
 	return way < FLOW_WAYS;
 }
 
@@ -226,9 +257,8 @@ PACKET_INLINE void flow_table_packet(struct flow_context *context, struct flow_t
 {
 	struct tap_stats *stats = &tap->stats;
 	struct flow_key key = {0};
-	struct flow_set *set;
+	struct flow_place place;
 	bool counted = false;
-	uint64_t hash;
 
 	if (packet->flags & (PACKET_TRUNCATED | PACKET_MALFORMED))
 		flow_add(&stats->unparsed, 1);
@@ -247,11 +277,10 @@ PACKET_INLINE void flow_table_packet(struct flow_context *context, struct flow_t
 			flow_add(&stats->not_ip, 1);
 		return;
 	}
-	hash = flow_hash(&key, tap->seed);
-	set = flow_table_set(context, flow_set_index(hash, tap->sets));
-	if (set && flow_lock(&set->sequence)) {
-		counted = flow_set_packet(context, set, &key, hash, packet, side, stats, now);
-		flow_unlock(&set->sequence);
+	flow_place_of(context, tap, &key, &place);
+	if (place.set && flow_lock(&place.set->sequence)) {
+		counted = flow_set_packet(context, tap, &place, &key, packet, side, now);
+		flow_unlock(&place.set->sequence);
 	}
 	if (!counted) {
 		flow_count_apart(stats, packet, side);

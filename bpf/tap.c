@@ -287,7 +287,7 @@ static int tap_flow_map(unsigned int ifindex, const uint8_t guest_mac[6], uint16
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = FLOW_MAP_FLAGS);
 	BASE_AUTO_FD int map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "cordon_flows", sizeof(uint32_t),
-	                                      sizeof(struct flow_set), sets + 1, &opts);
+	                                      sizeof(struct flow_set), flow_elements(sets), &opts);
 	struct flow_tap tap = {
 	        .magic = FLOW_TAP_MAGIC, .ifindex = ifindex, .sets = sets, .flags = flags};
 	int error;

@@ -27,7 +27,7 @@ void tap_watch_close(struct tap_watch *watch);
  * Returns an fd of that flow map, owned by the caller, or a negative errno. */
 int tap_watch_attach(struct tap_watch *watch, unsigned int ifindex, const uint8_t guest_mac[6]);
 /* The same with room for that many flows, rounded up to sets (8, a power of two of them; at most half a
- * million flows; 264 bytes each, locked in kernel memory). tap_watch_attach() has room for 16,384. */
+ * million flows; 360 bytes each, locked in kernel memory). tap_watch_attach() has room for 16,384. */
 int tap_watch_attach_sized(struct tap_watch *watch, unsigned int ifindex,
                            const uint8_t guest_mac[6], uint32_t flows);
 /* 0 also when the tap is gone already. */
