@@ -5,7 +5,7 @@
  * few targets, what a scanner does not repeat is targets. Each target's result is
  *
  *   refused      the first answer was RST, or an ICMP error
- *   unanswered   none in SCAN_ANSWER_NS (TCP, ICMP, ARP)
+ *   unanswered   none in SCAN_ANSWER_NS, or in a second where many wait (TCP, ICMP, ARP)
  *   half open    SYN/ACK, and the guest did not complete the handshake in that time
  *   answered     anything else
  *   empty        a TCP connection that ended without a byte from the guest, and with no more than a greeting
@@ -148,6 +148,10 @@ static void scan_settle(struct scan_work *work, struct scan_try *t, enum scan_re
 	enum scan_result before = t->result;
 
 	t->result = (uint8_t)result;
+	work->scan->waiting -= before == SCAN_PENDING;
+	if ((scan_is_failure(result) || result == SCAN_ANSWERED) &&
+	    t->probe == SCAN_PROBE_ORDINARY && scan_has_ports(t->flow.proto, t->flow.family))
+		scan_rest_together(work, t, result != SCAN_ANSWERED);
 	for (int kind = 0; kind < SCAN_KINDS; kind++)
 		if (scan_in_kind(t, kind))
 			scan_settle_in(work, t, kind, before, result);
@@ -213,6 +217,7 @@ static void scan_try_drop(struct scan_work *work, struct scan_try *t, bool again
 		link = &scan->tries[*link].next;
 	if (*link == index)
 		*link = t->next;
+	scan->waiting -= t->result == SCAN_PENDING;
 	t->first_ns = 0;
 }
 
@@ -225,6 +230,7 @@ static struct scan_try *scan_try_add(struct scan_work *work, const struct scan_t
 	if (t->first_ns)
 		scan_try_drop(work, t, false);
 	*t = *key;
+	scan->waiting++;
 	slot = scan_slot(scan, t);
 	t->next = *slot;
 	*slot = (int32_t)scan->head;
@@ -234,6 +240,28 @@ static struct scan_try *scan_try_add(struct scan_work *work, const struct scan_t
 	if (scan->pending == scan->head)
 		scan->pending = (scan->pending + 1) & (SCAN_TRIES - 1);
 	return t;
+}
+
+/*
+ * Tries that have waited long enough for an answer have none. Where many wait at once it is as long as TCP waits
+ * before it sends again for the first time (RFC 6298, 2), so that a fast scan is known soon. They are in the order
+ * of their times, so the walk stops at the first that is too young.
+ */
+static void scan_expire(struct scan_work *work)
+{
+	struct scan *scan = work->scan;
+
+	while (scan->pending != scan->head) {
+		struct scan_try *t = &scan->tries[scan->pending];
+		const uint64_t patience =
+		        scan->waiting >= SCAN_MANY_WAIT ? SCAN_SECOND_NS : SCAN_ANSWER_NS;
+
+		if (t->first_ns && work->now_ns < t->first_ns + patience)
+			break;
+		if (t->first_ns && t->result == SCAN_PENDING)
+			scan_settle(work, t, scan_silence(t));
+		scan->pending = (scan->pending + 1) & (SCAN_TRIES - 1);
+	}
 }
 
 /* --- events --- */
@@ -312,6 +340,8 @@ void scan_observe(struct scan *scan, const struct flow_event *event, detector_em
 		scan_rest_end(&work, record);
 	if (!scan_probe_of(record, &key.probe) || key.first_ns == 0)
 		return;
+	if (scan->waiting >= SCAN_MANY_WAIT)
+		scan_expire(&work);
 	t = scan_try_find(scan, &key);
 	/* A failed target that is tried again later is a try of that time. */
 	if (t && event->header.type == FLOW_EVENT_NEW && scan_is_failure(t->result) &&
@@ -338,16 +368,7 @@ void scan_tick(struct scan *scan, uint64_t now_ns, detector_emit_fn *emit, void 
 {
 	struct scan_work work = {scan, now_ns, emit, data};
 
-	/* Tries are in the order of their times, so both walks stop at the first that is too young. */
-	while (scan->pending != scan->head) {
-		struct scan_try *t = &scan->tries[scan->pending];
-
-		if (t->first_ns && now_ns < t->first_ns + SCAN_ANSWER_NS)
-			break;
-		if (t->first_ns && t->result == SCAN_PENDING)
-			scan_settle(&work, t, scan_silence(t));
-		scan->pending = (scan->pending + 1) & (SCAN_TRIES - 1);
-	}
+	scan_expire(&work);
 	scan_groups_tick(&work);
 	scan_rest_tick(&work);
 	while (scan->tail != scan->pending) {
@@ -365,7 +386,8 @@ void scan_tick(struct scan *scan, uint64_t now_ns, detector_emit_fn *emit, void 
 
 static void *scan_make(const struct detector_config *config)
 {
-	const struct scan_config own = {.ports = config->scan_ports, .hosts = config->scan_hosts};
+	const struct scan_config own = {
+	        .ports = config->scan_ports, .hosts = config->scan_hosts, .world = config->world};
 
 	return scan_create(&own);
 }

@@ -14,6 +14,7 @@ enum { SCAN_PORTS_DEFAULT = 15, SCAN_HOSTS_DEFAULT = 15 };
 struct scan_config {
 	uint32_t ports; /* failed ports of one host that make a vertical scan; 0: the default */
 	uint32_t hosts; /* failed hosts on one port that make a horizontal one; 0: the default */
+	struct detector_world *world; /* or NULL */
 };
 
 extern const struct detector_ops scan_detector;

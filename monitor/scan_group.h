@@ -16,6 +16,7 @@ enum {
 	SCAN_SLOTS = 4096, /* hash slots for them */
 	SCAN_GROUPS = 256, /* of each kind; a power of two */
 	SCAN_FAILED_FOR_ONE_ANSWERED = 3,
+	SCAN_MANY_WAIT = 30, /* tries without an answer at a time that make it wait less */
 	SCAN_EARLY = 5,      /* failed targets, and none answered, that are worth a low alert */
 	SCAN_STEALTH_AT = 3, /* packets that no connection begins with */
 	SCAN_HIGH_AT = 100,  /* failed targets that make a finding severe */
@@ -109,6 +110,13 @@ struct scan_rest {
 		uint64_t first_ns, last_ns;
 		struct finding finding;
 	} services[SCAN_VERSION_PORTS];
+	struct scan_together {
+		struct flow_key flow;
+		uint32_t targets, guests;
+		bool hosts; /* on one port; else ports of one host */
+		uint64_t first_ns, last_ns;
+		struct finding finding;
+	} together;
 	uint64_t spread_ns; /* when the current ten seconds began */
 	uint32_t targets, answered;
 	bool told; /* another finding has said something meanwhile */
@@ -126,6 +134,7 @@ struct scan {
 	uint32_t head;     /* the next try's index; the oldest is there when the table is full */
 	uint32_t tail;     /* the oldest try's index */
 	uint32_t pending;  /* index from which tries may still be pending */
+	uint32_t waiting;  /* how many are */
 	uint64_t check_ns; /* before this, no group has to be looked at for its time */
 	struct scan_try tries[SCAN_TRIES];
 	int32_t slots[SCAN_SLOTS];
@@ -184,6 +193,8 @@ void scan_groups_tick(struct scan_work *work);
 /* A new target; an answer from one. */
 void scan_rest_try(struct scan_work *work, const struct scan_try *t);
 void scan_rest_answer(struct scan_work *work);
+/* A target has failed, or was answered: what other guests tried of it counts with this. */
+void scan_rest_together(struct scan_work *work, const struct scan_try *t, bool failed);
 /* A connection has ended. */
 void scan_rest_end(struct scan_work *work, const struct flow_record *record);
 void scan_rest_tick(struct scan_work *work);

@@ -9,6 +9,10 @@
  *   scan.version   what program is behind a port (nmap -sV): connections to one port that begin as four
  *                  different protocols do, within ten minutes. Where the first tries tell already (a web
  *                  server), there are not so many, and nothing is said.
+ *   scan.distributed  ports of one host, or hosts on one port below 1024, that three guests or more try together:
+ *                  twice as many failed targets in half an hour as would be a scan of one of them, and less
+ *                  than a third of them answered (T1046 from several machines of one owner, or a botnet's). It
+ *                  is said once, of the guest with which it became enough; world.c does the counting.
  *   scan.spread    1,000 targets by TCP in ten seconds of which not one in ten was answered, whatever they are:
  *                  a scan of random hosts and ports, or a flood. Peer-to-peer programs open connections at a
  *                  limited rate (libtorrent's connection_speed is 30 a second).
@@ -226,6 +230,73 @@ void scan_rest_end(struct scan_work *work, const struct flow_record *record)
 	            (uint64_t)__builtin_popcount(service->heads), &out);
 }
 
+/* --- together --- */
+
+static void rest_together_alert(const struct scan_together *together, struct alert *alert)
+{
+	char address[46];
+
+	rest_fill(alert, &together->flow, together->first_ns, together->last_ns);
+	alert->rule = "scan.distributed";
+	alert->confidence = 60;
+	alert_fact(alert, "targets", together->targets);
+	alert_fact(alert, "guests", together->guests);
+	alert->port = together->hosts ? together->flow.peer_port : 0;
+	if (!together->hosts)
+		memcpy(alert->target, together->flow.peer, 16);
+	alert_address(address, together->flow.peer, together->flow.family);
+	if (together->hosts)
+		snprintf(alert->sentence, sizeof(alert->sentence),
+		         "and %u others together tried port %u of %u hosts, of which few answered",
+		         together->guests - 1, alert->port, together->targets);
+	else
+		snprintf(alert->sentence, sizeof(alert->sentence),
+		         "and %u others together tried %u ports of %s, of which few answered",
+		         together->guests - 1, together->targets, address);
+}
+
+static void rest_together_end(struct scan_work *work)
+{
+	const struct detector_out out = {work->emit, work->data};
+	struct scan_together *together = &work->scan->rest.together;
+	struct alert alert = {0};
+
+	if (!together->finding.severity)
+		return;
+	rest_together_alert(together, &alert);
+	finding_end(&together->finding, &alert, &out);
+	memset(together, 0, sizeof(*together));
+}
+
+void scan_rest_together(struct scan_work *work, const struct scan_try *t, bool failed)
+{
+	const struct detector_out out = {work->emit, work->data};
+	const struct scan_config *config = &work->scan->config;
+	struct scan_together *together = &work->scan->rest.together;
+	unsigned int guests = 0, targets;
+	struct alert alert = {0};
+	bool hosts = false;
+
+	targets = world_tried(config->world, WORLD_HOST, &t->flow, failed, t->first_ns,
+	                      2 * config->ports, &guests);
+	if (!targets && t->flow.peer_port < 1024) {
+		hosts = true;
+		targets = world_tried(config->world, WORLD_PORT, &t->flow, failed, t->first_ns,
+		                      2 * config->hosts, &guests);
+	}
+	if (!targets)
+		return;
+	rest_together_end(work);
+	*together = (struct scan_together){.flow = t->flow,
+	                                   .targets = targets,
+	                                   .guests = guests,
+	                                   .hosts = hosts,
+	                                   .first_ns = t->first_ns,
+	                                   .last_ns = t->first_ns};
+	rest_together_alert(together, &alert);
+	finding_say(&together->finding, &alert, ALERT_MEDIUM, targets, &out);
+}
+
 /* --- targets without anything in common --- */
 
 static void rest_spread_alert(const struct scan_rest *rest, struct alert *alert)
@@ -310,6 +381,8 @@ void scan_rest_tick(struct scan_work *work)
 		if (rest->hosts[i].last_ns &&
 		    work->now_ns > rest->hosts[i].last_ns + SCAN_WINDOW_NS)
 			rest_protocols_end(work, &rest->hosts[i]);
+	if (work->now_ns > rest->together.last_ns + SCAN_WINDOW_NS)
+		rest_together_end(work);
 	for (size_t i = 0; i < SCAN_VERSION_PORTS; i++)
 		if (rest->services[i].finding.severity &&
 		    work->now_ns > rest->services[i].last_ns + REST_VERSIONS_NS)

@@ -260,6 +260,87 @@ START_TEST(neighbours_that_all_answer)
 }
 END_TEST
 
+static void try_by(struct watch *watch, uint32_t guest, uint32_t peer, uint16_t port, uint64_t time,
+                   uint8_t outcome)
+{
+	struct flow_event event = event_make(FLOW_EVENT_OUTCOME, TCP, peer, port, time);
+
+	key_address(event.record.key.guest, guest);
+	event.record.outcome = outcome;
+	watch_event(watch, &event.header);
+}
+
+/* Eight guests, each of which tries seven ports, or seven hosts. */
+START_TEST(together)
+{
+	for (int hosts = 0; hosts < 2; hosts++) {
+		struct detector_world *world = world_create();
+		struct watch *watches[8];
+		size_t said = 0;
+
+		for (uint32_t i = 0; i < 8; i++)
+			watches[i] = watch_new(&scan_detector, world);
+		for (uint32_t i = 0; i < 56; i++)
+			try_by(watches[i % 8], 0x0a4d0001 + i % 8, hosts ? HOST + i * 7 : HOST,
+			       hosts ? 445 : (uint16_t)(100 + i), START + i * SECOND,
+			       FLOW_OUTCOME_RESET);
+		for (uint32_t i = 0; i < 8; i++) {
+			said += watches[i]->count[ALERT_NEW];
+			if (watches[i]->count[ALERT_NEW])
+				ck_assert_str_eq(watches[i]->first.rule, "scan.distributed");
+			watch_end(watches[i]);
+		}
+		ck_assert_uint_eq(said, 1);
+		world_destroy(world);
+	}
+}
+END_TEST
+
+/* A host that is down, and whose three services all guests ask for; and the ports of a file server. */
+START_TEST(not_together)
+{
+	struct detector_world *world = world_create();
+	struct watch *watches[8];
+
+	for (uint32_t i = 0; i < 8; i++)
+		watches[i] = watch_new(&scan_detector, world);
+	for (uint32_t i = 0; i < 400; i++) {
+		try_by(watches[i % 8], 0x0a4d0001 + i % 8, LAN_HOST, (uint16_t)(80 + i % 3),
+		       START + i * SECOND, FLOW_OUTCOME_RESET);
+		try_by(watches[i % 8], 0x0a4d0001 + i % 8, HOST + i * 7, 443, START + i * SECOND,
+		       i % 3 ? FLOW_OUTCOME_ESTABLISHED : FLOW_OUTCOME_RESET);
+	}
+	for (uint32_t i = 0; i < 8; i++) {
+		ck_assert_msg(watches[i]->severity <= ALERT_LOW, "%s", watches[i]->last.sentence);
+		watch_end(watches[i]);
+	}
+	world_destroy(world);
+}
+END_TEST
+
+/* A fast scan that nobody answers is said while it goes on; a slow link's first connections are not. */
+START_TEST(fast)
+{
+	struct watch *watch = watch_new(&scan_detector, NULL);
+
+	for (uint16_t i = 0; i < 200; i++)
+		try(watch, TCP, HOST, (uint16_t)(i + 1), START + i * SECOND / 150,
+		    FLOW_OUTCOME_NONE);
+	ck_assert_uint_eq(watch->count[ALERT_NEW], 1);
+	watch_end(watch);
+
+	watch = watch_new(&scan_detector, NULL);
+	for (uint16_t i = 0; i < 25; i++)
+		try(watch, TCP, HOST + i * 7, 443, START + i * SECOND / 10, FLOW_OUTCOME_NONE);
+	for (uint16_t i = 0; i < 25; i++)
+		try_by(watch, 0x0a4d0006, HOST + i * 7, 443, START + i * SECOND / 10 + 2 * SECOND,
+		       FLOW_OUTCOME_ESTABLISHED);
+	watch_tick(watch, START + 10 * SECOND);
+	ck_assert_uint_eq(watch->count[ALERT_NEW], 0);
+	watch_end(watch);
+}
+END_TEST
+
 START_TEST(usual_ports_of_peers_are_low)
 {
 	struct watch *watch = watch_new(&scan_detector, NULL);
@@ -287,6 +368,9 @@ int main(void)
 	tcase_add_test(tests, nothing_in_common_but_speed);
 	tcase_add_test(tests, slow);
 	tcase_add_test(tests, neighbours_that_all_answer);
+	tcase_add_test(tests, together);
+	tcase_add_test(tests, fast);
+	tcase_add_test(tests, not_together);
 	tcase_add_test(tests, usual_ports_of_peers_are_low);
 	suite_add_tcase(suite, tests);
 	return suite_run(suite);
