@@ -48,48 +48,30 @@ static void add(struct gathering *g, const struct firewall_counter *counter)
 	g->count++;
 }
 
-static void gather(struct gathering *g, const json_t *array)
+static int gather(const struct firewall_rule *rule, void *data)
 {
-	const json_t *entry, *expression;
-	size_t i, k;
+	struct firewall_counter counter;
 
-	json_array_foreach(array, i, entry)
-	{
-		const json_t *rule = json_object_get(entry, "rule");
-		const char *comment = json_string_value(json_object_get(rule, "comment"));
-
-		if (!comment)
-			continue;
-		json_array_foreach(json_object_get(rule, "expr"), k, expression)
-		{
-			const json_t *values = json_object_get(expression, "counter");
-			struct firewall_counter counter;
-
-			if (!values)
-				continue;
-			parse_comment(comment, &counter);
-			counter.packets =
-			        (uint64_t)json_integer_value(json_object_get(values, "packets"));
-			counter.bytes =
-			        (uint64_t)json_integer_value(json_object_get(values, "bytes"));
-			add(g, &counter);
-		}
-	}
+	if (!rule->comment || !rule->counted)
+		return 0;
+	parse_comment(rule->comment, &counter);
+	counter.packets = rule->packets;
+	counter.bytes = rule->bytes;
+	add(data, &counter);
+	return 0;
 }
 
 /* An absent chain counts nothing: the tap may have taken its netdev chain along. */
 static int gather_chain(struct firewall *fw, struct gathering *g, const char *family,
                         const char *vm, const char *suffix)
 {
-	char command[FIREWALL_NAME_MAX + 64];
-	json_t *array AUTO_JSON = NULL;
+	char chain[FIREWALL_NAME_MAX];
 	int error;
 
-	snprintf(command, sizeof(command), "list chain %s cordon vm_%s%s%s", family, vm,
-	         suffix[0] ? "_" : "", suffix);
-	error = firewall_list(fw, command, &array);
-	if (!error)
-		gather(g, array);
+	snprintf(chain, sizeof(chain), "vm_%s%s%s", vm, suffix[0] ? "_" : "", suffix);
+	error = firewall_read_chain(family, chain, gather, g);
+	if (error && error != -ENOENT)
+		firewall_fail(fw, "the chain %s cannot be read: %s", chain, strerror(-error));
 	return error == -ENOENT ? 0 : error;
 }
 

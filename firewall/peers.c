@@ -10,22 +10,20 @@
  * So what nothing refers to may go: after a change, the sets that the old rules referred to are deleted
  * one by one, and the kernel refuses for those that others need.
  */
-#include <jansson.h>
-
 #include "base/base.h"
 #include "firewall/rules.h"
 
 /* True when somebody's rules name this VM. */
 static int named_by_others(struct firewall *fw, const char *family, const char *vm, bool *named)
 {
-	char command[FIREWALL_NAME_MAX + 64];
-	json_t *array = NULL;
+	char set[FIREWALL_NAME_MAX];
 	int error;
 
-	snprintf(command, sizeof(command), "list set %s cordon peer_%s", family, vm);
-	error = firewall_list(fw, command, &array);
-	json_decref(array);
+	snprintf(set, sizeof(set), "peer_%s", vm);
+	error = firewall_read_set(family, set);
 	*named = error == 0;
+	if (error && error != -ENOENT)
+		firewall_fail(fw, "the set %s cannot be read: %s", set, strerror(-error));
 	return error == -ENOENT ? 0 : error;
 }
 

@@ -185,6 +185,23 @@ bool firewall_names_hold(const struct firewall_names *names, const char *name);
 /* Adds a name, once. 0, -E2BIG or -ENOMEM. */
 int firewall_names_add(struct firewall_names *names, const char *name);
 
+/* ---- read.c: one chain, whatever else there is ---- */
+
+struct firewall_rule {       /* valid in the call only */
+	const char *comment; /* or NULL */
+	bool counted;        /* it has a counter: */
+	uint64_t packets, bytes;
+	const char *sets[4]; /* that it looks things up in */
+	size_t set_count;
+	const char *object; /* a quota's name, or NULL */
+};
+typedef int firewall_rule_fn(const struct firewall_rule *rule, void *data);
+/* Each rule of a chain of cordon's table (`take` NULL: none). 0, -ENOENT: no such chain, or another error, `take`'s
+ * too. */
+int firewall_read_chain(const char *family, const char *chain, firewall_rule_fn *take, void *data);
+/* 0 when there is such a set, -ENOENT when there is none, or another negative errno. */
+int firewall_read_set(const char *family, const char *set);
+
 /* Runs text as one transaction. */
 int firewall_run(struct firewall *fw, const char *text);
 /* Runs one `list` command and gives back its JSON (the "nftables" array, owned by the caller).

@@ -8,16 +8,8 @@
  * and sets and quotas are those that its rules refer to. So reading one VM's state costs the same
  * however many VMs there are.
  */
-#include <jansson.h>
-
 #include "base/base.h"
 #include "firewall/rules.h"
-
-static void decref(json_t **json)
-{
-	json_decref(*json);
-}
-#define AUTO_JSON BASE_CLEANUP(decref)
 
 bool firewall_names_hold(const struct firewall_names *names, const char *name)
 {
@@ -61,123 +53,108 @@ struct reading {
 	struct firewall_state *state;
 };
 
-static int list_chain(const struct reading *r, const char *family, const char *suffix,
-                      json_t **array)
+static int each_rule(const struct reading *r, const char *family, const char *suffix,
+                     firewall_rule_fn *take, void *data)
 {
-	char command[FIREWALL_NAME_MAX + 64];
+	char chain[FIREWALL_NAME_MAX];
 
-	snprintf(command, sizeof(command), "list chain %s cordon vm_%s_%s", family, r->vm, suffix);
-	return firewall_list(r->fw, command, array);
+	snprintf(chain, sizeof(chain), "vm_%s_%s", r->vm, suffix);
+	return firewall_read_chain(family, chain, take, data);
 }
 
-static int scan_text(struct reading *r, const char *key, const char *text)
+static int scan_set(struct reading *r, const char *name)
 {
 	struct firewall_state *state = r->state;
 
-	if (strcmp(key, "quota") == 0 && strncmp(text, r->own, strlen(r->own)) == 0)
-		return firewall_names_add(&state->quotas, text);
-	if (strcmp(key, "comment") == 0) {
-		unsigned int generation;
-
-		if (sscanf(text, "generation %u", &generation) == 1 && generation &&
-		    generation <= FIREWALL_GENERATIONS)
-			state->generation = (uint16_t)generation;
-		return 0;
-	}
-	if (text[0] == '@' && strncmp(text + 1, r->own, strlen(r->own)) == 0)
-		return firewall_names_add(&state->sets, text + 1);
-	if (strncmp(text, "@peer_", 6) == 0 || strncmp(text, "@group_", 7) == 0)
-		return firewall_names_add(&state->peers, text + 1);
+	if (strncmp(name, r->own, strlen(r->own)) == 0)
+		return firewall_names_add(&state->sets, name);
+	if (strncmp(name, "peer_", 5) == 0 || strncmp(name, "group_", 6) == 0)
+		return firewall_names_add(&state->peers, name);
 	return 0;
 }
 
-/* Every string anywhere in the rules. Bounded by jansson's own depth limit. */
-static int scan(struct reading *r, const char *key, const json_t *json)
+/* What the rule refers to, and the generation that it may speak of. */
+static int scan(const struct firewall_rule *rule, void *data)
 {
-	const char *text = json_string_value(json), *name;
-	json_t *child;
-	size_t i;
-	int error = text ? scan_text(r, key, text) : 0;
+	struct reading *r = data;
+	unsigned int generation;
+	int error = 0;
 
-	json_array_foreach(json, i, child) error = error ? error : scan(r, key, child);
-	json_object_foreach((json_t *)json, name, child) error =
-	        error ? error : scan(r, name, child);
+	if (rule->comment && sscanf(rule->comment, "generation %u", &generation) == 1 &&
+	    generation && generation <= FIREWALL_GENERATIONS)
+		r->state->generation = (uint16_t)generation;
+	if (rule->object && strncmp(rule->object, r->own, strlen(r->own)) == 0)
+		error = firewall_names_add(&r->state->quotas, rule->object);
+	for (size_t i = 0; i < rule->set_count && !error; i++)
+		if (rule->sets[i])
+			error = scan_set(r, rule->sets[i]);
 	return error;
 }
 
 /* Scans a chain; an absent one is none (*found says). */
 static int scan_chain(struct reading *r, const char *suffix, bool *found)
 {
-	json_t *rules AUTO_JSON = NULL;
-	int error = list_chain(r, r->family, suffix, &rules);
+	int error = each_rule(r, r->family, suffix, scan, r);
 
 	*found = error == 0;
-	return error == -ENOENT ? 0 : error ? error : scan(r, "", rules);
+	return error == -ENOENT ? 0 : error;
 }
 
-/* The comment of each rule of a list, to a function. */
-static void each_comment(const json_t *array, struct reading *r, size_t nic,
-                         void (*take)(struct reading *r, size_t nic, const char *comment))
-{
-	size_t i;
-	const json_t *entry;
-
-	json_array_foreach(array, i, entry)
-	{
-		const char *comment = json_string_value(
-		        json_object_get(json_object_get(entry, "rule"), "comment"));
-
-		if (comment)
-			take(r, nic, comment);
-	}
-}
+/* What a rule's comment says of one NIC. */
+struct nic_reading {
+	struct firewall_state *state;
+	size_t nic;
+};
 
 /* "…, tap TAP" */
-static void take_tap(struct reading *r, size_t nic, const char *comment)
+static int take_tap(const struct firewall_rule *rule, void *data)
 {
-	const char *at = strstr(comment, ", tap ");
+	const struct nic_reading *r = data;
+	const char *at = rule->comment ? strstr(rule->comment, ", tap ") : NULL;
 
-	if (at && !r->state->nics[nic].tap[0])
-		base_copy_string(r->state->nics[nic].tap, 16, at + strlen(", tap "));
+	if (at && !r->state->nics[r->nic].tap[0])
+		base_copy_string(r->state->nics[r->nic].tap, 16, at + strlen(", tap "));
+	return 0;
 }
 
 /* "forward tcp 8080, line N" */
-static void take_forward(struct reading *r, size_t nic, const char *comment)
+static int take_forward(const struct firewall_rule *rule, void *data)
 {
+	const struct nic_reading *r = data;
+	const size_t nic = r->nic;
 	struct policy_forward forward = {0};
 	size_t *count = &r->state->nics[nic].forward_count;
 	char proto[4];
 
-	if (sscanf(comment, "forward %3s %hu", proto, &forward.host) != 2)
-		return;
+	if (!rule->comment || sscanf(rule->comment, "forward %3s %hu", proto, &forward.host) != 2)
+		return 0;
 	forward.proto = strcmp(proto, "tcp") == 0 ? POLICY_PROTO_TCP : POLICY_PROTO_UDP;
 	for (size_t i = 0; i < *count; i++) /* one for each family */
 		if (r->state->nics[nic].forwards[i].host == forward.host &&
 		    r->state->nics[nic].forwards[i].proto == forward.proto)
-			return;
+			return 0;
 	if (*count < POLICY_FORWARDS_MAX)
 		r->state->nics[nic].forwards[(*count)++] = forward;
+	return 0;
 }
 
 static int read_nic(struct reading *r, size_t i)
 {
-	json_t *from AUTO_JSON = NULL, *base AUTO_JSON = NULL, *forwards AUTO_JSON = NULL;
+	struct nic_reading nic = {r->state, i};
 	char suffix[24];
 	int error;
 
 	snprintf(suffix, sizeof(suffix), "%zu_from", i);
-	error = list_chain(r, r->family, suffix, &from);
+	error = each_rule(r, r->family, suffix, take_tap, &nic);
 	if (error)
 		return error == -ENOENT ? 0 : error;
-	each_comment(from, r, i, take_tap);
 	snprintf(suffix, sizeof(suffix), "%zu_forwards", i);
-	error = list_chain(r, r->family, suffix, &forwards);
+	error = each_rule(r, r->family, suffix, take_forward, &nic);
 	if (error && error != -ENOENT)
 		return error;
 	r->state->nics[i].forwarding = error == 0;
-	each_comment(forwards, r, i, take_forward);
 	snprintf(suffix, sizeof(suffix), "%zu", i);
-	error = list_chain(r, "netdev", suffix, &base);
+	error = each_rule(r, "netdev", suffix, NULL, NULL);
 	if (error && error != -ENOENT)
 		return error;
 	r->state->nics[i].hooked = error == 0;
@@ -185,22 +162,26 @@ static int read_nic(struct reading *r, size_t i)
 	return 0;
 }
 
+static int count_rule(const struct firewall_rule *rule, void *data)
+{
+	(void)rule;
+	++*(size_t *)data;
+	return 0;
+}
+
 /* The chains of rules with limits are as many as SIDE_known tells apart. */
 static int read_slots(struct reading *r, bool outward)
 {
 	const char *side = outward ? "egress" : "ingress";
-	json_t *known AUTO_JSON = NULL;
 	char suffix[32];
 	bool found;
-	size_t i, slots = 0;
-	const json_t *entry;
+	size_t slots = 0;
 	int error;
 
 	snprintf(suffix, sizeof(suffix), "%s_known", side);
-	error = list_chain(r, r->family, suffix, &known);
+	error = each_rule(r, r->family, suffix, count_rule, &slots);
 	if (error)
 		return error == -ENOENT ? 0 : error;
-	json_array_foreach(known, i, entry) slots += json_object_get(entry, "rule") != NULL;
 	r->state->slots[outward] = slots;
 	for (size_t slot = 1; slot <= slots && !error; slot++) {
 		snprintf(suffix, sizeof(suffix), "%s_r%zu", side, slot);
@@ -228,7 +209,6 @@ int firewall_state_read(struct firewall *fw, const char *family, const char *vm,
 {
 	static const char *const with_sets[] = {"egress", "ingress", "host", "local"};
 	struct reading r = {.fw = fw, .family = family, .vm = vm, .state = state};
-	json_t *quarantine AUTO_JSON = NULL;
 	int error;
 
 	*state = (struct firewall_state){0};
@@ -248,7 +228,7 @@ int firewall_state_read(struct firewall *fw, const char *family, const char *vm,
 		error = read_nic(&r, i);
 	if (error)
 		return error;
-	error = list_chain(&r, family, "quarantine_from", &quarantine);
+	error = each_rule(&r, family, "quarantine_from", NULL, NULL);
 	state->quarantined = error == 0;
 	return error == -ENOENT ? 0 : error;
 }
