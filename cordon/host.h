@@ -204,8 +204,14 @@ int restart_vm(struct host_vm *vm, int status);
 
 /* --- reap.c --- */
 
-/* Removes all that is the VM's, however much of it there is. `status` is the vmm's wait status, or -1. */
-int reap_vm(const char *name, int status, struct host_error *error);
+struct host_end {
+	int status; /* the vmm's wait status, or -1: not known */
+	bool asked; /* somebody told cordon to end it, so a SIGKILL is cordon's own */
+};
+#define HOST_END_UNKNOWN ((struct host_end){.status = -1})
+
+/* Removes all that is the VM's, however much of it there is. */
+int reap_vm(const char *name, struct host_end end, struct host_error *error);
 /* The same for a start that failed, by whoever holds the VM's lock; its keeper may still be there. */
 int reap_failed(struct host_vm *vm);
 /* Reaps every VM whose keeper is gone; returns how many. */

@@ -36,6 +36,7 @@ struct keeper {
 	int status_fd;
 	int record_fd;
 	int vmm_status;
+	bool asked; /* SIGTERM has come: the vmm's end by SIGKILL is our doing */
 	struct child children[KEEPER_CHILDREN_MAX]; /* the first is the vmm */
 	size_t count;
 	bool revive;
@@ -259,10 +260,12 @@ static void keep(struct keeper *keeper, const sigset_t *signals)
 		int number =
 		        waits ? sigtimedwait(signals, NULL, &settle) : sigwaitinfo(signals, NULL);
 
-		if (number == SIGTERM)
+		if (number == SIGTERM) {
+			keeper->asked = true;
 			kill(keeper->children[0].pid, SIGKILL);
-		else if (number < 0 && waits)
+		} else if (number < 0 && waits) {
 			revive_next(keeper);
+		}
 	}
 }
 
@@ -298,11 +301,14 @@ static void let_go(const struct keeper *keeper)
 static int become_reaper(const struct keeper *keeper)
 {
 	char status[16];
-	const char *argv[EXTRA_MAX + 6] = {keeper->reap, "reap", keeper->name, "--status", status};
+	const char *argv[EXTRA_MAX + 7] = {keeper->reap, "reap", keeper->name, "--status", status};
+	size_t argc = 5;
 	sigset_t none;
 
+	if (keeper->asked)
+		argv[argc++] = "--asked";
 	for (size_t i = 0; i < EXTRA_MAX && keeper->extra[i]; i++)
-		argv[5 + i] = keeper->extra[i];
+		argv[argc++] = keeper->extra[i];
 	snprintf(status, sizeof(status), "%d", keeper->vmm_status);
 	/* Whoever still means to end the VM must not end what cleans up after it: ignored before it is
 	 * unblocked, so that one that waits is dropped, and through the exec. */

@@ -224,7 +224,8 @@ static json_t *method_wait(const json_t *params, struct host_error *error)
 			host_fail(error, -ETIMEDOUT, 125, "'%s' still runs", vm->name);
 			return NULL;
 		}
-		reap_vm(name, -1, NULL); /* there is nothing to do, unless the keeper was killed */
+		reap_vm(name, HOST_END_UNKNOWN,
+		        NULL); /* there is nothing to do, unless the keeper was killed */
 		if (registry_load(name, vm) == 0 && registry_alive(vm))
 			return registry_json(vm);
 	}

@@ -154,16 +154,17 @@ static void reap_log(const struct host_vm *vm, const char *reason, int code)
 	        when);
 }
 
-static void reap_alert(const struct host_vm *vm, int status, bool again)
+static void reap_alert(const struct host_vm *vm, struct host_end end, bool again)
 {
 	struct vmm_message last;
 
-	report_end(vm, status, reap_last(vm, &last) ? last.panics : 0, again);
+	report_end(vm, end, reap_last(vm, &last) ? last.panics : 0, again);
 }
 
 /* How it ended, for `cordon inspect` and `cordon run`, until the name is used again. */
-static void reap_record(const struct host_vm *vm, int status)
+static void reap_record(const struct host_vm *vm, struct host_end end)
 {
+	int status = end.status;
 	const char *reason = "unknown";
 	char path[POLICY_PATH_MAX];
 	struct vmm_message last;
@@ -178,8 +179,9 @@ static void reap_record(const struct host_vm *vm, int status)
 		code = 128 + WTERMSIG(status);
 		reason = WTERMSIG(status) == SIGSYS
 		                 ? "the vmm made a forbidden system call (SIGSYS)"
-		         : WTERMSIG(status) == SIGKILL ? "killed"
-		                                       : "the vmm died by a signal";
+		         : WTERMSIG(status) != SIGKILL ? "the vmm died by a signal"
+		         : end.asked                   ? "killed"
+		                     : "killed from outside, perhaps for want of memory";
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
 	snprintf(path, sizeof(path), HOST_LOG_DIR "/%s.log", vm->name);
@@ -242,24 +244,24 @@ static int reap_run(const struct host_vm *vm)
 }
 
 /* What could not be undone keeps the folder, and with it the uids and links: it is tried again. */
-static int reap_locked(struct host_vm *vm, int status)
+static int reap_locked(struct host_vm *vm, struct host_end end)
 {
 	int err = reap_run(vm);
-	bool again = !err && restart_wanted(vm, status);
+	bool again = !err && restart_wanted(vm, end.status);
 
 	/* Also when not all is gone: how it ended is not known when that is tried again. A sink that takes its
 	 * time holds up nothing but the name. */
 	if (vm->started)
-		reap_alert(vm, status, again);
+		reap_alert(vm, end, again);
 	if (again) {
-		if (restart_vm(vm, status) == 0)
+		if (restart_vm(vm, end.status) == 0)
 			return 0;
 		err = reap_run(vm); /* what a start that failed has left */
 	}
 	if (err)
 		return err;
 	if (vm->started)
-		reap_record(vm, status);
+		reap_record(vm, end);
 	err = registry_drop(vm);
 	reap_host();
 	reap_forget_ends();
@@ -269,10 +271,10 @@ static int reap_locked(struct host_vm *vm, int status)
 int reap_failed(struct host_vm *vm)
 {
 	/* its keeper may live, where the guest would not start; it finds nothing left to do */
-	return reap_locked(vm, -1);
+	return reap_locked(vm, HOST_END_UNKNOWN);
 }
 
-int reap_vm(const char *name, int status, struct host_error *error)
+int reap_vm(const char *name, struct host_end end, struct host_error *error)
 {
 	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
 	BASE_AUTO_FD int lock = registry_lock_vm(name);
@@ -289,7 +291,7 @@ int reap_vm(const char *name, int status, struct host_error *error)
 		return host_fail(error, err, 125, "'%s' still runs; `cordon kill %s` ends it", name,
 		                 name);
 	if (!err)
-		err = reap_locked(vm, status);
+		err = reap_locked(vm, end);
 	if (err && error)
 		host_fail(error, err, 125, "cannot clean up after '%s': %s", name, strerror(-err));
 	return err;
@@ -309,7 +311,7 @@ int reap_stale(void)
 		fprintf(stderr,
 		        "cordon: '%s' has no keeper any more; removing what is left of it\n",
 		        names[i]);
-		if (reap_locked(vm, -1) == 0)
+		if (reap_locked(vm, HOST_END_UNKNOWN) == 0)
 			reaped++;
 	}
 	return reaped;
@@ -319,7 +321,7 @@ int verb_reap(int argc, char **argv)
 {
 	struct host_error error = {0};
 	sigset_t term;
-	int status = -1;
+	struct host_end end = HOST_END_UNKNOWN;
 
 	/* Half a clean-up helps nobody: a signal that was meant for the VM waits, and is looked at before it
 	 * is started again. */
@@ -329,12 +331,13 @@ int verb_reap(int argc, char **argv)
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGINT, SIG_IGN);
 	if (argc < 2 || !registry_name_valid(argv[1])) {
-		fprintf(stderr, "usage: cordon reap NAME [--status WAIT-STATUS]\n");
+		fprintf(stderr, "usage: cordon reap NAME [--status WAIT-STATUS [--asked]]\n");
 		return VERB_FAILED;
 	}
-	if (argc == 4 && strcmp(argv[2], "--status") == 0)
-		status = (int)strtol(argv[3], NULL, 10);
-	if (reap_vm(argv[1], status, &error) < 0) {
+	if (argc >= 4 && strcmp(argv[2], "--status") == 0)
+		end.status = (int)strtol(argv[3], NULL, 10);
+	end.asked = argc == 5 && strcmp(argv[4], "--asked") == 0;
+	if (reap_vm(argv[1], end, &error) < 0) {
 		fprintf(stderr, "cordon: %s\n", error.text);
 		return VERB_FAILED;
 	}

@@ -205,11 +205,13 @@ static bool report_kind_send(const struct host_vm *vm, unsigned int end, unsigne
 	return true;
 }
 
-/* A vmm that was killed was meant to be; any other signal is its own doing, or its guest's. */
-static bool report_expected(int status)
+/* A vmm that we killed was meant to be; any other signal is its own doing, its guest's, or the host's. */
+static bool report_expected(struct host_end end)
 {
+	int status = end.status;
+
 	if (WIFSIGNALED(status))
-		return WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM;
+		return end.asked && WTERMSIG(status) == SIGKILL;
 	switch (WEXITSTATUS(status)) {
 	case VMM_END_POWEROFF:
 	case VMM_END_RESET:
@@ -219,8 +221,9 @@ static bool report_expected(int status)
 	}
 }
 
-void report_end(const struct host_vm *vm, int status, uint64_t panics, bool again)
+void report_end(const struct host_vm *vm, struct host_end end, uint64_t panics, bool again)
 {
+	int status = end.status;
 	unsigned int code = status >= 0 && WIFEXITED(status) ? (unsigned int)WEXITSTATUS(status)
 	                                                     : 128 + (unsigned int)WTERMSIG(status);
 	const char *became = again ? "it is started again" : "the VM has ended";
@@ -235,6 +238,6 @@ void report_end(const struct host_vm *vm, int status, uint64_t panics, bool agai
 	/* one that the policy let run on, or paused, until it ended otherwise */
 	if (panics > 0 && code != VMM_END_PANIC)
 		report_kind_send(vm, VMM_END_PANIC, code, panics, became);
-	if (!report_kind_send(vm, code, code, panics, became) && !report_expected(status))
+	if (!report_kind_send(vm, code, code, panics, became) && !report_expected(end))
 		report_death(vm, &death);
 }

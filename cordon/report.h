@@ -28,10 +28,9 @@ void report_death(const struct host_vm *vm, const struct death *death);
 /*
  * How a run of the VM ended, where that is worth an alert: a panic (also one after which the guest went on;
  * `panics` is the vmm's count), its watchdog, an error of KVM's, and a vmm that ended and was not told to.
- * `status` is the vmm's wait status; of one that is not known (-1) there is nothing to say. `again`: it will be
- * started again.
+ * Of an end that is not known there is nothing to say. `again`: it will be started again.
  */
-void report_end(const struct host_vm *vm, int status, uint64_t panics, bool again);
+void report_end(const struct host_vm *vm, struct host_end end, uint64_t panics, bool again);
 
 /* --- sink.c --- */
 

@@ -229,7 +229,7 @@ START_TEST(test_sigterm_ends_the_vm)
 
 	kill(vm.keeper, SIGTERM);
 	expect_end(&vm, vm.vmm, "vmm", SIGKILL);
-	expect_reaper(&vm, "reap web0 --status 9 more");
+	expect_reaper(&vm, "reap web0 --status 9 --asked more");
 }
 END_TEST
 

@@ -132,42 +132,47 @@ static const char *rules(void)
 	return text;
 }
 
-static int exited(int code)
+static struct host_end exited(int code)
 {
-	return code << 8;
+	return (struct host_end){.status = code << 8};
 }
 
 START_TEST(which_ends_are_alerts)
 {
 	static const struct {
-		int status;
+		struct host_end end;
 		uint64_t panics;
 		const char *rules;
 	} cases[] = {
-	        {VMM_END_POWEROFF << 8, 0, ""},
-	        {VMM_END_RESET << 8, 0, ""},
-	        {VMM_END_TRIPLE_FAULT << 8, 0, ""},
-	        {VMM_END_RESTART << 8, 0, ""},
-	        {SIGKILL, 0, ""},
-	        {SIGTERM, 0, ""},
-	        {-1, 3, ""},
-	        {VMM_END_PANIC << 8, 1, "guest.panic"},
-	        {VMM_END_PANIC << 8, 0, "guest.panic"}, /* a vmm that could not write its count */
-	        {VMM_END_POWEROFF << 8, 2, "guest.panic"},
-	        {VMM_END_RESET << 8, 1, "guest.panic"},
-	        {SIGKILL, 1, "guest.panic"}, /* it was paused, and then killed */
-	        {VMM_END_WATCHDOG << 8, 0, "guest.watchdog"},
-	        {VMM_END_WATCHDOG << 8, 1, "guest.panic guest.watchdog"},
-	        {VMM_END_KVM_ERROR << 8, 0, "guest.kvm_error"},
-	        {VMM_END_FAILED << 8, 0, "process.died"},
-	        {VMM_END_DEVICE << 8, 0, "process.died"},
-	        {99 << 8, 0, "process.died"},
-	        {SIGSEGV, 0, "process.died"},
-	        {SIGSYS, 0, "process.escape"},
+	        {{.status = VMM_END_POWEROFF << 8}, 0, ""},
+	        {{.status = VMM_END_RESET << 8}, 0, ""},
+	        {{.status = VMM_END_TRIPLE_FAULT << 8}, 0, ""},
+	        {{.status = VMM_END_RESTART << 8}, 0, ""},
+	        {{.status = SIGKILL, .asked = true}, 0, ""},
+	        {{.status = SIGKILL}, 0, "process.died"}, /* for want of memory, say */
+	        {{.status = SIGTERM}, 0, "process.died"},
+	        {{.status = -1}, 3, ""},
+	        {{.status = VMM_END_PANIC << 8}, 1, "guest.panic"},
+	        {{.status = VMM_END_PANIC << 8},
+	         0,
+	         "guest.panic"}, /* a vmm that could not write its count */
+	        {{.status = VMM_END_POWEROFF << 8}, 2, "guest.panic"},
+	        {{.status = VMM_END_RESET << 8}, 1, "guest.panic"},
+	        {{.status = SIGKILL, .asked = true},
+	         1,
+	         "guest.panic"}, /* it was paused, and then killed */
+	        {{.status = VMM_END_WATCHDOG << 8}, 0, "guest.watchdog"},
+	        {{.status = VMM_END_WATCHDOG << 8}, 1, "guest.panic guest.watchdog"},
+	        {{.status = VMM_END_KVM_ERROR << 8}, 0, "guest.kvm_error"},
+	        {{.status = VMM_END_FAILED << 8}, 0, "process.died"},
+	        {{.status = VMM_END_DEVICE << 8}, 0, "process.died"},
+	        {{.status = 99 << 8}, 0, "process.died"},
+	        {{.status = SIGSEGV}, 0, "process.died"},
+	        {{.status = SIGSYS}, 0, "process.escape"},
 	};
 
 	for (size_t i = 0; i < BASE_COUNT(cases); i++) {
-		report_end(&vm, cases[i].status, cases[i].panics, false);
+		report_end(&vm, cases[i].end, cases[i].panics, false);
 		ck_assert_msg(strcmp(rules(), cases[i].rules) == 0, "case %zu", i);
 	}
 }
@@ -178,7 +183,7 @@ START_TEST(what_is_in_an_alert)
 	json_t *all[ALERTS_MAX];
 
 	report_end(&vm, exited(VMM_END_WATCHDOG), 0, true);
-	report_end(&vm, SIGSYS, 0, false);
+	report_end(&vm, (struct host_end){.status = SIGSYS}, 0, false);
 	ck_assert_uint_eq(alerts(HOST_ALERT_LOG, all), 2);
 	ck_assert_str_eq(text_at(all[0], "event", "kind"), "alert");
 	ck_assert_str_eq(text_at(all[0], "event", "action"), "watchdog-expired");

@@ -25,7 +25,9 @@ traffic v1
 kill -9 "$(vm_pid v1 vmm)"
 guest_detach
 wait_for 10 test ! -e /run/cordon/vms/v1
-want_equal "$("$CORDON" inspect --format json v1 | jq -r .reason)" killed
+want_equal "$("$CORDON" inspect --format json v1 | jq -r .reason)" "killed from outside, perhaps for want of memory"
+want_equal "$(jq -r 'select(.host.name == "v1") | "\(.rule.id) \(.cordon.process.role)"' /var/log/cordon/alerts.json)" \
+	"process.died vmm"
 no_leftovers
 
 echo '-- a device'
