@@ -20,6 +20,15 @@ int device_number(const char *text, uint64_t low, uint64_t high, uint64_t *numbe
 	return 0;
 }
 
+int device_fd(const char *text, int *fd)
+{
+	uint64_t number = 0;
+	int error = device_number(text, STDERR_FILENO + 1, INT32_MAX, &number);
+
+	*fd = (int)number;
+	return error;
+}
+
 void device_usage(const struct device_program *program)
 {
 	char line[256];

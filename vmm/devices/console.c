@@ -410,28 +410,19 @@ static int console_open(void *self, struct vhost_back *back, const char **why)
 	return watch_socket(back, console->size, CONSOLE_TAG_SIZE);
 }
 
-static int set_fd(int *to, const char *value)
-{
-	uint64_t fd = 0;
-	int error = device_number(value, STDERR_FILENO + 1, INT32_MAX, &fd);
-
-	*to = (int)fd;
-	return error;
-}
-
 static int set_listen(void *self, const char *value)
 {
-	return set_fd(&((struct console *)self)->listener, value);
+	return device_fd(value, &((struct console *)self)->listener);
 }
 
 static int set_size(void *self, const char *value)
 {
-	return set_fd(&((struct console *)self)->size, value);
+	return device_fd(value, &((struct console *)self)->size);
 }
 
 static int set_log(void *self, const char *value)
 {
-	return set_fd(&((struct console *)self)->log, value);
+	return device_fd(value, &((struct console *)self)->log);
 }
 
 static const struct vhost_device_ops console_ops = {

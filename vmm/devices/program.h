@@ -50,5 +50,7 @@ void device_usage(const struct device_program *program);
 
 /* A decimal number in [low, high]. -EINVAL for anything else. */
 int device_number(const char *text, uint64_t low, uint64_t high, uint64_t *number);
+/* An fd that was handed over: none of the three standard ones. The same errors. */
+int device_fd(const char *text, int *fd);
 
 #endif

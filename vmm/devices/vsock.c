@@ -236,23 +236,14 @@ static int set_cid(void *self, const char *value)
 	                     &((struct vsock *)self)->cid);
 }
 
-static int set_fd(int *to, const char *value)
-{
-	uint64_t fd = 0;
-	int error = device_number(value, STDERR_FILENO + 1, INT32_MAX, &fd);
-
-	*to = (int)fd;
-	return error;
-}
-
 static int set_listen(void *self, const char *value)
 {
-	return set_fd(&((struct vsock *)self)->listener, value);
+	return device_fd(value, &((struct vsock *)self)->listener);
 }
 
 static int set_dial(void *self, const char *value)
 {
-	return set_fd(&((struct vsock *)self)->dial, value);
+	return device_fd(value, &((struct vsock *)self)->dial);
 }
 
 /* "22,1024" */
