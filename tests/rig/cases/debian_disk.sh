@@ -68,7 +68,10 @@ firewall:
     - {to: {cidrs: [$WORLD_SERVER/32]}, proto: tcp, ports: [8080]}
 END_POLICY
 at_end vm_gone debian
-want_status 0 timeout 800 "$CORDON" run --quiet "$VM_DIR/debian.yaml" </dev/null
+timeout 800 "$CORDON" run --quiet "$VM_DIR/debian.yaml" </dev/null || {
+	"$CORDON" logs debian | tail -n 20
+	fail "the guest did not switch itself off"
+}
 said=$("$CORDON" logs debian | tr -d '\r' | grep -oE 'check: (target|failed|http|blob) .*' || true)
 want mount -o ro "$disk" "$VM_DIR/disk"
 want_equal "$said" "check: target active
