@@ -6,8 +6,8 @@
  * where their flows' records are likely to be is on its way from the first to the last of them, then each is
  * counted. What the short way is not for goes the whole way, in its turn.
  *
- * Memory is what flowtable_open() took, whatever the capture holds; flows that don't fit leave as
- * FLOW_EVENT_END, as they would at a tap.
+ * Memory is bounded by what the caller allows, whatever the capture holds; flows that don't fit leave as
+ * FLOW_EVENT_END, as they would at a tap. It begins with less, as memory costs time before it is used.
  */
 #include <sys/mman.h>
 
@@ -24,6 +24,8 @@ struct flowtable {
 	void *data;
 	uint64_t sweep_ns; /* when the next sets are looked through for idle flows */
 	uint32_t sweep_at; /* the next of them */
+	uint32_t sets_max; /* so many it may grow to */
+	uint64_t ended;    /* flows that are no longer there */
 };
 
 enum { SWEEP_STEPS = 64 }; /* that make one sweep of the whole table */
@@ -70,6 +72,7 @@ static inline void flow_send(struct flow_context *context, enum flow_event_type 
 	};
 
 	event.record.lock = 0;
+	context->table->ended += type == FLOW_EVENT_END;
 	if (context->table->event)
 		context->table->event(&event.header, context->table->data);
 }
@@ -127,33 +130,130 @@ static void end_flow(struct flow_context *context, uint32_t set, uint32_t way)
 	table->sets[set].tags[way] = 0;
 }
 
+/* Memory that is zero, and is there when it is touched: in large pages if it can. */
+static struct flow_set *sets_new(const struct flowtable *table)
+{
+	struct flow_set *sets = mmap(NULL, table_size(table), PROT_READ | PROT_WRITE,
+	                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (sets == MAP_FAILED)
+		return NULL;
+	madvise(sets, table_size(table), MADV_HUGEPAGE);
+	return sets;
+}
+
+/* The number of sets for so many flows, or 0: too many. */
+static uint32_t sets_for(size_t flows)
+{
+	uint32_t sets = 1;
+
+	if (flows > (size_t)FLOW_SETS_MAX * FLOW_WAYS)
+		return 0;
+	while ((size_t)sets * FLOW_WAYS < flows)
+		sets *= 2;
+	return sets;
+}
+
 int flowtable_open(struct flowtable **out, size_t flows, uint64_t seed, flowtable_event_fn *event,
                    void *data)
 {
 	struct flowtable *table;
-	uint32_t sets = 1;
+	uint32_t sets = sets_for(flows);
 
-	if (flows > (size_t)FLOW_SETS_MAX * FLOW_WAYS)
+	if (!sets)
 		return -EINVAL;
-	while ((size_t)sets * FLOW_WAYS < flows)
-		sets *= 2;
 	table = aligned_alloc(64, sizeof(*table));
 	if (!table)
 		return -ENOMEM;
 	memset(table, 0, sizeof(*table));
 	table->tap = (struct flow_tap){.magic = FLOW_TAP_MAGIC, .seed = seed, .sets = sets};
+	table->sets_max = sets;
 	table->event = event;
 	table->data = data;
-	/* memory that is zero, and is there when it is touched: in large pages if it can */
-	table->sets = mmap(NULL, table_size(table), PROT_READ | PROT_WRITE,
-	                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (table->sets == MAP_FAILED) {
+	table->sets = sets_new(table);
+	if (!table->sets) {
 		free(table);
 		return -ENOMEM;
 	}
-	madvise(table->sets, table_size(table), MADV_HUGEPAGE);
 	*out = table;
 	return 0;
+}
+
+int flowtable_may_grow(struct flowtable *table, size_t flows)
+{
+	uint32_t sets = sets_for(flows);
+
+	if (!sets)
+		return -EINVAL;
+	table->sets_max = BASE_MAX(sets, table->tap.sets);
+	return 0;
+}
+
+struct moving {
+	struct flow_record *records;
+	size_t count;
+};
+
+static int move_out(const struct flow_record *record, void *data)
+{
+	struct moving *moving = data;
+
+	moving->records[moving->count++] = *record;
+	return 0;
+}
+
+/* Into a table in which it is not. */
+static void move_in(struct flow_context *context, const struct flow_record *record)
+{
+	struct flowtable *table = context->table;
+	struct flow_place place;
+	struct flow_set *rest;
+	uint32_t way;
+
+	flow_place_of(context, &table->tap, &record->key, &place);
+	way = flow_set_victim(place.set, flow_way(place.hash));
+	if (place.set->tags[way]) {
+		table->tap.stats.evicted++;
+		end_flow(context, place.index, way);
+	}
+	rest = &table->sets[flow_cold_index(table->tap.sets, place.index, way)];
+	flow_store(record, place.id, &place.set->hot[way], &rest->cold[way % FLOW_COLD_WAYS]);
+	place.set->tags[way] = flow_tag(place.hash);
+	place.set->sequence += 2;
+}
+
+/* Twice the sets, if there is memory for them. */
+static void grow(struct flow_context *context)
+{
+	struct flowtable *table = context->table;
+	struct flow_set *before = table->sets;
+	size_t size = table_size(table);
+	struct moving moving = {.records = malloc((table->tap.stats.flows - table->ended) *
+	                                          sizeof(struct flow_record))};
+
+	if (moving.records)
+		flowtable_each(table, move_out, &moving);
+	table->tap.sets *= 2;
+	table->sets = moving.records ? sets_new(table) : NULL;
+	if (!table->sets) {
+		table->tap.sets /= 2;
+		table->sets = before;
+		table->sets_max = table->tap.sets;
+		free(moving.records);
+		return;
+	}
+	munmap(before, size);
+	table->sweep_at = 0;
+	for (size_t i = 0; i < moving.count; i++)
+		move_in(context, &moving.records[i]);
+	free(moving.records);
+}
+
+/* Whether the table is more than half full, and may grow. */
+static bool is_crowded(const struct flowtable *table)
+{
+	return table->tap.sets < table->sets_max &&
+	       table->tap.stats.flows - table->ended > (uint64_t)table->tap.sets * FLOW_WAYS / 2;
 }
 
 void flowtable_close(struct flowtable *table)
@@ -237,6 +337,8 @@ void flowtable_packet(struct flowtable *table, const void *bytes, uint32_t captu
 
 	if (now >= table->sweep_ns)
 		sweep(&context);
+	if (is_crowded(table))
+		grow(&context);
 	packet_parse(&in, &packet);
 	if (sender == FLOWTABLE_EITHER)
 		side = side_of(table, &packet);
@@ -253,6 +355,18 @@ struct parsed {
 	enum quick_read read; /* nothing: no hash either */
 };
 
+/* The record itself, for a packet that goes the whole way. */
+static void prefetch_cold(const struct flowtable *table, uint64_t hash)
+{
+	const uint32_t way = flow_way(hash), sets = table->tap.sets;
+	const struct flow_set *rest =
+	        &table->sets[flow_cold_index(sets, flow_set_index(hash, sets), way)];
+	const uint8_t *record = (const uint8_t *)&rest->cold[way % FLOW_COLD_WAYS];
+
+	for (size_t at = 0; at < sizeof(struct flow_record); at += 64)
+		__builtin_prefetch(record + at, 1);
+}
+
 static void parse_ahead(const struct flowtable *table, const struct flowtable_frame *frame,
                         struct parsed *parsed)
 {
@@ -268,6 +382,8 @@ static void parse_ahead(const struct flowtable *table, const struct flowtable_fr
 	set = &table->sets[flow_set_index(parsed->hash, table->tap.sets)];
 	__builtin_prefetch(set);
 	__builtin_prefetch(&set->hot[flow_way(parsed->hash)], 1);
+	if (parsed->read == QUICK_KEY)
+		prefetch_cold(table, parsed->hash);
 }
 
 static void turn_round(struct flow_key *key)

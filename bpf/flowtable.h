@@ -24,6 +24,9 @@ typedef void flowtable_event_fn(const struct flow_event_header *event, void *dat
 int flowtable_open(struct flowtable **table, size_t flows, uint64_t seed, flowtable_event_fn *event,
                    void *data);
 void flowtable_close(struct flowtable *table);
+/* It may become as large as for so many flows, when more than half of what it has room for are there; it
+ * takes a third more memory for the moment. 0 or -EINVAL. */
+int flowtable_may_grow(struct flowtable *table, size_t flows);
 
 /* Who sent the packet, as far as the caller knows. EITHER: whoever is the guest of the flow that it
  * belongs to, or, if it opens one, its sender. */

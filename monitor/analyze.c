@@ -27,6 +27,7 @@ enum {
 	ANALYZE_FILES_MAX = 32,
 	ANALYZE_RULES_MAX = 64,
 	ANALYZE_FLOWS_MIN = 4096,
+	ANALYZE_FLOWS = 1 << 17,
 	ANALYZE_FLOWS_MAX = 1 << 18,
 	ANALYZE_BATCH = 64,
 	ANALYZE_PROGRESS_PACKETS = 1 << 16,
@@ -229,10 +230,10 @@ static double analyze_now(void)
 
 static int analyze_run(struct analyze *analyze)
 {
-	size_t flows = analyze->size
-	                       ? (size_t)BASE_MIN(analyze->size / 64, (uint64_t)ANALYZE_FLOWS_MAX)
-	                       : ANALYZE_FLOWS_MAX;
+	size_t flows = analyze->size ? (size_t)BASE_MIN(analyze->size / 64, (uint64_t)ANALYZE_FLOWS)
+	                             : ANALYZE_FLOWS;
 	const struct offline_config config = {.flows = BASE_MAX(flows, (size_t)ANALYZE_FLOWS_MIN),
+	                                      .flows_max = ANALYZE_FLOWS_MAX,
 	                                      .vms = analyze->vms,
 	                                      .vm_count = analyze->vm_count};
 	int err = offline_open(&analyze->offline, &config, analyze_emit, analyze);

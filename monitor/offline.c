@@ -43,8 +43,9 @@ enum {
 };
 #define OFFLINE_SECOND_NS 1000000000ull
 #define OFFLINE_BACK_NS   (3600 * OFFLINE_SECOND_NS)
+#define OFFLINE_TICK_NS   (2 * OFFLINE_SECOND_NS)
 #define OFFLINE_LATELY_NS (60 * OFFLINE_SECOND_NS) /* after which a try counts half */
-#define OFFLINE_MEMORY    ((size_t)168 << 20)
+#define OFFLINE_MEMORY    ((size_t)136 << 20)
 
 struct offline_source {
 	uint8_t address[16];
@@ -411,6 +412,8 @@ static int offline_flows_new(struct offline *offline)
 	int err = flowtable_open(&flows, BASE_MAX(offline->config.flows, (size_t)1),
 	                         0x636f72646f6eull, offline_event, offline);
 
+	if (!err && offline->config.flows_max)
+		err = flowtable_may_grow(flows, offline->config.flows_max);
 	if (err)
 		return err;
 	if (offline->flows) {
@@ -438,7 +441,7 @@ static void offline_clock(struct offline *offline, uint64_t now)
 		return;
 	offline_flush(offline);
 	offline_tick(offline, stats->last_ns);
-	offline->tick_ns = stats->last_ns + OFFLINE_SECOND_NS;
+	offline->tick_ns = stats->last_ns + OFFLINE_TICK_NS;
 }
 
 void offline_packets(struct offline *offline, const struct capfile_packet *packets, size_t count)

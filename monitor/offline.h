@@ -19,7 +19,8 @@ struct offline_cidr {
 };
 
 struct offline_config {
-	size_t flows; /* room for so many; at most half a million */
+	size_t flows,
+	        flows_max; /* room for so many, first and at most; half a million is the limit */
 	const struct offline_cidr *vms;
 	size_t vm_count; /* 0: every source is one */
 };

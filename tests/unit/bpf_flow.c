@@ -433,6 +433,38 @@ START_TEST(test_either)
 }
 END_TEST
 
+static int count_twice(const struct flow_record *record, void *data)
+{
+	*(size_t *)data +=
+	        record->sides[FLOW_GUEST].packets == 2 && record->sides[FLOW_GUEST].payload == 10;
+	return 0;
+}
+
+/* A table that grows keeps what it has, and goes on with it. */
+START_TEST(test_grows)
+{
+	struct tap_stats stats;
+	size_t twice = 0;
+
+	ck_assert_int_eq(flowtable_may_grow(table, 8192), 0);
+	for (int pass = 0; pass < 2; pass++)
+		for (uint16_t port = 0; port < 3000; port++) {
+			struct frame frame;
+
+			frame_make_udp(&frame, FLOW_GUEST, port, 7, "hello");
+			feed(&frame);
+		}
+	stats = flowtable_stats(table);
+	/* a few had no place while it was small; a table that did not grow would keep 1,024 */
+	ck_assert_uint_lt(stats.evicted, 100);
+	ck_assert_uint_le(stats.flows, 3000 + stats.evicted);
+	ck_assert_uint_eq(stats.packets[FLOW_GUEST], 6000);
+	flowtable_each(table, count_twice, &twice);
+	ck_assert_uint_gt(twice, 2800);
+	ck_assert_int_eq(flowtable_may_grow(table, SIZE_MAX), -EINVAL);
+}
+END_TEST
+
 START_TEST(test_bounds)
 {
 	struct flowtable *huge;
@@ -467,6 +499,7 @@ int main(void)
 	tcase_add_test(cases, test_updates);
 	tcase_add_test(cases, test_idle);
 	tcase_add_test(cases, test_either);
+	tcase_add_test(cases, test_grows);
 	tcase_add_test(cases, test_bounds);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_NORMAL);
