@@ -253,7 +253,8 @@ static bool server_name_valid(const char name[POLICY_NAME_MAX])
 static bool server_valid(const struct monitor_request *request)
 {
 	return request->version == MONITOR_VERSION && server_name_valid(request->vm) &&
-	       request->monitor.sink_count <= POLICY_SINKS_MAX;
+	       request->monitor.sink_count <= POLICY_SINKS_MAX &&
+	       request->monitor.suppress_count <= POLICY_SUPPRESS_MAX;
 }
 
 static void server_request(struct monitor *monitor, struct monitor_client *client,

@@ -30,6 +30,8 @@ struct monitor_vm {
 	struct flow_map *flows;
 	struct detectors *detectors;
 	struct policy_detector policy[DETECTORS];
+	struct policy_suppress expected[POLICY_SUPPRESS_MAX];
+	size_t expected_count;
 	struct monitor_sink sinks[POLICY_SINKS_MAX];
 	size_t sink_count;
 	uint64_t alerts;

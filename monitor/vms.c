@@ -52,10 +52,48 @@ struct monitor_vm *vms_from(const struct monitor *monitor, uint32_t ifindex)
 	return i < monitor->vm_count ? monitor->vms[i] : NULL;
 }
 
+static bool vms_cidr_has(const struct policy_cidr *cidr, const uint8_t address[16], uint8_t family)
+{
+	const unsigned int whole = cidr->prefix / 8, rest = cidr->prefix % 8;
+
+	if ((cidr->family == 6) != (family == FLOW_IPV6) || memcmp(cidr->addr, address, whole) != 0)
+		return false;
+	return rest == 0 || ((cidr->addr[whole] ^ address[whole]) & (0xff00 >> rest) & 0xff) == 0;
+}
+
+/* The policy says that such alerts are expected. */
+static bool vms_expects(const struct policy_suppress *expected, const struct alert *alert)
+{
+	static const uint8_t nobody[16];
+	const size_t family = strcspn(expected->rule, ".") + 1;
+	const uint16_t minute = (uint16_t)(alert->last_ns / (60 * DETECTOR_SECOND_NS) % (24 * 60));
+	const bool incoming =
+	        alert->flow_count > 0 && memcmp(alert->flows[0].guest, alert->target, 16) == 0;
+	const uint8_t *peer = incoming ? alert->source : alert->target;
+	bool among = expected->peer_count == 0;
+
+	if (strcmp(expected->rule + family, "*") == 0
+	            ? strncmp(expected->rule, alert->rule, family) != 0
+	            : strcmp(expected->rule, alert->rule) != 0)
+		return false;
+	if (expected->timed &&
+	    (expected->from < expected->to ? minute < expected->from || minute >= expected->to
+	                                   : minute < expected->from && minute >= expected->to))
+		return false;
+	for (size_t i = 0; i < expected->peer_count && memcmp(peer, nobody, 16) != 0; i++)
+		among = among || vms_cidr_has(&expected->peers[i], peer, alert->family);
+	return among;
+}
+
 static void vms_emit(const struct alert *alert, void *data)
 {
 	struct monitor_vm *vm = data;
 
+	for (size_t i = 0; i < vm->expected_count; i++)
+		if (vms_expects(&vm->expected[i], alert)) {
+			vm->suppressed++;
+			return;
+		}
 	/* what the policy asks for is done also when the budget for words is used up */
 	if (alert->act)
 		server_act(vm->monitor, vm->name, alert, vm->policy[alert->detector].respond);
@@ -113,6 +151,8 @@ static int vms_make(struct monitor *monitor, const struct monitor_request *reque
 	config.world = monitor->world;
 	for (int id = 0; id < DETECTORS; id++)
 		vm->policy[id] = *detector_policy(&request->monitor, id);
+	memcpy(vm->expected, request->monitor.suppress, sizeof(vm->expected));
+	vm->expected_count = request->monitor.suppress_count;
 	err = vms_map(flow_map, &vm->flows);
 	if (!err && !(vm->detectors = detectors_create(&config)))
 		err = -ENOMEM;

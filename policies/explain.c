@@ -221,6 +221,8 @@ static void explain_monitor(FILE *out, const struct policy *policy)
 	for (size_t i = 0; i < monitor->sink_count; i++)
 		fprintf(out, "               %s%s\n", types[monitor->sinks[i].type],
 		        monitor->sinks[i].target);
+	for (size_t i = 0; i < monitor->suppress_count; i++)
+		policy_suppress_explain(out, &monitor->suppress[i]);
 	fputs("\nCapture\n", out);
 	if (!capture->ring) {
 		fputs("  recorder     none\n", out);

@@ -247,6 +247,11 @@ const char *policy_keys_home(const char *name);
 /* vsock.c */
 extern const struct policy_map policy_map_vsock;
 
+/* suppress.c */
+extern const struct policy_map policy_map_suppress;
+bool policy_suppress_valid(const struct policy_suppress *suppress);
+void policy_suppress_explain(FILE *out, const struct policy_suppress *suppress);
+
 void policy_check_vm(struct policy_walk *walk, struct policy_node *map, void *base);
 void policy_check_limit(struct policy_walk *walk, struct policy_node *map, void *base);
 void policy_check_nic(struct policy_walk *walk, struct policy_node *map, void *base);

@@ -439,6 +439,9 @@ static const struct policy_key keys_monitor[] = {
         /* clang-format on */
         {"sinks", &policy_kind_list, ITEMS(policy_monitor, sinks, sink_count, POLICY_SINKS_MAX),
          .map = &map_sink, .help = "where alerts go beside the host's own alert log"},
+        {"suppress", &policy_kind_list,
+         ITEMS(policy_monitor, suppress, suppress_count, POLICY_SUPPRESS_MAX),
+         .map = &policy_map_suppress, .help = "alerts that are expected, and not sent"},
 };
 MAP(map_monitor, keys_monitor, .what = "monitor", .line = POLICY_NO_OFFSET,
     .check = policy_check_monitor);

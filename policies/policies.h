@@ -320,6 +320,17 @@ struct policy_sink {
 	X(egress, "unusual ways out: protocols, ports, resolvers")   \
 	X(lateral, "sessions with many neighbours")
 
+enum { POLICY_SUPPRESS_MAX = 16, POLICY_SUPPRESS_PEERS_MAX = 8 };
+
+struct policy_suppress { /* alerts that are expected: not sent, and nothing is done for them */
+	char rule[32];   /* "scan.vertical", or a family: "scan.*" */
+	struct policy_cidr peers[POLICY_SUPPRESS_PEERS_MAX]; /* none: whoever it is about */
+	size_t peer_count;
+	bool timed;
+	uint16_t from, to; /* if `timed`: minutes of the day, UTC; may go past midnight */
+	uint32_t line;
+};
+
 struct policy_monitor {
 #define POLICY_DETECTOR_FIELD(key, text) struct policy_detector key;
 	POLICY_DETECTORS(POLICY_DETECTOR_FIELD)
@@ -328,6 +339,8 @@ struct policy_monitor {
 	uint32_t scan_hosts; /* failed hosts on one port before it is a horizontal scan */
 	struct policy_sink sinks[POLICY_SINKS_MAX]; /* beside the host's own alert log */
 	size_t sink_count;
+	struct policy_suppress suppress[POLICY_SUPPRESS_MAX];
+	size_t suppress_count;
 };
 
 struct policy_capture {

@@ -32,6 +32,7 @@ static void setup(void)
 {
 	one.budget = two.budget = VMS_BUDGET;
 	one.suppressed = two.suppressed = 0;
+	one.expected_count = 0;
 	monitor = (struct monitor){.vms = {&one, &two}, .vm_count = 2};
 	sent = acted = last_suppressed = 0;
 }
@@ -95,6 +96,56 @@ START_TEST(what_the_policy_asks_for_is_done_all_the_same)
 }
 END_TEST
 
+/* What the policy expects is neither sent nor answered, but counted. */
+START_TEST(what_is_expected)
+{
+	static const struct policy_suppress expected[] = {
+	        {.rule = "beacon.regular"},
+	        {.rule = "brute.*"},
+	        {.rule = "scan.vertical",
+	         .peers = {{.family = 4, .prefix = 20, .addr = {192, 0, 32}}},
+	         .peer_count = 1},
+	        {.rule = "exfil.*", .timed = true, .from = 22 * 60, .to = 4 * 60},
+	};
+	static const struct {
+		const char *rule;
+		uint8_t target[16];
+		unsigned int hour;
+		bool sent;
+	} cases[] = {
+	        {"beacon.regular", {1}, 0, false},
+	        {"beacon.jitter", {1}, 0, true},
+	        {"brute.ssh", {1}, 0, false},
+	        {"brutes.ssh", {1}, 0, true},
+	        {"scan.vertical", {192, 0, 47, 1}, 0, false},
+	        {"scan.vertical", {192, 0, 48, 1}, 0, true},
+	        {"scan.vertical", {0}, 0, true}, /* of many */
+	        {"exfil.volume", {1}, 23, false},
+	        {"exfil.volume", {1}, 3, false},
+	        {"exfil.volume", {1}, 4, true},
+	        {"exfil.volume", {1}, 21, true},
+	};
+
+	memcpy(one.expected, expected, sizeof(expected));
+	one.expected_count = BASE_COUNT(expected);
+	for (size_t i = 0; i < BASE_COUNT(cases); i++) {
+		struct alert alert = {.rule = cases[i].rule,
+		                      .severity = ALERT_MEDIUM,
+		                      .act = true,
+		                      .family = FLOW_IPV4,
+		                      .last_ns = cases[i].hour * DETECTOR_HOUR_NS};
+		uint32_t before = one.suppressed;
+
+		sent = acted = 0;
+		memcpy(alert.target, cases[i].target, 16);
+		vms_emit(&alert, &one);
+		ck_assert_msg(sent == cases[i].sent && acted == cases[i].sent, "%zu", i);
+		if (!cases[i].sent)
+			ck_assert_uint_eq(one.suppressed, before + 1);
+	}
+}
+END_TEST
+
 START_TEST(one_guest_does_not_use_another_ones)
 {
 	alerts(&one, 10000, false);
@@ -140,6 +191,7 @@ int main(void)
 	tcase_add_test(tests, what_is_low_leaves_half_of_it);
 	tcase_add_test(tests, the_next_alert_says_how_many_were_not_sent);
 	tcase_add_test(tests, what_the_policy_asks_for_is_done_all_the_same);
+	tcase_add_test(tests, what_is_expected);
 	tcase_add_test(tests, one_guest_does_not_use_another_ones);
 	tcase_add_test(tests, the_mean_holds);
 	tcase_add_test(tests, a_long_silence_saves_no_more_than_the_budget);

@@ -199,6 +199,9 @@ START_TEST(test_monitor_forms)
 	         "  beacon: {enabled: false}\n"
 	         "  exfiltration: {respond: [throttle]}\n"
 	         "  brute_force: {respond: quarantine}\n"
+	         "  suppress:\n"
+	         "    - {rule: scan.*, peers: [192.0.2.0/24, 2001:db8::1], hours: 22:00-04:30}\n"
+	         "    - rule: beacon.regular\n"
 	         "  icmp_tunnel: {enabled: false, respond: pause}\n"
 	         "  sinks:\n"
 	         "    - file: /var/log/a.json\n"
@@ -215,6 +218,13 @@ START_TEST(test_monitor_forms)
 	ck_assert_uint_eq(monitor->icmp_tunnel.respond,
 	                  POLICY_RESPOND_ALERT | POLICY_RESPOND_PAUSE);
 	ck_assert(monitor->dns_names.enabled && monitor->long_connection.enabled);
+	ck_assert_uint_eq(monitor->suppress_count, 2);
+	ck_assert_str_eq(monitor->suppress[0].rule, "scan.*");
+	ck_assert_uint_eq(monitor->suppress[0].peer_count, 2);
+	ck_assert_uint_eq(monitor->suppress[0].peers[1].prefix, 128);
+	ck_assert(monitor->suppress[0].timed && !monitor->suppress[1].timed);
+	ck_assert_uint_eq(monitor->suppress[0].from, 22 * 60);
+	ck_assert_uint_eq(monitor->suppress[0].to, 4 * 60 + 30);
 	ck_assert_uint_eq(monitor->exfiltration.respond,
 	                  POLICY_RESPOND_ALERT | POLICY_RESPOND_THROTTLE);
 	ck_assert_uint_eq(monitor->sink_count, 3);
