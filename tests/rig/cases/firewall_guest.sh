@@ -1,0 +1,68 @@
+# The spoofing and evasion suite from a real guest: every frame that must not pass is counted by its rule and
+# arrives nowhere, and every honest twin arrives in the world.
+# time: 300
+. "$CORDON_TREE/tests/rig/vm.sh"
+
+SEND=$CORDON_TREE/build/tests/traffic/evasion_send
+vm_image
+world_up
+at_end world_down
+ip -6 addr add 2001:db8:9::1/64 dev cw-host nodad
+ip -n $WORLD -6 addr add 2001:db8:9::10/64 dev cw-world nodad
+
+# the policy allows everything, so that only the anti-spoofing stands between the guest and the world
+policy=$(vm_policy evader)
+sed -i '/egress:/,$d' "$policy"
+cat >>"$policy" <<END
+  routing_headers: [253]
+  egress:
+    - {to: [224.0.0.251, 'ff02::fb'], service: mdns}
+    - {to: any}
+END
+at_end vm_gone evader
+want "$CORDON" run --detach "$policy"
+guest_wait evader 'agent: ready' 120 || fail "the guest did not come up"
+guest_attach evader
+
+nic=$("$CORDON" inspect --format json evader | jq -c '.nics[0]')
+tap=$(jq -r .tap <<<"$nic")
+own4=$(jq -r .ip4 <<<"$nic") gateway4=$(jq -r .gateway4 <<<"$nic") own6=$(jq -r .ip6 <<<"$nic")
+ip netns exec $WORLD tcpdump -q -n -U -i cw-world -Q in -w "$VM_DIR/world.pcap" udp or ip6 or ip 2>/dev/null &
+capture=$!
+at_end kill $capture
+wait_for 20 test -s "$VM_DIR/world.pcap"
+
+# counts WHAT: packets that the counter has seen
+counts() {
+	"$CORDON" firewall show --format json evader |
+		jq --arg what "$1" '[.. | objects | select(.rule? == $what or .what? == $what) | .packets] | add // 0'
+}
+"$SEND" --list >"$VM_DIR/rows"
+declare -A before
+while IFS=$'\t' read -r counter _ _; do
+	[ "$counter" = - ] || [ -n "${before[$counter]-}" ] || before[$counter]=$(counts "$counter")
+done <"$VM_DIR/rows"
+
+rows=$(wc -l <"$VM_DIR/rows")
+want_equal "$(guest_say evasion "$(cat /sys/class/net/"$tap"/address)" "$own4" "$gateway4" $WORLD_SERVER \
+	"$own6" "${own6%2}1" 2001:db8:9::10)" "evasion $rows of $rows sent"
+
+# every twin for the world arrived: its text is in one packet each
+good=$(awk -F '\t' '$2 == "world"' "$VM_DIR/rows" | wc -l)
+arrived() { [ "$(grep -a -o cordon-suite-good "$VM_DIR/world.pcap" | wc -l)" -ge "$good" ]; }
+wait_for 20 arrived
+want_equal "$(grep -a -o cordon-suite-bad "$VM_DIR/world.pcap" | wc -l)" 0 "bad frames in the world"
+
+# and every bad frame was counted, by the rule that is there for it
+for counter in "${!before[@]}"; do
+	expected=$(awk -F '\t' -v counter="$counter" '$1 == counter' "$VM_DIR/rows" | wc -l)
+	found=$(($(counts "$counter") - before[$counter]))
+	if [ "$found" -ge "$expected" ]; then
+		part "evasion: $counter" ok
+	else
+		part "evasion: $counter" fail "$found of $expected were counted"
+	fi
+done
+guest_detach
+want "$CORDON" kill evader
+no_leftovers
