@@ -165,10 +165,26 @@ void network_plan(uint32_t link, const struct policy_nic *nic, struct firewall_n
 int network_tap_create(const struct firewall_nic *nic, const struct policy_nic *policy,
                        const char *vm, int fds[POLICY_QUEUES_MAX], unsigned int *ifindex,
                        struct host_error *error);
-/* Addresses, the guest's neighbour entries, forwarding; then up. Only after the rules are loaded. */
-int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, struct host_error *error);
+/* Addresses and the guest's neighbour entries, or the bridge (isolated from its other guests, or not);
+ * then up. Only after the rules are loaded. */
+int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, bool isolated,
+                   struct host_error *error);
 /* Removes a tap that something still holds; 0 when there is none, or another one has its name now. */
 int network_tap_remove(const char *tap, unsigned int ifindex);
+
+/* --- bridge.c --- */
+
+/* The index of a bridge that the host has, or 0. */
+unsigned int network_bridge_find(const char *name);
+/* Of mode bridge, what network_plan() takes from a policy, from texts as the registry has them (or NULL). */
+void network_bridge_read(struct policy_nic *nic, const char *bridge, const char *ip4,
+                         const char *ip6);
+/* False when a rule of the policy lets the guest talk with other VMs. */
+bool network_bridge_isolated(const struct policy *policy);
+/* Makes the tap a port of its bridge; changes the port of one that is. */
+int network_bridge_join(const struct firewall_nic *nic, unsigned int ifindex, bool isolated,
+                        struct host_error *error);
+int network_bridge_port(unsigned int ifindex, bool isolated);
 
 /* --- forwarding.c --- */
 

@@ -69,10 +69,10 @@ static int launch_not_yet(const struct policy *policy, struct host_error *error)
 	for (size_t i = 0; i < policy->vm.nic_count; i++) {
 		const struct policy_nic *nic = &policy->vm.nics[i];
 
-		if (nic->mode == POLICY_NIC_BRIDGE)
-			return host_fail(error, -ENOTSUP, 126,
-			                 "policy line %u: mode bridge: not in this version",
-			                 nic->line);
+		if (nic->mode == POLICY_NIC_BRIDGE && !network_bridge_find(nic->bridge))
+			return host_fail(error, -ENODEV, 126,
+			                 "policy line %u: the host has no bridge '%s'", nic->line,
+			                 nic->bridge);
 	}
 	return 0;
 }
@@ -166,15 +166,17 @@ static int launch_watch(const struct policy *policy, struct host_vm *vm, struct 
 }
 
 /* Only now, with rules, programs and monitor in place. */
-static int launch_up(const struct host_vm *vm, struct host_error *error)
+static int launch_up(const struct policy *policy, const struct host_vm *vm,
+                     struct host_error *error)
 {
 	int err = 0;
 
 	for (size_t i = 0; !err && i < vm->nic_count; i++) {
-		if (vm->nics[i].mode != POLICY_NIC_HOST_ONLY)
+		if (vm->nics[i].mode == POLICY_NIC_NAT || vm->nics[i].mode == POLICY_NIC_ROUTED)
 			err = network_forwarding_on(error);
 		if (!err)
-			err = network_tap_up(&vm->nics[i], vm->ifindex[i], error);
+			err = network_tap_up(&vm->nics[i], vm->ifindex[i],
+			                     network_bridge_isolated(policy), error);
 	}
 	return err;
 }
@@ -238,7 +240,7 @@ static int launch_all(struct launch *launch, struct host_vm *vm, const char *dir
 	if (!err)
 		err = launch_watch(launch->policy, vm, error);
 	if (!err)
-		err = launch_up(vm, error);
+		err = launch_up(launch->policy, vm, error);
 	if (!err)
 		err = spawn_vm(launch, vm, error);
 	launch_close(

@@ -20,9 +20,9 @@
 #include <sys/ioctl.h>
 
 #include "base/base.h"
+#include "cordon/netlink.h"
 
 /* dnsmasq has no capability to bind 53 and 67; the firewall rewrites the ports. */
-enum { NETWORK_MESSAGE_MAX = 8192 }; /* more than any request here, and its acknowledgement */
 enum { NETWORK_DHCP_PORT = 1067, NETWORK_DNS_PORT = 1053 };
 
 void network_plan(uint32_t link, const struct policy_nic *nic, struct firewall_nic *out)
@@ -38,6 +38,12 @@ void network_plan(uint32_t link, const struct policy_nic *nic, struct firewall_n
 		memcpy(out->mac, nic->mac, sizeof(out->mac));
 	else
 		memcpy(out->mac, (uint8_t[]){0x02, 0xcd, 0, 0, high, low}, 6);
+	if (nic->mode == POLICY_NIC_BRIDGE) { /* addresses and their services are the network's */
+		base_copy_string(out->bridge, sizeof(out->bridge), nic->bridge);
+		memcpy(out->ip4, nic->ip4, sizeof(out->ip4));
+		memcpy(out->ip6, nic->ip6, sizeof(out->ip6));
+		return;
+	}
 	memcpy(out->gateway4, (uint8_t[]){10, 77, (uint8_t)(host >> 8), (uint8_t)(host + 1)}, 4);
 	memcpy(out->ip4, (uint8_t[]){10, 77, (uint8_t)(host >> 8), (uint8_t)(host + 2)}, 4);
 	/* fd77:cd:0:LINK::1 and ::2, from the unique local range (RFC 4193) */
@@ -66,9 +72,9 @@ static int network_sysctl(const char *family, const char *interface, const char 
 }
 
 /* Sends one rtnetlink request and reads its acknowledgement (rtnetlink(7)). */
-static int network_request(struct nlmsghdr *message)
+int netlink_request(struct nlmsghdr *message)
 {
-	char buffer[NETWORK_MESSAGE_MAX];
+	char buffer[NETLINK_MESSAGE_MAX];
 	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
 	ssize_t n;
 	int err = 0;
@@ -91,7 +97,7 @@ static int network_request(struct nlmsghdr *message)
 static int network_address(unsigned int ifindex, int family, const uint8_t *local,
                            const uint8_t *peer)
 {
-	char buffer[NETWORK_MESSAGE_MAX];
+	char buffer[NETLINK_MESSAGE_MAX];
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 	struct ifaddrmsg *address;
 	size_t size = family == AF_INET ? 4 : 16;
@@ -105,13 +111,13 @@ static int network_address(unsigned int ifindex, int family, const uint8_t *loca
 	address->ifa_flags = family == AF_INET6 ? IFA_F_NODAD : 0;
 	mnl_attr_put(message, IFA_LOCAL, size, local);
 	mnl_attr_put(message, IFA_ADDRESS, size, peer);
-	return network_request(message);
+	return netlink_request(message);
 }
 
 static int network_neighbour(unsigned int ifindex, int family, const uint8_t *address,
                              const uint8_t mac[6])
 {
-	char buffer[NETWORK_MESSAGE_MAX];
+	char buffer[NETLINK_MESSAGE_MAX];
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 	struct ndmsg *neighbour;
 
@@ -123,22 +129,29 @@ static int network_neighbour(unsigned int ifindex, int family, const uint8_t *ad
 	neighbour->ndm_state = NUD_PERMANENT;
 	mnl_attr_put(message, NDA_DST, family == AF_INET ? 4 : 16, address);
 	mnl_attr_put(message, NDA_LLADDR, 6, mac);
-	return network_request(message);
+	return netlink_request(message);
 }
 
-static struct nlmsghdr *network_link_message(char *buffer, unsigned int ifindex, uint16_t type,
-                                             unsigned int flags)
+struct nlmsghdr *netlink_link(char *buffer, unsigned int ifindex, uint16_t type, uint8_t family)
 {
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 	struct ifinfomsg *link;
 
 	message->nlmsg_type = type;
 	link = mnl_nlmsg_put_extra_header(message, sizeof(*link));
-	link->ifi_family = AF_UNSPEC;
+	link->ifi_family = family;
 	link->ifi_index = (int)ifindex;
-	link->ifi_flags = flags;
-	link->ifi_change = flags;
 	return message;
+}
+
+static int network_link_up(unsigned int ifindex)
+{
+	char buffer[NETLINK_MESSAGE_MAX];
+	struct nlmsghdr *message = netlink_link(buffer, ifindex, RTM_NEWLINK, AF_UNSPEC);
+	struct ifinfomsg *link = mnl_nlmsg_get_payload(message);
+
+	link->ifi_flags = link->ifi_change = IFF_UP;
+	return netlink_request(message);
 }
 
 /* One more queue of the tap, or the first. */
@@ -161,7 +174,7 @@ int network_tap_create(const struct firewall_nic *nic, const struct policy_nic *
 {
 	int many = policy->queues > 1 ? IFF_MULTI_QUEUE : 0;
 	int err = network_tap_queue(nic->tap, many | IFF_TUN_EXCL, &fds[0]);
-	char buffer[NETWORK_MESSAGE_MAX];
+	char buffer[NETLINK_MESSAGE_MAX];
 	struct nlmsghdr *message;
 
 	for (unsigned int i = 1; i < policy->queues && !err; i++)
@@ -173,14 +186,14 @@ int network_tap_create(const struct firewall_nic *nic, const struct policy_nic *
 	if (*ifindex == 0)
 		return host_fail(error, -errno, 126, "the tap %s is not there", nic->tap);
 	/* The alias shows in `ip link` whose tap this is. */
-	message = network_link_message(buffer, *ifindex, RTM_NEWLINK, 0);
+	message = netlink_link(buffer, *ifindex, RTM_NEWLINK, AF_UNSPEC);
 	mnl_attr_put_strz(message, IFLA_IFALIAS, vm);
-	network_request(message);
+	netlink_request(message);
 	if (policy->mtu == 0)
 		return 0;
-	message = network_link_message(buffer, *ifindex, RTM_NEWLINK, 0);
+	message = netlink_link(buffer, *ifindex, RTM_NEWLINK, AF_UNSPEC);
 	mnl_attr_put_u32(message, IFLA_MTU, policy->mtu);
-	err = network_request(message);
+	err = netlink_request(message);
 	if (err)
 		return host_fail(error, err, 126, "the tap %s cannot have an MTU of %u: %s",
 		                 nic->tap, policy->mtu, strerror(-err));
@@ -225,16 +238,35 @@ static bool network_has_ipv6(const char *tap)
 	return fd >= 0 && read(fd, &off, 1) == 1 && off == '0';
 }
 
-int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, struct host_error *error)
+/* A port of a bridge is no interface of the host's own. */
+static int network_port_up(const struct firewall_nic *nic, unsigned int ifindex, bool isolated,
+                           struct host_error *error)
 {
-	char buffer[NETWORK_MESSAGE_MAX];
-	bool ipv6 = network_has_ipv6(nic->tap);
-	int err = network_tap_quiet(nic->tap);
+	int err;
 
+	network_sysctl("ipv6", nic->tap, "disable_ipv6", "1"); /* a kernel without IPv6 has none */
+	err = network_bridge_join(nic, ifindex, isolated, error);
+	if (err)
+		return err;
+	err = network_link_up(ifindex);
+	return err ? host_fail(error, err, 126, "cannot set up the tap %s: %s", nic->tap,
+	                       strerror(-err))
+	           : 0;
+}
+
+int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, bool isolated,
+                   struct host_error *error)
+{
+	bool ipv6 = network_has_ipv6(nic->tap);
+	int err;
+
+	if (nic->mode == POLICY_NIC_BRIDGE)
+		return network_port_up(nic, ifindex, isolated, error);
+	err = network_tap_quiet(nic->tap);
 	if (!err)
 		err = network_address(ifindex, AF_INET, nic->gateway4, nic->ip4);
 	if (!err)
-		err = network_request(network_link_message(buffer, ifindex, RTM_NEWLINK, IFF_UP));
+		err = network_link_up(ifindex);
 	/* neighbours need the link up; IPv6 addresses too, where addr_gen_mode left it without one */
 	if (!err)
 		err = network_neighbour(ifindex, AF_INET, nic->ip4, nic->mac);
@@ -250,12 +282,12 @@ int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, struct 
 
 int network_tap_remove(const char *tap, unsigned int ifindex)
 {
-	char buffer[NETWORK_MESSAGE_MAX];
+	char buffer[NETLINK_MESSAGE_MAX];
 	int err;
 
 	/* one that was never made may be somebody else's, which is why it could not be */
 	if (ifindex == 0 || if_nametoindex(tap) != ifindex)
 		return 0;
-	err = network_request(network_link_message(buffer, ifindex, RTM_DELLINK, 0));
+	err = netlink_request(netlink_link(buffer, ifindex, RTM_DELLINK, AF_UNSPEC));
 	return err == -ENODEV ? 0 : err; /* it went with the last fd, just now */
 }

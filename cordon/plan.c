@@ -456,7 +456,9 @@ int plan_make(struct plan *plan, const struct launch *launch, const struct host_
 	if (!err && launch->policy->vm.balloon)
 		err = plan_balloon(plan, launch, vm);
 	for (size_t i = 0; !err && i < vm->nic_count; i++)
-		err = plan_dnsmasq(plan, launch, vm, i);
+		err = vm->nics[i].mode == POLICY_NIC_BRIDGE
+		              ? 0 /* the network has servers of its own */
+		              : plan_dnsmasq(plan, launch, vm, i);
 	if (!err)
 		err = plan_vmm(plan, launch, vm);
 	for (size_t i = 0; i < plan->count; i++)

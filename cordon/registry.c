@@ -354,9 +354,10 @@ static json_t *registry_nic_json(const struct host_vm *vm, size_t i)
 	for (size_t k = 0; k < 16; k += 2)
 		n += snprintf(ip6 + n, sizeof(ip6) - (size_t)n, "%s%x", k ? ":" : "",
 		              base_be16(nic->ip6 + k));
-	return json_pack("{s:s, s:i, s:i, s:i, s:s, s:s, s:s, s:s}", "tap", nic->tap, "link",
+	return json_pack("{s:s, s:i, s:i, s:i, s:s, s:s, s:s, s:s, s:s*}", "tap", nic->tap, "link",
 	                 (int)vm->links[i], "ifindex", (int)vm->ifindex[i], "mode", (int)nic->mode,
-	                 "mac", mac, "ip4", ip4, "gateway4", gateway, "ip6", ip6);
+	                 "mac", mac, "ip4", ip4, "gateway4", gateway, "ip6", ip6, "bridge",
+	                 nic->bridge[0] ? nic->bridge : NULL);
 }
 
 static json_t *registry_process_json(const struct host_process *process)
@@ -433,6 +434,9 @@ static void registry_load_nics(const json_t *nics, struct host_vm *vm)
 		                   &mac[4], &mac[5]) == 6)
 			for (size_t k = 0; k < 6; k++)
 				plan.mac[k] = (uint8_t)mac[k];
+		network_bridge_read(&plan, json_string_value(json_object_get(nic, "bridge")),
+		                    json_string_value(json_object_get(nic, "ip4")),
+		                    json_string_value(json_object_get(nic, "ip6")));
 		vm->links[i] = (uint32_t)registry_number(nic, "link", HOST_LINKS_MAX - 1);
 		vm->ifindex[i] = (unsigned int)registry_number(nic, "ifindex", INT32_MAX);
 		network_plan(vm->links[i], &plan, &vm->nics[i]);

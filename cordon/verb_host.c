@@ -72,6 +72,18 @@ static const char *doctor_firewall(void)
 	return missing;
 }
 
+static const char *doctor_bridge(void)
+{
+	struct firewall *fw = firewall_open();
+	const char *missing = "libnftables gives no context";
+
+	if (fw && firewall_host_check_bridge(fw, &missing))
+		missing = NULL;
+	if (fw)
+		firewall_close(fw);
+	return missing;
+}
+
 int verb_doctor(int argc, char **argv)
 {
 	static const char usage[] =
@@ -96,6 +108,7 @@ int verb_doctor(int argc, char **argv)
 	        {"nftables", doctor_firewall(), true},
 	        {"bpf", bpf, true},
 	        {"sandbox", isolate, true},
+	        {"mode bridge", doctor_bridge(), false},
 	        {"dnsmasq", access("/usr/sbin/dnsmasq", X_OK) == 0 ? NULL : "no /usr/sbin/dnsmasq",
 	         true},
 	        {"cgroup v2",

@@ -91,13 +91,6 @@ static int check_nic(const struct firewall_nic *nic, size_t i, char *why, size_t
 		         i);
 		return -EINVAL;
 	}
-	if (nic->mode == POLICY_NIC_BRIDGE) {
-		snprintf(why, size,
-		         "nic %zu: mode bridge is not in this version, expected nat, host-only or "
-		         "routed",
-		         i);
-		return -EOPNOTSUPP;
-	}
 	if (memcmp(nic->ip4, none, 4) == 0 && memcmp(nic->ip6, none, 16) == 0) {
 		snprintf(why, size, "nic %zu: neither an IPv4 nor an IPv6 address", i);
 		return -EINVAL;
@@ -124,6 +117,31 @@ static int check_names(const struct policy *policy, char *why, size_t size)
 	if (!valid)
 		snprintf(why, size, "the name of a peer, a set or a group is not one");
 	return valid ? 0 : -EINVAL;
+}
+
+/* On a bridge, the kernel can only reject what comes in for the host (nft_reject_bridge). */
+static int check_rejects(const struct policy *policy, const struct firewall_nic *nics,
+                         size_t nic_count, char *why, size_t size)
+{
+	const struct policy_firewall *rules = &policy->firewall;
+	const struct policy_rule *reject = NULL;
+	bool bridged = false;
+
+	for (size_t i = 0; i < nic_count; i++)
+		bridged |= nics[i].mode == POLICY_NIC_BRIDGE;
+	for (size_t i = 0; i < rules->egress_count; i++)
+		if (rules->egress[i].action == POLICY_REJECT)
+			reject = &rules->egress[i];
+	for (size_t i = 0; i < rules->ingress_count; i++)
+		if (rules->ingress[i].action == POLICY_REJECT)
+			reject = &rules->ingress[i];
+	if (!bridged || !reject)
+		return 0;
+	snprintf(why, size,
+	         "line %u: reject beside a NIC of mode bridge: what is switched cannot be "
+	         "answered, use drop",
+	         reject->line);
+	return -EOPNOTSUPP;
 }
 
 int firewall_check(const struct policy *policy, const struct firewall_nic *nics, size_t nic_count,
@@ -160,6 +178,8 @@ int firewall_check(const struct policy *policy, const struct firewall_nic *nics,
 			}
 	}
 	error = check_names(policy, why, why_size);
+	if (!error)
+		error = check_rejects(policy, nics, nic_count, why, why_size);
 	if (error)
 		return error;
 	error = check_rules(policy, rules->egress, rules->egress_count, "egress", why, why_size);

@@ -75,18 +75,19 @@ static int gather_chain(struct firewall *fw, struct gathering *g, const char *fa
 	return error == -ENOENT ? 0 : error;
 }
 
-static int gather_nic(struct firewall *fw, struct gathering *g, const char *vm, size_t nic)
+static int gather_nic(struct firewall *fw, struct gathering *g, const char *family, const char *vm,
+                      size_t nic)
 {
 	char suffix[32];
 	int error = 0;
 
-	for (size_t m = 0; m < firewall_map_count && !error; m++) {
+	for (size_t m = 0; m < firewall_maps_of(family) && !error; m++) {
 		snprintf(suffix, sizeof(suffix), "%zu_%s", nic, firewall_maps[m].suffix);
-		error = gather_chain(fw, g, "inet", vm, suffix);
+		error = gather_chain(fw, g, family, vm, suffix);
 	}
 	snprintf(suffix, sizeof(suffix), "%zu_forwards", nic);
 	if (!error)
-		error = gather_chain(fw, g, "inet", vm, suffix);
+		error = gather_chain(fw, g, family, vm, suffix);
 	snprintf(suffix, sizeof(suffix), "%zu", nic);
 	if (!error)
 		error = gather_chain(fw, g, "netdev", vm, suffix);
@@ -97,54 +98,87 @@ static int gather_nic(struct firewall *fw, struct gathering *g, const char *vm, 
 	return error;
 }
 
-static int gather_limits(struct firewall *fw, struct gathering *g, const char *vm, const char *side,
-                         size_t slots)
+static int gather_limits(struct firewall *fw, struct gathering *g, const char *family,
+                         const char *vm, const char *side, size_t slots)
 {
 	char suffix[32];
 	int error = 0;
 
 	for (size_t slot = 1; slot <= slots && !error; slot++) {
 		snprintf(suffix, sizeof(suffix), "%s_a%zu", side, slot);
-		error = gather_chain(fw, g, "inet", vm, suffix);
+		error = gather_chain(fw, g, family, vm, suffix);
 		snprintf(suffix, sizeof(suffix), "%s_r%zu", side, slot);
 		if (!error)
-			error = gather_chain(fw, g, "inet", vm, suffix);
+			error = gather_chain(fw, g, family, vm, suffix);
 	}
+	return error;
+}
+
+/* One family's part; `present` says whether there is one. */
+static int gather_family(struct firewall *fw, struct gathering *g, const char *family,
+                         const char *vm, bool *present)
+{
+	static const char *const quarantine[] = {"quarantine_from", "quarantine_to"};
+	struct firewall_state state BASE_CLEANUP(firewall_state_clear) = {0};
+	int error = firewall_state_read(fw, family, vm, &state);
+
+	*present = state.present;
+	if (error || !state.present)
+		return error;
+	for (size_t c = 0; c < firewall_vm_chain_count && !error; c++)
+		error = gather_chain(fw, g, family, vm, firewall_vm_chains[c]);
+	for (size_t side = 0; side < 2 && !error; side++)
+		error = gather_limits(fw, g, family, vm, side ? "egress" : "ingress",
+		                      state.slots[side]);
+	for (size_t i = 0; i < state.nic_count && !error; i++)
+		if (state.nics[i].tap[0])
+			error = gather_nic(fw, g, family, vm, i);
+	for (size_t c = 0; c < BASE_COUNT(quarantine) && !error; c++)
+		error = gather_chain(fw, g, family, vm, quarantine[c]);
 	return error;
 }
 
 int firewall_vm_counters(struct firewall *fw, const char *vm, struct firewall_counter *list,
                          size_t max)
 {
-	static const char *const quarantine[] = {"quarantine_from", "quarantine_to"};
 	struct gathering g = {.list = list, .max = max};
-	struct firewall_state state;
-	int error;
+	int error = 0;
 
 	if (!firewall_name_valid(vm)) {
 		firewall_fail(fw, "the VM's name has to be 1 to 31 of a-z, 0-9 and '-'");
 		return -EINVAL;
 	}
-	error = firewall_state_read(fw, "inet", vm, &state);
-	size_t nics = state.nic_count, slots[2] = {state.slots[0], state.slots[1]};
-	bool present = state.present;
+	for (size_t f = 0; f < BASE_COUNT(firewall_families) && !error; f++) {
+		bool present;
 
-	firewall_state_clear(&state);
-	if (error)
-		return error;
-	if (!present) {
-		firewall_fail(fw, "no VM with the name '%s' has rules", vm);
-		return -ENOENT;
+		error = gather_family(fw, &g, firewall_families[f], vm, &present);
+		if (!error && f == 0 && !present) {
+			firewall_fail(fw, "no VM with the name '%s' has rules", vm);
+			return -ENOENT;
+		}
 	}
-	for (size_t c = 0; c < firewall_vm_chain_count && !error; c++)
-		error = gather_chain(fw, &g, "inet", vm, firewall_vm_chains[c]);
-	for (size_t side = 0; side < 2 && !error; side++)
-		error = gather_limits(fw, &g, vm, side ? "egress" : "ingress", slots[side]);
-	for (size_t i = 0; i < nics && !error; i++)
-		error = gather_nic(fw, &g, vm, i);
-	for (size_t c = 0; c < BASE_COUNT(quarantine) && !error; c++)
-		error = gather_chain(fw, &g, "inet", vm, quarantine[c]);
 	return error ? error : (int)g.count;
+}
+
+bool firewall_table_there(struct firewall *fw, const char *family)
+{
+	json_t *array AUTO_JSON = NULL;
+	const json_t *entry;
+	char command[32];
+	size_t i;
+
+	snprintf(command, sizeof(command), "list tables %s", family);
+	if (firewall_list(fw, command, &array))
+		return false;
+	json_array_foreach(array, i, entry)
+	{
+		const char *name =
+		        json_string_value(json_object_get(json_object_get(entry, "table"), "name"));
+
+		if (name && strcmp(name, "cordon") == 0)
+			return true;
+	}
+	return false;
 }
 
 int firewall_vm_list(struct firewall *fw, char (*names)[POLICY_NAME_MAX], size_t max)

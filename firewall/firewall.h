@@ -2,9 +2,10 @@
 /*
  * firewall: policy to nftables, in one transaction.
  *
- * Two tables are cordon's own and nothing else is touched: `inet cordon` (conntrack, a verdict map
- * from interface name to the VM's own chain, NAT) and `netdev cordon` (one base chain a tap, at
- * ingress: anti-spoofing). A VM joins, changes or leaves by one transaction through one long-lived
+ * Three tables are cordon's own and nothing else is touched: `inet cordon` (conntrack, a verdict map
+ * from interface name to the VM's own chain, NAT), `bridge cordon` (the same for NICs of mode bridge,
+ * and there only while there is one) and `netdev cordon` (one base chain a tap, at ingress:
+ * anti-spoofing). A VM joins, changes or leaves by one transaction through one long-lived
  * libnftables context, so rules are old or new and never neither or half.
  *
  * The caller loads the rules before the tap is up. Names are matched (iifname), so the inet rules
@@ -24,6 +25,7 @@
 struct firewall_nic {
 	char tap[16];
 	enum policy_nic_mode mode;
+	char bridge[16];     /* of mode bridge */
 	uint8_t mac[6];      /* the guest's */
 	uint8_t ip4[4];      /* the guest's */
 	uint8_t gateway4[4]; /* the host's side, where dnsmasq answers */
@@ -93,6 +95,8 @@ int firewall_dnsmasq_make(const struct policy *policy, const struct firewall_nic
 
 /* True when the kernel has what the rules need; else *missing names the first thing it has not. */
 bool firewall_host_check(struct firewall *fw, const char **missing);
+/* The same for what only mode bridge needs. */
+bool firewall_host_check_bridge(struct firewall *fw, const char **missing);
 
 /* ---- judge.c: what the rules of a policy say of one packet, without a kernel ---- */
 

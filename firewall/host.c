@@ -57,12 +57,32 @@ static const struct probe probes[] = {
          PROBE_CHAIN "add rule inet cordon_probe c log group 4404\n" PROBE_END},
 };
 
-bool firewall_host_check(struct firewall *fw, const char **missing)
+/* What only a NIC of mode bridge needs. */
+static const struct probe bridge_probes[] = {
+        {"connection tracking on bridges (nf_conntrack_bridge)",
+         "add table bridge cordon_probe\n"
+         "add chain bridge cordon_probe c { type filter hook forward priority filter ; }\n"
+         "add rule bridge cordon_probe c iifname \"cn-probe\" ct direction reply ct mark 1 drop\n"
+         "delete table bridge cordon_probe\n"},
+};
+
+static bool check_probes(struct firewall *fw, const struct probe *list, size_t count,
+                         const char **missing)
 {
-	for (size_t i = 0; i < BASE_COUNT(probes); i++)
-		if (firewall_run(fw, probes[i].text) != 0) {
-			*missing = probes[i].name;
+	for (size_t i = 0; i < count; i++)
+		if (firewall_run(fw, list[i].text) != 0) {
+			*missing = list[i].name;
 			return false;
 		}
 	return true;
+}
+
+bool firewall_host_check(struct firewall *fw, const char **missing)
+{
+	return check_probes(fw, probes, BASE_COUNT(probes), missing);
+}
+
+bool firewall_host_check_bridge(struct firewall *fw, const char **missing)
+{
+	return check_probes(fw, bridge_probes, BASE_COUNT(bridge_probes), missing);
 }

@@ -75,14 +75,6 @@ void firewall_mark_known(const struct firewall_plan *plan, const char *chain, bo
 	                   plan->generation);
 }
 
-static void declare_chain(const struct firewall_plan *plan, const char *suffix)
-{
-	const char *vm = plan->policy->vm.name, *family = plan->family;
-
-	fprintf(plan->out, "add chain %s cordon vm_%s_%s\nflush chain %s cordon vm_%s_%s\n", family,
-	        vm, suffix, family, vm, suffix);
-}
-
 void firewall_mark_chains(const struct firewall_plan *plan)
 {
 	char suffix[32];
@@ -92,13 +84,13 @@ void firewall_mark_chains(const struct firewall_plan *plan)
 
 		if (slots) {
 			snprintf(suffix, sizeof(suffix), "%s_known", side_name(outward));
-			declare_chain(plan, suffix);
+			firewall_text_chain(plan, suffix);
 		}
 		for (size_t slot = 1; slot <= slots; slot++) {
 			snprintf(suffix, sizeof(suffix), "%s_a%zu", side_name(outward), slot);
-			declare_chain(plan, suffix);
+			firewall_text_chain(plan, suffix);
 			snprintf(suffix, sizeof(suffix), "%s_r%zu", side_name(outward), slot);
-			declare_chain(plan, suffix);
+			firewall_text_chain(plan, suffix);
 		}
 	}
 }

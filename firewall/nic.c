@@ -28,9 +28,6 @@ struct nic_text {
 	bool has4, has6;
 };
 
-static const char *const nic_chains[] = {"from",     "to",        "input", "output",
-                                         "ports_in", "ports_out", "nat"};
-
 /* The tail is a whole rule, from its matches to its verdict. */
 static void BASE_PRINTF(3, 4)
         rule(const struct nic_text *t, const char *suffix, const char *tail, ...)
@@ -47,18 +44,16 @@ static void BASE_PRINTF(3, 4)
 
 void firewall_text_chains(const struct firewall_plan *plan)
 {
-	const char *vm = plan->policy->vm.name;
-
 	for (size_t i = 0; i < firewall_vm_chain_count; i++)
-		fprintf(plan->out,
-		        "add chain inet cordon vm_%s_%s\nflush chain inet cordon vm_%s_%s\n", vm,
-		        firewall_vm_chains[i], vm, firewall_vm_chains[i]);
+		firewall_text_chain(plan, firewall_vm_chains[i]);
 	for (size_t i = 0; i < plan->nic_count; i++)
-		for (size_t c = 0; c < BASE_COUNT(nic_chains); c++)
-			fprintf(plan->out,
-			        "add chain inet cordon vm_%s_%zu_%s\nflush chain inet cordon "
-			        "vm_%s_%zu_%s\n",
-			        vm, i, nic_chains[c], vm, i, nic_chains[c]);
+		for (size_t m = 0; m < firewall_maps_of(plan->family); m++) {
+			char suffix[32];
+
+			snprintf(suffix, sizeof(suffix), "%zu_%s", i, firewall_maps[m].suffix);
+			if (firewall_nic_in(&plan->nics[i], plan->family))
+				firewall_text_chain(plan, suffix);
+		}
 	firewall_mark_chains(plan);
 }
 
@@ -251,7 +246,7 @@ void firewall_text_nic(const struct firewall_plan *plan, size_t i)
 	write_ports(&t);
 	write_nat(&t);
 	write_forwards(&t);
-	for (size_t m = 0; m < firewall_map_count; m++)
+	for (size_t m = 0; m < firewall_maps_of("inet"); m++)
 		fprintf(plan->out, "add element inet cordon %s { \"%s\" : jump vm_%s_%zu_%s }\n",
 		        firewall_maps[m].map, t.nic->tap, plan->policy->vm.name, i,
 		        firewall_maps[m].suffix);

@@ -48,6 +48,14 @@ void firewall_text_rule(const struct firewall_plan *plan, const char *chain, con
 	fputc('\n', plan->out);
 }
 
+void firewall_text_chain(const struct firewall_plan *plan, const char *suffix)
+{
+	const char *vm = plan->policy->vm.name, *family = plan->family;
+
+	fprintf(plan->out, "add chain %s cordon vm_%s_%s\nflush chain %s cordon vm_%s_%s\n", family,
+	        vm, suffix, family, vm, suffix);
+}
+
 /* The list of rules that decides over this kind of connections. */
 static const struct policy_rule *rules_of(const struct firewall_plan *plan,
                                           const struct firewall_side *side, size_t *count)

@@ -62,18 +62,23 @@ int firewall_check(const struct policy *policy, const struct firewall_nic *nics,
 bool firewall_name_valid(const char *vm);
 
 /* The tables, maps and base chains that all VMs share; adding them again changes nothing. */
-void firewall_text_tables(FILE *out);
+void firewall_text_tables(FILE *out, const char *family);
 /* Declares and empties all of the VM's chains, so that what follows can refer to any of them. */
 void firewall_text_chains(const struct firewall_plan *plan);
 /* The VM's egress, ingress and host chains with their sets. 0 or -ENOMEM. */
 int firewall_text_policy(const struct firewall_plan *plan);
 /* NIC i: the inet chains, the rewriting of ports, its elements in the shared maps. */
 void firewall_text_nic(const struct firewall_plan *plan, size_t i);
+/* NIC i of mode bridge: its chains in the bridge family, its elements in that family's maps. */
+void firewall_text_bridge(const struct firewall_plan *plan, size_t i);
 /* NIC i: the netdev chains. */
 void firewall_text_spoof(const struct firewall_plan *plan, size_t i);
 /* One rule of the VM's: "add rule inet cordon vm_NAME_CHAIN " and the rest. */
 void firewall_text_rule(const struct firewall_plan *plan, const char *chain, const char *tail, ...)
         BASE_PRINTF(3, 4);
+
+/* Declares one of the VM's chains and empties it. */
+void firewall_text_chain(const struct firewall_plan *plan, const char *suffix);
 
 /* ---- sets.c: what rules refer to ---- */
 
@@ -145,8 +150,11 @@ void firewall_text_address(char *to, size_t size, const struct policy_cidr *cidr
 struct firewall_map {
 	const char *map, *suffix;
 };
+/* The families with rules of VMs; every VM is in the first, those with a NIC of mode bridge in both. */
+extern const char *const firewall_families[2];
 extern const struct firewall_map firewall_maps[];
-extern const size_t firewall_map_count;
+/* How many of them the family has, from the first. */
+size_t firewall_maps_of(const char *family);
 extern const char *const firewall_vm_chains[];
 extern const size_t firewall_vm_chain_count;
 extern const char *const firewall_spoof_chains[];
@@ -201,6 +209,8 @@ typedef int firewall_rule_fn(const struct firewall_rule *rule, void *data);
 int firewall_read_chain(const char *family, const char *chain, firewall_rule_fn *take, void *data);
 /* 0 when there is such a set, -ENOENT when there is none, or another negative errno. */
 int firewall_read_set(const char *family, const char *set);
+/* True when cordon's table of that family is there. */
+bool firewall_table_there(struct firewall *fw, const char *family);
 
 /* Runs text as one transaction. */
 int firewall_run(struct firewall *fw, const char *text);

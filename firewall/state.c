@@ -217,6 +217,8 @@ int firewall_state_read(struct firewall *fw, const char *family, const char *vm,
 		bool found;
 
 		error = scan_chain(&r, with_sets[i], &found);
+		if (error == -EOPNOTSUPP) /* the kernel does not have the family */
+			return 0;
 		if (error || !found)
 			return error;
 	}

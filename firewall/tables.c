@@ -19,12 +19,18 @@
 #include "base/base.h"
 #include "firewall/rules.h"
 
+const char *const firewall_families[2] = {"inet", "bridge"};
 const struct firewall_map firewall_maps[] = {
         {"forward_from", "from"}, {"forward_to", "to"},     {"input_from", "input"},
         {"output_to", "output"},  {"ports_in", "ports_in"}, {"ports_out", "ports_out"},
         {"nat_from", "nat"},
 };
-const size_t firewall_map_count = BASE_COUNT(firewall_maps);
+
+/* The bridge family has neither ports to rewrite nor addresses to translate: the last three. */
+size_t firewall_maps_of(const char *family)
+{
+	return strcmp(family, "bridge") == 0 ? 4 : BASE_COUNT(firewall_maps);
+}
 
 static const char begin[] = "add table inet cordon\nadd table netdev cordon\n";
 static const char text[] =
@@ -89,9 +95,55 @@ static const char text[] =
         "add rule inet cordon forward_ports iifname != @vms fib daddr type local meta l4proto . th "
         "dport vmap @forwards\n";
 
-void firewall_text_tables(FILE *out)
+static const char bridge_begin[] = "add table bridge cordon\nadd table netdev cordon\n";
+static const char bridge_text[] =
+        "add map bridge cordon forward_from { type ifname : verdict ; }\n"
+        "add map bridge cordon forward_to { type ifname : verdict ; }\n"
+        "add map bridge cordon input_from { type ifname : verdict ; }\n"
+        "add map bridge cordon output_to { type ifname : verdict ; }\n"
+        "add map bridge cordon quarantine_from { type ifname : verdict ; }\n"
+        "add map bridge cordon quarantine_to { type ifname : verdict ; }\n"
+        "add chain bridge cordon unmapped_from\n"
+        "add chain bridge cordon unmapped_to\n"
+        "add chain bridge cordon onward\n"
+        "add chain bridge cordon forward { type filter hook forward priority filter ; policy "
+        "accept "
+        "; }\n"
+        "add chain bridge cordon input { type filter hook input priority filter ; policy accept ; "
+        "}\n"
+        "add chain bridge cordon output { type filter hook output priority filter ; policy accept "
+        "; "
+        "}\n"
+        "flush chain bridge cordon unmapped_from\n"
+        "flush chain bridge cordon unmapped_to\n"
+        "flush chain bridge cordon onward\n"
+        "flush chain bridge cordon forward\n"
+        "flush chain bridge cordon input\n"
+        "flush chain bridge cordon output\n"
+        "add element bridge cordon forward_from { * : jump unmapped_from }\n"
+        "add element bridge cordon input_from { * : jump unmapped_from }\n"
+        "add element bridge cordon forward_to { * : jump unmapped_to }\n"
+        "add element bridge cordon output_to { * : jump unmapped_to }\n"
+        "add rule bridge cordon unmapped_from iifname \"cn*\" counter drop comment \"tap without "
+        "rules\"\n"
+        "add rule bridge cordon unmapped_to oifname \"cn*\" counter drop comment \"tap without "
+        "rules\"\n"
+        "add rule bridge cordon onward oifname vmap @quarantine_to\n"
+        "add rule bridge cordon onward oifname vmap @forward_to\n"
+        "add rule bridge cordon forward iifname vmap @quarantine_from\n"
+        "add rule bridge cordon forward iifname vmap @forward_from\n"
+        "add rule bridge cordon forward oifname vmap @quarantine_to\n"
+        "add rule bridge cordon forward oifname vmap @forward_to\n"
+        "add rule bridge cordon input iifname vmap @quarantine_from\n"
+        "add rule bridge cordon input iifname vmap @input_from\n"
+        "add rule bridge cordon output oifname vmap @quarantine_to\n"
+        "add rule bridge cordon output oifname vmap @output_to\n";
+
+void firewall_text_tables(FILE *out, const char *family)
 {
-	fputs(begin, out);
-	firewall_set_tables(out, "inet");
-	fputs(text, out);
+	bool bridge = strcmp(family, "bridge") == 0;
+
+	fputs(bridge ? bridge_begin : begin, out);
+	firewall_set_tables(out, family);
+	fputs(bridge ? bridge_text : text, out);
 }

@@ -23,11 +23,6 @@ static void unlock(struct firewall **fw)
 	if (*fw)
 		firewall_unlock(*fw);
 }
-static void clear_state(struct firewall_state *state)
-{
-	firewall_state_clear(state);
-}
-
 /* Text that grows; finished by take(). */
 struct text {
 	FILE *out;
@@ -59,30 +54,32 @@ static void drop_chain(FILE *out, const char *family, const char *vm, const char
 	fprintf(out, "delete chain %s cordon vm_%s_%s\n", family, vm, suffix);
 }
 
-static void drop_elements(FILE *out, const char *tap)
+static void drop_elements(FILE *out, const char *family, const char *tap)
 {
-	for (size_t m = 0; m < firewall_map_count; m++)
-		fprintf(out, "delete element inet cordon %s { \"%s\" }\n", firewall_maps[m].map,
-		        tap);
+	for (size_t m = 0; m < firewall_maps_of(family); m++)
+		fprintf(out, "delete element %s cordon %s { \"%s\" }\n", family,
+		        firewall_maps[m].map, tap);
 }
 
-static void quarantine_elements(FILE *out, const char *verb, const char *vm, const char *tap)
+static void quarantine_elements(FILE *out, const char *verb, const char *family, const char *vm,
+                                const char *tap)
 {
 	static const char *const ways[] = {"from", "to"};
 
 	for (size_t i = 0; i < BASE_COUNT(ways); i++)
 		fprintf(out,
-		        "%s element inet cordon quarantine_%s { \"%s\" : goto vm_%s_quarantine_%s "
+		        "%s element %s cordon quarantine_%s { \"%s\" : goto vm_%s_quarantine_%s "
 		        "}\n",
-		        verb, ways[i], tap, vm, ways[i]);
+		        verb, family, ways[i], tap, vm, ways[i]);
 }
 
-/* Takes NIC i's inet chains out of the maps and empties them, so that they can be deleted. */
-static void detach_nic(FILE *out, const char *vm, const struct firewall_state *old, size_t i)
+/* Takes NIC i's chains out of the maps and empties them, so that they can be deleted. */
+static void detach_nic(FILE *out, const char *family, const char *vm,
+                       const struct firewall_state *old, size_t i)
 {
-	drop_elements(out, old->nics[i].tap);
+	drop_elements(out, family, old->nics[i].tap);
 	if (old->quarantined)
-		quarantine_elements(out, "delete", vm, old->nics[i].tap);
+		quarantine_elements(out, "delete", family, vm, old->nics[i].tap);
 	if (old->nics[i].hooked)
 		fprintf(out,
 		        "flush chain netdev cordon vm_%s_%zu\ndelete chain netdev cordon "
@@ -105,14 +102,14 @@ static void drop_forwards(FILE *out, const char *vm, const struct firewall_state
 		        vm, i, vm, i);
 }
 
-static void drop_nic(FILE *out, const char *vm, size_t i)
+static void drop_nic(FILE *out, const char *family, const char *vm, size_t i)
 {
 	char suffix[32];
 
-	for (size_t m = 0; m < firewall_map_count; m++) {
+	for (size_t m = 0; m < firewall_maps_of(family); m++) {
 		snprintf(suffix, sizeof(suffix), "%zu_%s", i, firewall_maps[m].suffix);
-		fprintf(out, "flush chain inet cordon vm_%s_%s\n", vm, suffix);
-		drop_chain(out, "inet", vm, suffix);
+		fprintf(out, "flush chain %s cordon vm_%s_%s\n", family, vm, suffix);
+		drop_chain(out, family, vm, suffix);
 	}
 	/* ip6 goes to ip6_own: empty all before deleting any */
 	for (size_t c = 0; c < firewall_spoof_chain_count; c++)
@@ -125,36 +122,38 @@ static void drop_nic(FILE *out, const char *vm, size_t i)
 }
 
 /* Chains of rules with limits that the new rules (the first `kept` of each side) have no use for. */
-static void surplus_chains(FILE *out, const char *verb, const char *vm,
+static void surplus_chains(FILE *out, const char *verb, const char *family, const char *vm,
                            const struct firewall_state *old, const size_t kept[2], bool groups)
 {
 	static const char *const sides[] = {"ingress", "egress"};
 
 	for (size_t side = 0; side < 2; side++) {
 		if (old->slots[side] && !kept[side])
-			fprintf(out, "%s chain inet cordon vm_%s_%s_known\n", verb, vm,
+			fprintf(out, "%s chain %s cordon vm_%s_%s_known\n", verb, family, vm,
 			        sides[side]);
 		for (size_t slot = kept[side] + 1; slot <= old->slots[side]; slot++)
 			fprintf(out,
-			        "%s chain inet cordon vm_%s_%s_a%zu\n%s chain inet cordon "
+			        "%s chain %s cordon vm_%s_%s_a%zu\n%s chain %s cordon "
 			        "vm_%s_%s_r%zu\n",
-			        verb, vm, sides[side], slot, verb, vm, sides[side], slot);
+			        verb, family, vm, sides[side], slot, verb, family, vm, sides[side],
+			        slot);
 	}
 	if (old->groups.count && !groups)
-		fprintf(out, "%s chain inet cordon vm_%s_groups\n", verb, vm);
+		fprintf(out, "%s chain %s cordon vm_%s_groups\n", verb, family, vm);
 }
 
 /* Once no rule refers to them. The VM's own quota goes on counting, if it is to have one. */
-static void drop_objects(FILE *out, const char *vm, const struct firewall_state *old, bool quota)
+static void drop_objects(FILE *out, const char *family, const char *vm,
+                         const struct firewall_state *old, bool quota)
 {
 	char own[FIREWALL_NAME_MAX];
 
 	snprintf(own, sizeof(own), "vm_%s_quota", vm);
 	for (size_t i = 0; i < old->sets.count; i++)
-		fprintf(out, "delete set inet cordon %s\n", old->sets.list[i]);
+		fprintf(out, "delete set %s cordon %s\n", family, old->sets.list[i]);
 	for (size_t i = 0; i < old->quotas.count; i++)
 		if (!quota || strcmp(old->quotas.list[i], own) != 0)
-			fprintf(out, "delete quota inet cordon %s\n", old->quotas.list[i]);
+			fprintf(out, "delete quota %s cordon %s\n", family, old->quotas.list[i]);
 }
 
 static int write_nics(struct firewall *fw, const struct firewall_plan *plan,
@@ -163,13 +162,37 @@ static int write_nics(struct firewall *fw, const struct firewall_plan *plan,
 	int error = firewall_peers_join(fw, plan);
 
 	for (size_t i = 0; i < plan->nic_count; i++) {
-		firewall_text_nic(plan, i);
+		if (!firewall_nic_in(&plan->nics[i], plan->family))
+			continue;
+		if (plan->nics[i].mode == POLICY_NIC_BRIDGE)
+			firewall_text_bridge(plan, i);
+		else
+			firewall_text_nic(plan, i);
 		firewall_text_spoof(plan, i);
 		if (old->quarantined)
-			quarantine_elements(plan->out, "add", plan->policy->vm.name,
+			quarantine_elements(plan->out, "add", plan->family, plan->policy->vm.name,
 			                    plan->nics[i].tap);
 	}
 	return error;
+}
+
+/* The old NICs of this family, as far as the new rules do not have them. */
+static void write_old_nics(const struct firewall_plan *plan, const struct firewall_state *old)
+{
+	const char *vm = plan->policy->vm.name;
+
+	for (size_t i = 0; i < old->nic_count; i++) {
+		bool gone = i >= plan->nic_count || !firewall_nic_in(&plan->nics[i], plan->family);
+
+		if (!old->nics[i].tap[0])
+			continue;
+		if (gone || strcmp(old->nics[i].tap, plan->nics[i].tap) != 0)
+			detach_nic(plan->out, plan->family, vm, old, i);
+		drop_forwards(plan->out, vm, old, i,
+		              gone || !plan->policy->vm.nics[i].forward_count);
+		if (gone)
+			drop_nic(plan->out, plan->family, vm, i);
+	}
 }
 
 /* With no `fw`, nothing is asked of the kernel: what is written is what a first start would load. */
@@ -177,29 +200,22 @@ static int write_apply(struct firewall *fw, const struct firewall_plan *plan,
                        const struct firewall_state *old)
 {
 	const struct policy *policy = plan->policy;
-	const char *vm = policy->vm.name;
+	const char *vm = policy->vm.name, *family = plan->family;
 	const size_t slots[2] = {firewall_mark_slots(policy, false),
 	                         firewall_mark_slots(policy, true)};
+	bool groups = policy->vm.group_count > 0;
 	int error;
 
-	firewall_text_tables(plan->out);
-	error = old->present ? firewall_peers_leave(fw, plan->out, "inet", vm, old) : 0;
-	for (size_t i = 0; i < old->nic_count; i++) {
-		bool gone = i >= plan->nic_count;
-
-		if (gone || strcmp(old->nics[i].tap, plan->nics[i].tap) != 0)
-			detach_nic(plan->out, vm, old, i);
-		drop_forwards(plan->out, vm, old, i, gone || !policy->vm.nics[i].forward_count);
-		if (gone)
-			drop_nic(plan->out, vm, i);
-	}
+	firewall_text_tables(plan->out, family);
+	error = old->present ? firewall_peers_leave(fw, plan->out, family, vm, old) : 0;
+	write_old_nics(plan, old);
 	firewall_text_chains(plan);
-	surplus_chains(plan->out, "flush", vm, old, slots, policy->vm.group_count > 0);
-	drop_objects(plan->out, vm, old, policy->firewall.limits.quota > 0);
+	surplus_chains(plan->out, "flush", family, vm, old, slots, groups);
+	drop_objects(plan->out, family, vm, old, policy->firewall.limits.quota > 0);
 	error = error ? error : firewall_peers_name(fw, plan);
 	error = error ? error : firewall_text_policy(plan);
 	error = error ? error : write_nics(fw, plan, old);
-	surplus_chains(plan->out, "delete", vm, old, slots, policy->vm.group_count > 0);
+	surplus_chains(plan->out, "delete", family, vm, old, slots, groups);
 	return error;
 }
 
@@ -213,27 +229,54 @@ static uint16_t first_generation(void)
 	return (uint16_t)(number % (FIREWALL_GENERATIONS / 2) * 2 + 1); /* sets begin with 'a' */
 }
 
+/* True when the VM has, or is to have, rules in the family. */
+static bool family_concerns(const struct firewall_plan *plan, const struct firewall_state *old)
+{
+	bool concerns = old->present || strcmp(plan->family, "inet") == 0;
+
+	for (size_t i = 0; i < plan->nic_count; i++)
+		concerns |= firewall_nic_in(&plan->nics[i], plan->family);
+	return concerns;
+}
+
+static int apply_family(struct firewall *fw, struct firewall_plan *plan, struct firewall_state *old)
+{
+	int error = firewall_state_read(fw, plan->family, plan->policy->vm.name, old);
+
+	if (error || !family_concerns(plan, old))
+		return error;
+	plan->replaces = old->present;
+	/* one generation for all families: the first one's state decides */
+	if (strcmp(plan->family, "inet") == 0)
+		plan->generation = old->generation
+		                           ? (uint16_t)(old->generation % FIREWALL_GENERATIONS + 1)
+		                           : first_generation();
+	return write_apply(fw, plan, old);
+}
+
 static int apply_once(struct firewall *fw, struct firewall_plan *plan)
 {
-	struct firewall_state old BASE_CLEANUP(clear_state) = {0};
+	struct firewall_state inet BASE_CLEANUP(firewall_state_clear) = {0};
+	struct firewall_state bridge BASE_CLEANUP(firewall_state_clear) = {0};
 	struct text t BASE_CLEANUP(text_clear) = {0};
-	int error = firewall_state_read(fw, plan->family, plan->policy->vm.name, &old);
+	int error = text_open(&t);
 
-	if (!error)
-		error = text_open(&t);
 	if (error)
 		return error;
 	plan->out = t.out;
-	plan->replaces = old.present;
-	plan->generation = old.generation ? (uint16_t)(old.generation % FIREWALL_GENERATIONS + 1)
-	                                  : first_generation();
-	error = write_apply(fw, plan, &old);
+	plan->family = "inet";
+	error = apply_family(fw, plan, &inet);
+	plan->family = "bridge";
+	if (!error)
+		error = apply_family(fw, plan, &bridge);
 	if (!error)
 		error = text_finish(&t);
 	if (!error)
 		error = firewall_run(fw, t.text);
-	if (!error)
-		firewall_peers_sweep(fw, plan->family, &old);
+	if (!error) {
+		firewall_peers_sweep(fw, "inet", &inet);
+		firewall_peers_sweep(fw, "bridge", &bridge);
+	}
 	return error;
 }
 
@@ -246,11 +289,27 @@ static bool has_forwards(const struct policy *policy)
 	return false;
 }
 
+/* Where the kernel lacks something, its name says more than the kernel's error does. */
+static void explain_failure(struct firewall *fw, const struct firewall_nic *nics, size_t nic_count)
+{
+	char words[200];
+	const char *missing = NULL;
+	bool bridged = false;
+
+	for (size_t i = 0; i < nic_count; i++)
+		bridged |= nics[i].mode == POLICY_NIC_BRIDGE;
+	snprintf(words, sizeof(words), "%.199s", firewall_error(fw));
+	if (!firewall_host_check(fw, &missing) ||
+	    (bridged && !firewall_host_check_bridge(fw, &missing)))
+		firewall_fail(fw, "this kernel lacks %s", missing);
+	else
+		firewall_fail(fw, "%s", words);
+}
+
 int firewall_vm_apply(struct firewall *fw, const struct policy *policy,
                       const struct firewall_nic *nics, size_t nic_count)
 {
-	struct firewall_plan plan = {
-	        .policy = policy, .nics = nics, .nic_count = nic_count, .family = "inet"};
+	struct firewall_plan plan = {.policy = policy, .nics = nics, .nic_count = nic_count};
 	struct firewall *locked BASE_CLEANUP(unlock) = NULL;
 	char why[160] = "";
 	int error = firewall_check(policy, nics, nic_count, why, sizeof(why));
@@ -268,62 +327,84 @@ int firewall_vm_apply(struct firewall *fw, const struct policy *policy,
 		if (error != -ENOENT && error != -EEXIST)
 			break;
 	}
+	if (error)
+		explain_failure(fw, nics, nic_count);
 	if (error == -EEXIST && has_forwards(policy))
 		firewall_fail(fw, "a port of the host's that it forwards is another VM's already");
 	return error;
 }
 
-static int write_remove(struct firewall *fw, FILE *out, const char *vm,
+static int write_remove(struct firewall *fw, FILE *out, const char *family, const char *vm,
                         const struct firewall_state *old)
 {
 	static const size_t none[2];
-	int error = firewall_peers_leave(fw, out, "inet", vm, old);
+	int error;
 
-	for (size_t i = 0; i < old->nic_count; i++) {
-		detach_nic(out, vm, old, i);
-		drop_forwards(out, vm, old, i, true);
-	}
-	for (size_t c = 0; c < firewall_vm_chain_count; c++)
-		fprintf(out, "flush chain inet cordon vm_%s_%s\n", vm, firewall_vm_chains[c]);
-	surplus_chains(out, "flush", vm, old, none, false);
+	if (!old->present)
+		return 0;
+	error = firewall_peers_leave(fw, out, family, vm, old);
 	for (size_t i = 0; i < old->nic_count; i++)
-		drop_nic(out, vm, i);
-	surplus_chains(out, "delete", vm, old, none, false);
+		if (old->nics[i].tap[0]) {
+			detach_nic(out, family, vm, old, i);
+			drop_forwards(out, vm, old, i, true);
+		}
 	for (size_t c = 0; c < firewall_vm_chain_count; c++)
-		drop_chain(out, "inet", vm, firewall_vm_chains[c]);
+		fprintf(out, "flush chain %s cordon vm_%s_%s\n", family, vm, firewall_vm_chains[c]);
+	surplus_chains(out, "flush", family, vm, old, none, false);
+	for (size_t i = 0; i < old->nic_count; i++)
+		if (old->nics[i].tap[0])
+			drop_nic(out, family, vm, i);
+	surplus_chains(out, "delete", family, vm, old, none, false);
+	for (size_t c = 0; c < firewall_vm_chain_count; c++)
+		drop_chain(out, family, vm, firewall_vm_chains[c]);
 	if (old->quarantined) {
-		fprintf(out, "flush chain inet cordon vm_%s_quarantine_from\n", vm);
-		drop_chain(out, "inet", vm, "quarantine_from");
-		drop_chain(out, "inet", vm, "quarantine_to");
+		fprintf(out, "flush chain %s cordon vm_%s_quarantine_from\n", family, vm);
+		drop_chain(out, family, vm, "quarantine_from");
+		drop_chain(out, family, vm, "quarantine_to");
 	}
-	drop_objects(out, vm, old, false);
+	drop_objects(out, family, vm, old, false);
 	return error;
+}
+
+static int drop_tables(struct firewall *fw)
+{
+	return firewall_run(fw, firewall_table_there(fw, "bridge")
+	                                ? "delete table bridge cordon\ndelete table inet cordon\n"
+	                                  "delete table netdev cordon\n"
+	                                : "delete table inet cordon\ndelete table netdev "
+	                                  "cordon\n");
 }
 
 static int remove_once(struct firewall *fw, const char *vm)
 {
-	struct firewall_state old BASE_CLEANUP(clear_state) = {0};
+	struct firewall_state inet BASE_CLEANUP(firewall_state_clear) = {0};
+	struct firewall_state bridge BASE_CLEANUP(firewall_state_clear) = {0};
 	struct text t BASE_CLEANUP(text_clear) = {0};
 	char name[1][POLICY_NAME_MAX];
-	int error = firewall_state_read(fw, "inet", vm, &old), vms;
+	int error = firewall_state_read(fw, "inet", vm, &inet), vms;
 
-	if (error || !old.present)
+	if (error || !inet.present)
 		return error;
 	vms = firewall_vm_list(fw, name, 1);
 	if (vms < 0)
 		return vms;
 	if (vms == 1)
-		return firewall_run(fw, "delete table inet cordon\ndelete table netdev cordon\n");
-	error = text_open(&t);
-	if (error)
-		return error;
-	error = write_remove(fw, t.out, vm, &old);
+		return drop_tables(fw);
+	error = firewall_state_read(fw, "bridge", vm, &bridge);
+	if (!error)
+		error = text_open(&t);
+	if (!error)
+		error = write_remove(fw, t.out, "inet", vm, &inet);
+	if (!error)
+		error = write_remove(fw, t.out, "bridge", vm, &bridge);
 	if (!error)
 		error = text_finish(&t);
 	if (!error)
 		error = firewall_run(fw, t.text);
-	if (!error)
-		firewall_peers_sweep(fw, "inet", &old);
+	if (!error) {
+		firewall_peers_sweep(fw, "inet", &inet);
+		firewall_peers_sweep(fw, "bridge", &bridge);
+	}
 	return error;
 }
 
@@ -348,82 +429,97 @@ int firewall_vm_remove(struct firewall *fw, const char *vm)
 	return error;
 }
 
-static void write_quarantine(FILE *out, const char *vm, const struct policy_cidr *allow)
+/* Who may talk on a bridge has to find each other first. */
+static void write_quarantine_arp(FILE *out, const char *vm)
+{
+	fprintf(out,
+	        "add rule bridge cordon vm_%s_quarantine_from ether type arp goto onward\n"
+	        "add rule bridge cordon vm_%s_quarantine_to ether type arp accept\n",
+	        vm, vm);
+}
+
+static void write_quarantine(FILE *out, const char *family, const char *vm,
+                             const struct firewall_state *old, const struct policy_cidr *allow)
 {
 	static const char *const ways[] = {"from", "to"};
 	char address[INET6_ADDRSTRLEN + 4];
 
 	for (size_t i = 0; i < BASE_COUNT(ways); i++)
 		fprintf(out,
-		        "add chain inet cordon vm_%s_quarantine_%s\nflush chain inet cordon "
+		        "add chain %s cordon vm_%s_quarantine_%s\nflush chain %s cordon "
 		        "vm_%s_quarantine_%s\n",
-		        vm, ways[i], vm, ways[i]);
+		        family, vm, ways[i], family, vm, ways[i]);
 	/* without it a guest does not find its way to an IPv6 network that is left open */
 	for (size_t i = 0; i < BASE_COUNT(ways) && allow && allow->family == 6; i++)
 		fprintf(out,
-		        "add rule inet cordon vm_%s_quarantine_%s icmpv6 type nd-neighbor-solicit "
+		        "add rule %s cordon vm_%s_quarantine_%s icmpv6 type nd-neighbor-solicit "
 		        "counter accept comment \"neighbour discovery\"\n"
-		        "add rule inet cordon vm_%s_quarantine_%s icmpv6 type nd-neighbor-advert "
+		        "add rule %s cordon vm_%s_quarantine_%s icmpv6 type nd-neighbor-advert "
 		        "counter accept comment \"neighbour discovery\"\n",
-		        vm, ways[i], vm, ways[i]);
+		        family, vm, ways[i], family, vm, ways[i]);
 	if (allow) {
+		const char *ip = allow->family == 4 ? "ip" : "ip6";
+
 		firewall_text_address(address, sizeof(address), allow);
 		fprintf(out,
-		        "add rule inet cordon vm_%s_quarantine_from %s daddr %s counter goto "
-		        "onward "
+		        "add rule %s cordon vm_%s_quarantine_from %s daddr %s counter goto onward "
 		        "comment \"quarantine allows\"\n",
-		        vm, allow->family == 4 ? "ip" : "ip6", address);
+		        family, vm, ip, address);
 		fprintf(out,
-		        "add rule inet cordon vm_%s_quarantine_to %s saddr %s counter accept "
+		        "add rule %s cordon vm_%s_quarantine_to %s saddr %s counter accept "
 		        "comment \"quarantine allows\"\n",
-		        vm, allow->family == 4 ? "ip" : "ip6", address);
+		        family, vm, ip, address);
+		if (strcmp(family, "bridge") == 0)
+			write_quarantine_arp(out, vm);
 	}
 	for (size_t i = 0; i < BASE_COUNT(ways); i++)
 		fprintf(out,
-		        "add rule inet cordon vm_%s_quarantine_%s counter drop comment "
+		        "add rule %s cordon vm_%s_quarantine_%s counter drop comment "
 		        "\"quarantine %s guest\"\n",
-		        vm, ways[i], ways[i]);
+		        family, vm, ways[i], ways[i]);
+	for (size_t i = 0; i < old->nic_count; i++)
+		if (old->nics[i].tap[0])
+			quarantine_elements(out, "add", family, vm, old->nics[i].tap);
 }
 
-static void write_release(FILE *out, const char *vm, const struct firewall_state *old)
+static void write_release(FILE *out, const char *family, const char *vm,
+                          const struct firewall_state *old)
 {
 	for (size_t i = 0; i < old->nic_count; i++)
-		quarantine_elements(out, "delete", vm, old->nics[i].tap);
-	fprintf(out, "flush chain inet cordon vm_%s_quarantine_from\n", vm);
-	drop_chain(out, "inet", vm, "quarantine_from");
-	drop_chain(out, "inet", vm, "quarantine_to");
+		if (old->nics[i].tap[0])
+			quarantine_elements(out, "delete", family, vm, old->nics[i].tap);
+	fprintf(out, "flush chain %s cordon vm_%s_quarantine_from\n", family, vm);
+	drop_chain(out, family, vm, "quarantine_from");
+	drop_chain(out, family, vm, "quarantine_to");
 }
 
 static int set_quarantine(struct firewall *fw, const char *vm, bool on,
                           const struct policy_cidr *allow)
 {
 	struct firewall *locked BASE_CLEANUP(unlock) = NULL;
-	struct firewall_state old BASE_CLEANUP(clear_state) = {0};
 	struct text t BASE_CLEANUP(text_clear) = {0};
 	int error = firewall_lock(fw);
 
 	if (error)
 		return error;
 	locked = fw;
-	error = firewall_state_read(fw, "inet", vm, &old);
-	if (error)
-		return error;
-	if (!old.present) {
-		firewall_fail(fw, "no VM with the name '%s' has rules", vm);
-		return -ENOENT;
-	}
-	if (!on && !old.quarantined)
-		return 0;
 	error = text_open(&t);
-	if (error)
-		return error;
-	if (on)
-		write_quarantine(t.out, vm, allow);
-	else
-		write_release(t.out, vm, &old);
-	for (size_t i = 0; i < old.nic_count && on; i++)
-		quarantine_elements(t.out, "add", vm, old.nics[i].tap);
-	error = text_finish(&t);
+	for (size_t f = 0; f < BASE_COUNT(firewall_families) && !error; f++) {
+		struct firewall_state old BASE_CLEANUP(firewall_state_clear) = {0};
+		const char *family = firewall_families[f];
+
+		error = firewall_state_read(fw, family, vm, &old);
+		if (!error && f == 0 && !old.present) {
+			firewall_fail(fw, "no VM with the name '%s' has rules", vm);
+			return -ENOENT;
+		}
+		if (!error && old.present && on)
+			write_quarantine(t.out, family, vm, &old, allow);
+		else if (!error && old.quarantined)
+			write_release(t.out, family, vm, &old);
+	}
+	if (!error)
+		error = text_finish(&t);
 	return error ? error : firewall_run(fw, t.text);
 }
 
@@ -455,7 +551,6 @@ int firewall_explain(FILE *out, const struct policy *policy, const struct firewa
 	                             .policy = policy,
 	                             .nics = nics,
 	                             .nic_count = nic_count,
-	                             .family = "inet",
 	                             .generation = 1};
 	const struct firewall_state none = {0};
 	char why[160];
@@ -463,7 +558,10 @@ int firewall_explain(FILE *out, const struct policy *policy, const struct firewa
 
 	if (error)
 		fprintf(out, "# these rules would be refused: %s\n", why);
-	else
-		error = write_apply(NULL, &plan, &none);
+	for (size_t f = 0; f < BASE_COUNT(firewall_families) && !error; f++) {
+		plan.family = firewall_families[f];
+		if (family_concerns(&plan, &none))
+			error = write_apply(NULL, &plan, &none);
+	}
 	return error ? error : ferror(out) ? -EIO : 0;
 }

@@ -29,7 +29,7 @@ static void explain_nic(FILE *out, size_t index, const struct policy_nic *nic)
 
 	fprintf(out, "  nic %zu        %s", index, modes[nic->mode]);
 	if (nic->mode == POLICY_NIC_BRIDGE)
-		fprintf(out, " %s of the host", nic->bridge);
+		fprintf(out, " %s of the host, a port of its own", nic->bridge);
 	if (memcmp(nic->mac, zero, 6) == 0)
 		fputs(", MAC chosen by cordon", out);
 	else

@@ -104,8 +104,8 @@ void policy_firewall_explain(FILE *out, const struct policy *policy)
 {
 	const struct policy_firewall *firewall = &policy->firewall;
 
-	fputs("\nFirewall\n  always       false MAC, IPv4, IPv6 and ARP sources are dropped at the "
-	      "tap\n",
+	fputs("\nFirewall\n  always       false MAC, IPv4, IPv6, ARP and ND sources are dropped at "
+	      "the tap\n",
 	      out);
 	explain_sets(out, policy);
 	explain_rules(out, policy, "to the guest", "from", firewall->ingress,

@@ -8,6 +8,7 @@
 #include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -97,7 +98,7 @@ static void up(bool ipv6)
 	              error.text);
 	ck_assert_int_eq(mtu("cn1"), ipv6 ? 9000 : 1500);
 	ck_assert_uint_eq(ifindex, if_nametoindex("cn1"));
-	ck_assert_msg(network_tap_up(&plan, ifindex, &error) == 0, "%s", error.text);
+	ck_assert_msg(network_tap_up(&plan, ifindex, true, &error) == 0, "%s", error.text);
 	/* 10.77.0.5 and its peer, as the kernel's routing table has them */
 	ck_assert_int_ge(count("/proc/net/fib_trie", "10.77.0.6"), 1);
 	ck_assert_int_eq(count("/proc/net/if_inet6", "fd7700cd000000010000000000000001"), ipv6);
@@ -146,6 +147,40 @@ START_TEST(somebody_elses_tap)
 	ck_assert_uint_eq(if_nametoindex("cn3"), theirs);
 	close(tap[0]);
 	ck_assert_uint_eq(if_nametoindex("cn3"), 0);
+}
+END_TEST
+
+/* Isolated from the bridge's other guests, which nothing but the policy changes. */
+START_TEST(tap_on_a_bridge)
+{
+	struct policy_nic nic = {
+	        .mode = POLICY_NIC_BRIDGE, .bridge = "br7", .ip4 = {192, 0, 2, 20}};
+	struct host_error error = {0};
+	struct firewall_nic plan;
+	unsigned int ifindex = 0;
+	int tap[POLICY_QUEUES_MAX];
+
+	/* /sys shows the namespace that it was mounted in */
+	ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
+	ck_assert_int_eq(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	ck_assert_int_eq(mount("sysfs", "/sys", "sysfs", 0, NULL), 0);
+	nic.queues = 1;
+	network_plan(7, &nic, &plan);
+	ck_assert_str_eq(plan.bridge, "br7");
+	ck_assert_mem_eq(plan.ip4, nic.ip4, 4);
+	ck_assert_uint_eq(plan.dhcp_port, 0);
+	ck_assert_int_eq(network_tap_create(&plan, &nic, "a", tap, &ifindex, &error), 0);
+	ck_assert_uint_eq(network_bridge_find("br7"), 0);
+	ck_assert_int_eq(network_tap_up(&plan, ifindex, true, &error), -ENODEV);
+	ck_assert_ptr_nonnull(strstr(error.text, "br7"));
+	ck_assert_int_eq(system("ip link add br7 type bridge"), 0);
+	ck_assert_msg(network_tap_up(&plan, ifindex, true, &error) == 0, "%s", error.text);
+	ck_assert_int_eq(first("/sys/class/net/cn7/brport/isolated"), '1');
+	ck_assert_int_eq(first("/sys/class/net/cn7/brport/learning"), '0');
+	ck_assert_int_eq(first("/sys/class/net/cn7/brport/unicast_flood"), '0');
+	ck_assert_int_eq(network_bridge_port(ifindex, false), 0);
+	ck_assert_int_eq(first("/sys/class/net/cn7/brport/isolated"), '0');
+	close(tap[0]);
 }
 END_TEST
 
@@ -209,6 +244,7 @@ int main(void)
 	tcase_add_test(all, with_ipv6);
 	tcase_add_test(all, without_ipv6);
 	tcase_add_test(all, somebody_elses_tap);
+	tcase_add_test(all, tap_on_a_bridge);
 	tcase_add_test(all, forwarding_is_put_back);
 	suite_add_tcase(suite, all);
 	SRunner *runner = srunner_create(suite);

@@ -222,6 +222,14 @@ START_TEST(modes)
 	expect("add rule inet cordon vm_web0_0_from oifname != @vms counter drop comment \"egress "
 	       "of a host-only nic\"");
 	nic.mode = POLICY_NIC_BRIDGE;
+	expect("add rule bridge cordon vm_web0_0_from goto vm_web0_egress");
+	expect("add element bridge cordon forward_to { \"cn5\" : jump vm_web0_0_to }");
+	expect("add rule bridge cordon vm_web0_egress counter drop comment \"egress default "
+	       "deny\"");
+	expect("add rule netdev cordon vm_web0_0 ether saddr != 02:ab:00:00:00:0f counter drop "
+	       "comment \"spoofed mac\"");
+	expect_none("add rule inet cordon vm_web0_0_from");
+	add_rule(POLICY_REJECT, POLICY_PROTO_TCP)->any = true;
 	free(explain(-EOPNOTSUPP));
 }
 END_TEST
