@@ -272,9 +272,9 @@ static __attribute__((noinline)) int tap_whole(struct __sk_buff *skb, enum flow_
 /*
  * The short way (quick.h). False: it's not for this packet, and nothing has happened. The clock is the
  * coarse one, which is up to 4 ms late and costs a tenth: what the time of a packet of many is used for is
- * when the flow was last used. A function of its own for its stack, which the whole way needs too.
+ * when the flow was last used.
  */
-static __attribute__((noinline)) bool tap_quick(struct __sk_buff *skb, enum flow_side_index side)
+PACKET_INLINE bool tap_quick(struct __sk_buff *skb, enum flow_side_index side)
 {
 	const uint8_t *data = (const uint8_t *)(long)skb->data;
 	const uint8_t *end = (const uint8_t *)(long)skb->data_end;
@@ -292,7 +292,7 @@ static __attribute__((noinline)) bool tap_quick(struct __sk_buff *skb, enum flow
 		return false;
 	if (quick_parse(data, end, skb->len, skb->len, 0, side, &quick) != QUICK_ALL)
 		return false;
-	if (side == FLOW_GUEST && flow_tap_foreign(tap, data + 6))
+	if (side == FLOW_GUEST && quick_is_foreign(tap, data + 6))
 		return false;
 	if (tagged) {
 		quick.key.vlan = skb->vlan_tci & 0xfff;
@@ -317,21 +317,28 @@ static __attribute__((noinline)) bool tap_quick(struct __sk_buff *skb, enum flow
 	return done;
 }
 
-PACKET_INLINE int tap_see(struct __sk_buff *skb, enum flow_side_index side)
+/* Functions of their own for their stack, which the whole way needs too; and one for each direction, as that
+ * is known then. */
+static __attribute__((noinline)) bool quick_from_guest(struct __sk_buff *skb)
 {
-	return tap_quick(skb, side) ? TC_ACT_UNSPEC : tap_whole(skb, side);
+	return tap_quick(skb, FLOW_GUEST);
+}
+
+static __attribute__((noinline)) bool quick_to_guest(struct __sk_buff *skb)
+{
+	return tap_quick(skb, FLOW_PEER);
 }
 
 SEC("tc")
 int tap_from_guest(struct __sk_buff *skb)
 {
-	return tap_see(skb, FLOW_GUEST);
+	return quick_from_guest(skb) ? TC_ACT_UNSPEC : tap_whole(skb, FLOW_GUEST);
 }
 
 SEC("tc")
 int tap_to_guest(struct __sk_buff *skb)
 {
-	return tap_see(skb, FLOW_PEER);
+	return quick_to_guest(skb) ? TC_ACT_UNSPEC : tap_whole(skb, FLOW_PEER);
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -164,6 +164,16 @@ PACKET_INLINE enum quick_read quick_parse(const uint8_t *data, const uint8_t *en
 	return quick_upper(data + 54, 54, 54 + length, captured, side, quick);
 }
 
+/* As flow_tap_foreign(), by words. */
+PACKET_INLINE bool quick_is_foreign(const struct flow_tap *tap, const uint8_t *src_mac)
+{
+	const uint32_t first = quick_u32(tap->guest_mac);
+	const uint16_t last = quick_u16(tap->guest_mac + 4);
+
+	return (first | last) != 0 &&
+	       (first != quick_u32(src_mac) || last != quick_u16(src_mac + 4));
+}
+
 /* Counts the packet, if it's one of many: it changes no state, begins and ends nothing, and is no reason for
  * an event. The flow is locked. */
 PACKET_INLINE bool quick_update(struct flow_hot *hot, const struct quick *quick,
