@@ -130,6 +130,8 @@ static json_t *alert_facts(const struct alert *alert)
 		                    json_integer((json_int_t)alert->facts[i].value));
 	if (alert->name[0])
 		json_object_set_new(facts, "name", json_string(alert->name));
+	if (alert->ja4[0])
+		json_object_set_new(facts, "ja4", json_string(alert->ja4));
 	json_object_set_new(facts, "community_ids", alert_community_ids(alert));
 	return facts;
 }

@@ -37,6 +37,7 @@
 #include "monitor/detectors.h"
 #include "monitor/finding.h"
 #include "monitor/sample.h"
+#include "monitor/tls.h"
 
 enum {
 	BEACON_PEERS = 256, /* a power of two */
@@ -47,6 +48,7 @@ enum {
 	BEACON_HURRY_AT = 150,
 	BEACON_HURRY_MS = 10000,
 	BEACON_JITTER_MS = 5000,
+	BEACON_HELLO_AT = 8, /* check-ins after which it is worth to know who asks for what */
 	BEACON_SIZES = 16,
 	BEACON_LOW_MAX = 4, /* at a time: a guest with more of them is a monitor */
 };
@@ -64,6 +66,8 @@ struct beacon_peer {
 	uint32_t count, size_count, connections;
 	struct finding finding;
 	struct flow_key flows[ALERT_FLOWS_MAX];
+	char name[64];         /* that the guest asked TLS for, "" if it did not or it is longer */
+	char ja4[TLS_JA4_MAX]; /* of the program that did */
 };
 
 struct beacon {
@@ -81,9 +85,13 @@ struct beacon_shape {
 
 static bool beacon_wants(const struct flow_event_header *header)
 {
+	const struct flow_payload_event *payload = (const struct flow_payload_event *)header;
 	const struct flow_record *record = &((const struct flow_event *)header)->record;
 	const struct flow_key *key = &record->key;
 
+	if (header->type == FLOW_EVENT_PAYLOAD)
+		return payload->kind == FLOW_PAYLOAD_TLS && payload->offset == 0 &&
+		       payload->side == FLOW_GUEST && !(payload->flags & FLOW_FLAG_PEER_OPENED);
 	if (key->family == FLOW_ARP ||
 	    record->flags & (FLOW_FLAG_PEER_OPENED | FLOW_FLAG_BACKSCATTER))
 		return false;
@@ -225,6 +233,8 @@ static void beacon_judge_alert(const struct beacon_peer *peer, const struct beac
 	alert_fact(alert, "interval_high_ms", shape->high);
 	alert_fact(alert, "bytes", shape->size);
 	alert_fact(alert, "bytes_deviation", shape->size_deviation);
+	base_copy_string(alert->name, sizeof(alert->name), peer->name);
+	base_copy_string(alert->ja4, sizeof(alert->ja4), peer->ja4);
 	alert_address(host, peer->key.peer, peer->key.family);
 	snprintf(alert->sentence, sizeof(alert->sentence),
 	         "called %s, port %u, %s times, every %u.%u s (%u.%u to %u.%u s), with %s each",
@@ -277,6 +287,21 @@ static void beacon_connection(struct beacon *beacon, struct beacon_peer *peer, u
 	beacon_judge(beacon, peer, out);
 }
 
+static void beacon_hello(struct beacon *beacon, const struct flow_payload_event *event,
+                         const struct detector_out *out)
+{
+	struct beacon_peer *peer =
+	        beacon_find(beacon, &event->key, event->header.time_ns, false, out);
+	struct tls_hello hello;
+
+	if (!peer || peer->ja4[0] || peer->count < BEACON_HELLO_AT ||
+	    tls_hello_parse(event->bytes, event->captured, true, &hello) < 0)
+		return;
+	memcpy(peer->ja4, hello.ja4, sizeof(peer->ja4));
+	if (strlen(hello.name) < sizeof(peer->name))
+		base_copy_string(peer->name, sizeof(peer->name), hello.name);
+}
+
 static void beacon_observe(void *self, const struct flow_event_header *header,
                            const struct detector_out *out)
 {
@@ -288,6 +313,10 @@ static void beacon_observe(void *self, const struct flow_event_header *header,
 	struct beacon *beacon = self;
 	struct beacon_peer *peer;
 
+	if (header->type == FLOW_EVENT_PAYLOAD) {
+		beacon_hello(beacon, (const struct flow_payload_event *)header, out);
+		return;
+	}
 	if (!new && !ended)
 		return;
 	if (new &&address_is_many(record->key.peer, record->key.family))
@@ -336,7 +365,8 @@ const struct detector_ops beacon_detector = {
         .name = "beacon",
         .policy = offsetof(struct policy_monitor, beacon),
         .memory = sizeof(struct beacon),
-        .types = 1u << FLOW_EVENT_NEW | 1u << FLOW_EVENT_OUTCOME | 1u << FLOW_EVENT_END,
+        .types = 1u << FLOW_EVENT_NEW | 1u << FLOW_EVENT_OUTCOME | 1u << FLOW_EVENT_END |
+                 1u << FLOW_EVENT_PAYLOAD,
         .wants = beacon_wants,
         .create = beacon_create,
         .destroy = free,

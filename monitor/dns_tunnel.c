@@ -191,8 +191,9 @@ static void zone_question(struct dns_zone *zone, const struct dns_seen *seen)
 		const size_t size = dns_label_size(name, i);
 		uint64_t hash = 0xcbf29ce484222325ull;
 
+		/* resolvers may send the same name in other cases each time, to be harder to spoof */
 		for (size_t n = 0; n < size; n++)
-			hash = (hash ^ text[n]) * 0x100000001b3ull;
+			hash = (hash ^ (uint64_t)tolower(text[n])) * 0x100000001b3ull;
 		if (!dns_bit_new(zone->labels[0], zone->labels[1], DNS_LABEL_BITS,
 		                 detector_mix(hash)))
 			continue;

@@ -236,7 +236,7 @@ static void egress_hello(struct egress *egress, const struct flow_payload_event 
 {
 	struct tls_hello hello;
 
-	if (tls_hello_parse(event->bytes, event->captured, &hello) < 0)
+	if (tls_hello_parse(event->bytes, event->captured, false, &hello) < 0)
 		return;
 	if (egress_is_resolver_name(hello.name))
 		egress_say(egress, EGRESS_DOH, &event->key, event->header.time_ns, hello.name, NULL,

@@ -72,6 +72,10 @@ static bool exfil_wants(const struct flow_event_header *header)
 {
 	const struct flow_record *record = &((const struct flow_event *)header)->record;
 
+	/* little that has just ended is counted when its flow is forgotten */
+	if (header->type == FLOW_EVENT_OUTCOME &&
+	    record->sides[FLOW_GUEST].bytes < FLOW_UPDATE_BYTES)
+		return false;
 	/* what was never answered was perhaps not received */
 	return record->key.family != FLOW_ARP && record->sides[FLOW_PEER].packets &&
 	       record->sides[FLOW_GUEST].payload &&

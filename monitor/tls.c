@@ -207,7 +207,7 @@ static void tls_ja4(struct tls_hello *hello, struct tls_list *ciphers, struct tl
 
 /* --- the hello --- */
 
-static void tls_extensions(struct tls_hello *hello, struct tls_cursor from,
+static void tls_extensions(struct tls_hello *hello, struct tls_cursor from, bool ja4,
                            struct tls_list *ciphers)
 {
 	struct tls_list extensions = {.count = 0}, signatures = {.count = 0},
@@ -235,11 +235,11 @@ static void tls_extensions(struct tls_hello *hello, struct tls_cursor from,
 		hello->version =
 		        i == 0 ? versions.values[0] : BASE_MAX(hello->version, versions.values[i]);
 	hello->whole = hello->whole && !from.cut && from.at == from.end;
-	if (hello->whole)
+	if (hello->whole && ja4)
 		tls_ja4(hello, ciphers, &extensions, &signatures, named, alpn);
 }
 
-int tls_hello_parse(const uint8_t *bytes, size_t size, struct tls_hello *hello)
+int tls_hello_parse(const uint8_t *bytes, size_t size, bool ja4, struct tls_hello *hello)
 {
 	struct tls_cursor all = {bytes, bytes + size, false}, record, message;
 	struct tls_list ciphers = {.count = 0};
@@ -260,6 +260,6 @@ int tls_hello_parse(const uint8_t *bytes, size_t size, struct tls_hello *hello)
 	tls_vector(&message, 1); /* session */
 	tls_list_read(&ciphers, tls_vector(&message, 2));
 	tls_vector(&message, 1); /* compression */
-	tls_extensions(hello, tls_vector(&message, 2), &ciphers);
+	tls_extensions(hello, tls_vector(&message, 2), ja4, &ciphers);
 	return 0;
 }

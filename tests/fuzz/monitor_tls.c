@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	require(copy);
 	memcpy(copy, data, size);
-	if (tls_hello_parse(copy, size, &hello) == 0) {
+	if (tls_hello_parse(copy, size, true, &hello) == 0) {
 		require(memchr(hello.name, '\0', sizeof(hello.name)) != NULL);
 		require(strlen(hello.ja4) == (hello.whole ? TLS_JA4_MAX - 1 : 0));
 		require(strspn(hello.name, "abcdefghijklmnopqrstuvwxyz0123456789-._") ==

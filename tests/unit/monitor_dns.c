@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* DNS messages taken apart, and what is found in many of them: tunnels and names that do not exist. */
+#include <ctype.h>
+
 #include "monitor_fixture.h"
 
 #include "monitor/dns.h"
@@ -286,6 +288,22 @@ START_TEST(no_tunnels)
 }
 END_TEST
 
+/* The same long name, in other cases each time. */
+START_TEST(cases_are_none)
+{
+	struct watch *watch = watch_new(&dns_tunnel_detector, NULL);
+	char name[] = "production-telemetry-collector-of-region-one.example.com";
+
+	for (uint64_t i = 0; i < 200; i++) {
+		for (char *c = name; *c; c++)
+			*c = (char)(chance(2) ? toupper(*c) : tolower(*c));
+		ask(watch, name, DNS_TYPE_A, &address, START + i * SECOND);
+	}
+	ck_assert_uint_eq(watch->count[ALERT_NEW], 0);
+	watch_end(watch);
+}
+END_TEST
+
 START_TEST(lists_are_none)
 {
 	const struct answer listed = {DNS_TYPE_A, "\x7f\0\0\2", 4};
@@ -395,6 +413,7 @@ int main(void)
 	tcase_add_test(tests, a_slow_tunnel);
 	tcase_add_test(tests, commands_by_txt);
 	tcase_add_test(tests, no_tunnels);
+	tcase_add_test(tests, cases_are_none);
 	tcase_add_test(tests, lists_are_none);
 	tcase_add_test(tests, a_mail_server_is_none);
 	tcase_add_test(tests, generated);

@@ -10,7 +10,7 @@ START_TEST(a_hello)
 {
 	struct tls_hello hello;
 
-	ck_assert_int_eq(tls_hello_parse(hello_bytes, sizeof(hello_bytes), &hello), 0);
+	ck_assert_int_eq(tls_hello_parse(hello_bytes, sizeof(hello_bytes), true, &hello), 0);
 	ck_assert(hello.whole);
 	ck_assert_str_eq(hello.name, "www.example.com");
 	ck_assert_str_eq(hello.ja4, HELLO_JA4);
@@ -29,7 +29,7 @@ START_TEST(a_hello_cut_short)
 		struct tls_hello hello;
 
 		memcpy(copy, hello_bytes, i);
-		if (tls_hello_parse(copy, i, &hello) == 0) {
+		if (tls_hello_parse(copy, i, true, &hello) == 0) {
 			ck_assert(!hello.whole);
 			ck_assert_str_eq(hello.ja4, "");
 			named += hello.name[0] != '\0';
@@ -49,14 +49,14 @@ START_TEST(no_hello)
 
 	for (size_t i = 0; i < BASE_COUNT(texts); i++)
 		ck_assert_int_eq(
-		        tls_hello_parse((const uint8_t *)texts[i], strlen(texts[i]), &hello),
+		        tls_hello_parse((const uint8_t *)texts[i], strlen(texts[i]), true, &hello),
 		        -EBADMSG);
 	/* a name that is none is not kept */
 	memcpy(bytes, hello_bytes, sizeof(bytes));
 	for (size_t i = 0; i + 3 < sizeof(bytes); i++)
 		if (memcmp(bytes + i, "www", 3) == 0)
 			bytes[i] = '\n';
-	ck_assert_int_eq(tls_hello_parse(bytes, sizeof(bytes), &hello), 0);
+	ck_assert_int_eq(tls_hello_parse(bytes, sizeof(bytes), true, &hello), 0);
 	ck_assert_str_eq(hello.name, "");
 }
 END_TEST

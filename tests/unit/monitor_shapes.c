@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What is found by the shape of flows: tunnels in pings, beacons, long connections, exfiltration. */
 #include "monitor_fixture.h"
+#include "monitor_hello.h"
 
 static uint32_t chance_state = 7;
 
@@ -155,6 +156,31 @@ START_TEST(beacons)
 		ck_assert_msg(watch->severity == ALERT_MEDIUM, "%zu: %u", i, watch->severity);
 		watch_end(watch);
 	}
+}
+END_TEST
+
+/* Who asks, and for what, is in the alert. */
+START_TEST(a_beacon_by_tls)
+{
+	static const struct calls calls = {HOST, 443, 0, 60 * SECOND, 0, 500, 0};
+	struct watch *watch = watch_new(&beacon_detector, NULL);
+
+	for (uint64_t i = 0; i < 40; i++) {
+		struct flow_payload_event hello = {.kind = FLOW_PAYLOAD_TLS, .side = FLOW_GUEST};
+		uint64_t time = START + i * 60 * SECOND + chance(12) * SECOND;
+
+		call(watch, &calls, time, 0x0a4d0006);
+		hello.header.type = FLOW_EVENT_PAYLOAD;
+		hello.header.time_ns = time;
+		hello.key = event_make(FLOW_EVENT_NEW, TCP, HOST, 443, time).record.key;
+		hello.captured = sizeof(hello_bytes);
+		memcpy(hello.bytes, hello_bytes, sizeof(hello_bytes));
+		watch_event(watch, &hello.header);
+	}
+	ck_assert_uint_eq(watch->count[ALERT_NEW], 1);
+	ck_assert_str_eq(watch->last.name, "www.example.com");
+	ck_assert_str_eq(watch->last.ja4, HELLO_JA4);
+	watch_end(watch);
 }
 END_TEST
 
@@ -366,6 +392,7 @@ int main(void)
 	tcase_add_test(tests, ping_tunnels);
 	tcase_add_test(tests, pings_are_none);
 	tcase_add_test(tests, beacons);
+	tcase_add_test(tests, a_beacon_by_tls);
 	tcase_add_test(tests, pollers);
 	tcase_add_test(tests, chance_is_none);
 	tcase_add_test(tests, what_many_call_is_low);
