@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 
 #include "base/base.h"
+#include "bpf/app.h"
 #include "bpf/community_id.h"
 
 static const char *const alert_stages[] = {"new", "update", "end"};
@@ -276,6 +277,8 @@ static json_t *alert_flow_network(const struct flow_record *record)
 	                    json_integer((json_int_t)(sides[0].bytes + sides[1].bytes)));
 	if (community_id(&record->key, record->flags, id) == 0)
 		json_object_set_new(network, "community_id", json_string(id));
+	if (flow_app(record))
+		json_object_set_new(network, "protocol", json_string(flow_app(record)));
 	return network;
 }
 

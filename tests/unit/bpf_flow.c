@@ -6,6 +6,7 @@
 #include <check.h>
 
 #include "base/base.h"
+#include "bpf/app.h"
 #include "bpf/flow.h"
 #include "bpf/flowtable.h"
 #include "bpf_frames.h"
@@ -465,6 +466,46 @@ START_TEST(test_grows)
 }
 END_TEST
 
+/* Who speaks what, by the first bytes of either side, whatever the port. */
+START_TEST(test_app)
+{
+	static const struct {
+		const char *app;
+		uint8_t proto;
+		uint16_t port;
+		enum flow_side_index side;
+		size_t size;
+		const char *head;
+	} heads[] = {
+	        {"tls", 6, 8443, FLOW_GUEST, 6, "\x16\3\1\2\0\1"},
+	        {"ssh", 6, 80, FLOW_PEER, 8, "SSH-2.0-"},
+	        {"http", 6, 8000, FLOW_GUEST, 8, "GET / HT"},
+	        {"smb", 6, 445, FLOW_GUEST, 8, "\0\0\0\x90\xfeSMB"},
+	        {"rdp", 6, 3389, FLOW_GUEST, 7, "\3\0\0\x13\x0e\xe0\0"},
+	        {"dns", 17, 53, FLOW_GUEST, 12, "\1\2\1\0\0\1\0\0\0\0\0\0"},
+	        {"dns", 6, 53, FLOW_GUEST, 14, "\0\x20\1\2\1\0\0\1\0\0\0\0\0\0"},
+	        {NULL, 17, 54, FLOW_GUEST, 12, "\1\2\1\0\0\1\0\0\0\0\0\0"},
+	        {"stun", 17, 3478, FLOW_GUEST, 20, "\0\1\0\0\x21\x12\xa4\x42 twelve bytes"},
+	        {"quic", 17, 443, FLOW_GUEST, 20, "\xc3\0\0\0\1 fifteen bytes.."},
+	        {"bittorrent", 6, 6881, FLOW_PEER, 20,
+	         "\x13"
+	         "BitTorrent protocol"},
+	        {NULL, 6, 443, FLOW_GUEST, 4, "\x16\3\1\2"},
+	        {NULL, 6, 443, FLOW_GUEST, 0, ""},
+	};
+
+	for (size_t i = 0; i < BASE_COUNT(heads); i++) {
+		struct flow_record record = {.key = {.family = FLOW_IPV4,
+		                                     .proto = heads[i].proto,
+		                                     .peer_port = heads[i].port}};
+
+		memcpy(record.first[heads[i].side].head, heads[i].head, heads[i].size);
+		record.sides[heads[i].side].head_size = (uint8_t)heads[i].size;
+		ck_assert_pstr_eq(flow_app(&record), heads[i].app);
+	}
+}
+END_TEST
+
 START_TEST(test_bounds)
 {
 	struct flowtable *huge;
@@ -500,6 +541,7 @@ int main(void)
 	tcase_add_test(cases, test_idle);
 	tcase_add_test(cases, test_either);
 	tcase_add_test(cases, test_grows);
+	tcase_add_test(cases, test_app);
 	tcase_add_test(cases, test_bounds);
 	suite_add_tcase(suite, cases);
 	srunner_run_all(runner, CK_NORMAL);
