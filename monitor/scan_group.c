@@ -205,7 +205,8 @@ static bool group_is_peer_to_peer(struct scan_work *work, const struct scan_grou
 	                                 9001, 9333, 18080, 30303, 30304, 51413};
 	uint32_t spread = 0;
 
-	if (group->port < 1024)
+	/* where nothing else is let through, peers are on web servers' ports, too */
+	if (group->port < 1024 && group->port != 80 && group->port != 443)
 		return false;
 	for (size_t i = 0; i < BASE_COUNT(usual); i++)
 		if (group->port == usual[i])
@@ -243,6 +244,9 @@ static bool group_is_dense(struct scan_work *work, const struct scan_group *grou
 
 	/* once in a while: this looks at every try */
 	if (!(sweep || t->result == SCAN_EMPTY || t->result == SCAN_SILENT) ||
+	    (t->result == SCAN_SILENT &&
+	     group->count[SCAN_SILENT] <
+	             SCAN_FAILED_FOR_ONE_ANSWERED * group->count[SCAN_ANSWERED]) ||
 	    group_tried(group) < enough || group_tried(group) % 8 != 0)
 		return false;
 	for (uint32_t i = 0; i < SCAN_TRIES; i++) {

@@ -97,6 +97,10 @@ START_TEST(ordinary_silence)
 		try(watch, UDP, HOST + i * 7919, 443, START + i * SECOND, FLOW_OUTCOME_NONE);
 	for (uint32_t i = 0; i < 20; i++)
 		try(watch, UDP, HOST + i * 7919, 27015, START + i * SECOND, FLOW_OUTCOME_NONE);
+	/* a poller of neighbours, of which one in six is down */
+	for (uint32_t i = 0; i < 240; i++)
+		try(watch, UDP, 0x0a000001 + i, 161, START + i * SECOND,
+		    i % 6 ? FLOW_OUTCOME_ANSWERED : FLOW_OUTCOME_NONE);
 	/* a resolver whose questions were not captured */
 	for (uint16_t i = 0; i < 200; i++) {
 		struct flow_event event = event_make(FLOW_EVENT_NEW, UDP, HOST,
@@ -347,6 +351,17 @@ START_TEST(usual_ports_of_peers_are_low)
 
 	for (uint32_t i = 0; i < 200; i++)
 		try(watch, TCP, HOST + i * 7919, 8333, START + i * SECOND, FLOW_OUTCOME_NONE);
+	watch_tick(watch, START + 300 * SECOND);
+	ck_assert_int_eq(watch->severity, ALERT_LOW);
+	watch_end(watch);
+
+	/* peers that are tried at ports of their own, and then at a web server's */
+	watch = watch_new(&scan_detector, NULL);
+	for (uint32_t i = 0; i < 60; i++) {
+		try(watch, UDP, HOST + i * 7919, (uint16_t)(2000 + i * 331), START + i * SECOND,
+		    i % 3 ? FLOW_OUTCOME_ANSWERED : FLOW_OUTCOME_NONE);
+		try(watch, TCP, HOST + i * 7919, 443, START + i * SECOND, FLOW_OUTCOME_NONE);
+	}
 	watch_tick(watch, START + 300 * SECOND);
 	ck_assert_int_eq(watch->severity, ALERT_LOW);
 	watch_end(watch);
