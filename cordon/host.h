@@ -13,6 +13,7 @@
  *   spawn.c      starts them, under a keeper
  *   revive.c     starts a device again that has died
  *   report.c     the host's own alerts: deaths, panics, ends; sink.c has the policy's sinks
+ *   repair.c     loads all rules anew after somebody else has changed them
  *   reap.c       undoes all of it, from what the registry says; the only way a VM is cleaned up
  *   watch.c      the link to the monitor: starts it, hands it VMs, does what its alerts ask for
  *   limit.c      what its disks and NICs may do, while it runs
@@ -169,6 +170,8 @@ int network_tap_create(const struct firewall_nic *nic, const struct policy_nic *
  * then up. Only after the rules are loaded. */
 int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, bool isolated,
                    struct host_error *error);
+/* Takes it down, if it is the one; network_tap_up() may follow. */
+int network_tap_down(const char *tap, unsigned int ifindex);
 /* Removes a tap that something still holds; 0 when there is none, or another one has its name now. */
 int network_tap_remove(const char *tap, unsigned int ifindex);
 

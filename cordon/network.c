@@ -101,6 +101,7 @@ static int network_address(unsigned int ifindex, int family, const uint8_t *loca
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
 	struct ifaddrmsg *address;
 	size_t size = family == AF_INET ? 4 : 16;
+	int err;
 
 	message->nlmsg_type = RTM_NEWADDR;
 	message->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
@@ -111,7 +112,8 @@ static int network_address(unsigned int ifindex, int family, const uint8_t *loca
 	address->ifa_flags = family == AF_INET6 ? IFA_F_NODAD : 0;
 	mnl_attr_put(message, IFA_LOCAL, size, local);
 	mnl_attr_put(message, IFA_ADDRESS, size, peer);
-	return netlink_request(message);
+	err = netlink_request(message);
+	return err == -EEXIST ? 0 : err; /* of a tap that was down for a while */
 }
 
 static int network_neighbour(unsigned int ifindex, int family, const uint8_t *address,
@@ -278,6 +280,20 @@ int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, bool is
 		return host_fail(error, err, 126, "cannot set up the tap %s: %s", nic->tap,
 		                 strerror(-err));
 	return 0;
+}
+
+int network_tap_down(const char *tap, unsigned int ifindex)
+{
+	char buffer[NETLINK_MESSAGE_MAX];
+	struct nlmsghdr *message;
+	struct ifinfomsg *link;
+
+	if (ifindex == 0 || if_nametoindex(tap) != ifindex)
+		return 0;
+	message = netlink_link(buffer, ifindex, RTM_NEWLINK, AF_UNSPEC);
+	link = mnl_nlmsg_get_payload(message);
+	link->ifi_change = IFF_UP;
+	return netlink_request(message);
 }
 
 int network_tap_remove(const char *tap, unsigned int ifindex)

@@ -241,3 +241,30 @@ void report_end(const struct host_vm *vm, struct host_end end, uint64_t panics, 
 	if (!report_kind_send(vm, code, code, panics, became) && !report_expected(end))
 		report_death(vm, &death);
 }
+
+void report_tampered(const struct host_vm *vm, const char *process, pid_t pid, const char *failed)
+{
+	struct report report = {.rule = "firewall.tampered",
+	                        .action = "rules-changed",
+	                        .category = "configuration",
+	                        .type = "change",
+	                        .severity = failed[0] ? ALERT_CRITICAL : ALERT_HIGH,
+	                        .pid = pid,
+	                        .role = process};
+	char name[24];
+
+	/* a process may call itself anything */
+	snprintf(name, sizeof(name), "%s", process[0] ? process : "somebody");
+	for (char *c = name; *c; c++)
+		if (*c < ' ' || *c > '~' || *c == '"' || *c == ']' || *c == '\\')
+			*c = '?';
+	report.role = name;
+	base_copy_string(report.reason, sizeof(report.reason), "changed by somebody else");
+	snprintf(report.sentence, sizeof(report.sentence),
+	         "its rules were changed by %s (pid %d); its taps were closed, and %s%.100s", name,
+	         (int)pid, failed[0] ? "stay so: " : "the rules of its policy are loaded again",
+	         failed);
+	report.cordon = json_pack("{s:s, s:{s:s, s:i, s:b}}", "stage", "new", "change", "process",
+	                          name, "pid", (int)pid, "restored", !failed[0]);
+	report_send(vm, &report);
+}

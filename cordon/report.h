@@ -32,6 +32,9 @@ void report_death(const struct host_vm *vm, const struct death *death);
  */
 void report_end(const struct host_vm *vm, struct host_end end, uint64_t panics, bool again);
 
+/* Somebody else changed cordon's rules; `failed` says why the VM's could not be loaded again, or is "". */
+void report_tampered(const struct host_vm *vm, const char *process, pid_t pid, const char *failed);
+
 /* --- sink.c --- */
 
 /* Opens a file, or connects a socket; an fd that does not block, or a negative errno. */

@@ -16,6 +16,7 @@
 
 #include "base/base.h"
 #include "cordon/attend.h"
+#include "cordon/repair.h"
 #include "cordon/verbs.h"
 
 enum { SERVE_RETRY_MS = 500, SERVE_RETRY_MAX_MS = 30000, SERVE_STALE_MS = 5000 };
@@ -24,6 +25,8 @@ struct serve {
 	int monitor;
 	int retry_ms;
 	int64_t reaped; /* when the stale ones were looked for */
+	int rules;      /* readable when somebody changed nftables */
+	struct repair_watch repair;
 };
 
 /* A monitor that cannot be had is asked for less and less often: each time says so in a log. */
@@ -58,7 +61,7 @@ static void serve_answer(struct serve *serve)
 
 static void serve_step(struct serve *serve)
 {
-	struct pollfd ready;
+	struct pollfd ready[2];
 	int timeout = SERVE_STALE_MS;
 
 	if (control_now_ms() - serve->reaped >= SERVE_STALE_MS) {
@@ -66,10 +69,16 @@ static void serve_step(struct serve *serve)
 		serve->reaped = control_now_ms();
 	}
 	serve_monitor(serve);
-	ready = (struct pollfd){.fd = serve->monitor, .events = POLLIN};
+	ready[0] = (struct pollfd){.fd = serve->monitor, .events = POLLIN};
+	ready[1] = (struct pollfd){.fd = serve->rules, .events = POLLIN};
 	if (serve->monitor < 0)
 		timeout = BASE_MIN(serve->retry_ms, SERVE_STALE_MS);
-	if (poll(&ready, 1, timeout) > 0)
+	if (poll(ready, BASE_COUNT(ready), timeout) <= 0)
+		return;
+	/* the rules first: what is open meanwhile is open to everybody */
+	if (ready[1].revents)
+		repair_check(&serve->repair);
+	if (ready[0].revents)
 		serve_answer(serve);
 }
 
@@ -78,6 +87,7 @@ _Noreturn void serve_all(void)
 	struct serve serve = {.monitor = -1, .retry_ms = SERVE_RETRY_MS, .reaped = -SERVE_STALE_MS};
 
 	prctl(PR_SET_NAME, "cordond-serve");
+	serve.rules = repair_start(&serve.repair);
 	for (;;)
 		serve_step(&serve);
 }

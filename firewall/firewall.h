@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "policies/policies.h"
 
@@ -133,5 +134,24 @@ struct firewall_verdict {
 int firewall_judge(const struct policy *policy, const struct firewall_nic *nics, size_t nic_count,
                    const struct firewall_packet *packet, bool cut, const struct policy_cidr *allow,
                    struct firewall_verdict *verdict);
+
+/* ---- watch.c: somebody else changes cordon's tables ---- */
+
+struct firewall_watch;
+struct firewall_change { /* who did; zero where the kernel did not say */
+	pid_t pid;
+	char process[17];
+};
+
+/* Listens; NULL with errno. firewall_watch_fd() is readable when there may be something to read. */
+struct firewall_watch *firewall_watch_open(void);
+void firewall_watch_close(struct firewall_watch *watch);
+int firewall_watch_fd(const struct firewall_watch *watch);
+/* 1 when somebody other than this room's callers has changed cordon's tables, 0 when not, or a negative errno. */
+int firewall_watch_read(struct firewall_watch *watch, struct firewall *fw,
+                        struct firewall_change *change);
+/* Deletes both of cordon's tables, whatever is in them: what somebody edited is not to be trusted. 0 also when
+ * there are none. */
+int firewall_forget(struct firewall *fw);
 
 #endif

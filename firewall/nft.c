@@ -117,9 +117,38 @@ static int translate(struct firewall *fw)
 	return -EINVAL;
 }
 
+int firewall_lock_fd(const struct firewall *fw)
+{
+	return fw->lock;
+}
+
 int firewall_run(struct firewall *fw, const char *text)
 {
-	return nft_run_cmd_from_buffer(fw->nft, text) == 0 ? 0 : translate(fw);
+	uint32_t before = fw->lock < 0 ? 0 : firewall_read_commit();
+	int error = nft_run_cmd_from_buffer(fw->nft, text) == 0 ? 0 : translate(fw);
+
+	/* for who watches the tables: see watch.c */
+	if (!error && fw->lock >= 0 && firewall_read_commit() == before + 1)
+		firewall_ring_add(fw->lock, before + 1);
+	return error;
+}
+
+int firewall_forget(struct firewall *fw)
+{
+	static const char *const tables[] = {"inet", "bridge", "netdev"};
+	char command[64];
+	int error = firewall_lock(fw);
+
+	for (size_t i = 0; i < BASE_COUNT(tables) && !error; i++) {
+		if (strcmp(tables[i], "bridge") == 0 && !firewall_table_there(fw, tables[i]))
+			continue; /* a kernel may have no such family */
+		/* adding first, so that one that is not there is no error */
+		snprintf(command, sizeof(command), "add table %s cordon\ndelete table %s cordon\n",
+		         tables[i], tables[i]);
+		error = firewall_run(fw, command);
+	}
+	firewall_unlock(fw);
+	return error;
 }
 
 int firewall_list(struct firewall *fw, const char *command, struct json_t **array)

@@ -5,6 +5,7 @@
  * asked for one chain's rules. Of a rule, what cordon's own rules are told apart by is read: its comment, its
  * counter, and the names of the sets and objects that it refers to (linux/netfilter/nf_tables.h).
  */
+#include <arpa/inet.h>
 #include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -228,4 +229,27 @@ int firewall_read_set(const char *family, const char *set)
 	mnl_attr_put_strz(message, NFTA_SET_TABLE, "cordon");
 	mnl_attr_put_strz(message, NFTA_SET_NAME, set);
 	return ask(message, NULL, NULL);
+}
+
+static int read_commit(const struct nlmsghdr *message, void *data)
+{
+	const struct nlattr *at;
+
+	mnl_attr_for_each(at, message, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(at) == NFTA_GEN_ID &&
+		    mnl_attr_get_payload_len(at) == sizeof(uint32_t))
+			*(uint32_t *)data = ntohl(mnl_attr_get_u32(at));
+	}
+	return MNL_CB_OK;
+}
+
+uint32_t firewall_read_commit(void)
+{
+	char buffer[READ_REQUEST];
+	uint32_t commit = 0;
+
+	return ask(request(buffer, NFT_MSG_GETGEN, NLM_F_ACK, "inet"), read_commit, &commit)
+	               ? 0
+	               : commit;
 }

@@ -223,5 +223,10 @@ void firewall_fail(struct firewall *fw, const char *format, ...) BASE_PRINTF(2, 
 /* One process changes cordon's tables at a time; released by firewall_unlock(). */
 int firewall_lock(struct firewall *fw);
 void firewall_unlock(struct firewall *fw);
+/* The lock's file while it is held, else -1; and writing the number of a commit of ours into it. */
+int firewall_lock_fd(const struct firewall *fw);
+void firewall_ring_add(int lock, uint32_t commit);
+/* The number of the last commit; 0 when it cannot be had. */
+uint32_t firewall_read_commit(void);
 
 #endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Somebody flushed or edited cordon's tables. What is in them then is not to be trusted, and until it is right
+ * again nothing may pass: every tap is taken down first, both tables are made anew from the policies that the
+ * registry holds (with the quarantines that it knows of), and each VM's taps come up once its own rules
+ * are loaded. A tap whose rules cannot be loaded stays down. Counters and quotas begin anew.
+ */
+#include "cordon/repair.h"
+
+#include "base/base.h"
+#include "cordon/report.h"
+#include "cordon/rules.h"
+
+struct repair {
+	char (*names)[POLICY_NAME_MAX];
+	size_t count;
+	struct host_vm vm;
+	struct policy policy;
+};
+
+static void repair_free(struct repair **repair)
+{
+	if (*repair)
+		free((*repair)->names);
+	free(*repair);
+}
+
+static struct repair *repair_make(void)
+{
+	struct repair *repair = calloc(1, sizeof(*repair));
+	int count = -1;
+
+	if (repair)
+		repair->names = calloc(HOST_SLOTS_MAX, POLICY_NAME_MAX);
+	if (repair && repair->names)
+		count = registry_list(repair->names, HOST_SLOTS_MAX);
+	if (count < 0) {
+		repair_free(&repair);
+		return NULL;
+	}
+	repair->count = (size_t)BASE_MIN(count, HOST_SLOTS_MAX);
+	return repair;
+}
+
+/* Without any lock: it must not wait for a VM that is being started. */
+static void repair_close(struct repair *repair)
+{
+	for (size_t i = 0; i < repair->count; i++) {
+		if (registry_load(repair->names[i], &repair->vm) < 0)
+			continue;
+		for (size_t n = 0; n < repair->vm.nic_count; n++)
+			network_tap_down(repair->vm.nics[n].tap, repair->vm.ifindex[n]);
+	}
+}
+
+static int repair_open(struct firewall *fw, struct repair *repair, struct host_error *error)
+{
+	const struct host_vm *vm = &repair->vm;
+	int err = registry_policy(vm->name, &repair->policy);
+
+	if (err)
+		return host_fail(error, err, 125, "its policy cannot be read: %s", strerror(-err));
+	err = rules_load(fw, &repair->policy, vm);
+	if (err)
+		return host_fail(error, err, 125, "its rules cannot be loaded: %s",
+		                 firewall_error(fw));
+	for (size_t n = 0; !err && n < vm->nic_count; n++)
+		if (vm->ifindex[n])
+			err = network_tap_up(&vm->nics[n], vm->ifindex[n],
+			                     network_bridge_isolated(&repair->policy), error);
+	return err;
+}
+
+/* One VM, under its lock: one that is being started gets its rules, and its taps up, by its start. */
+static void repair_vm(struct firewall *fw, struct repair *repair, const char *name,
+                      const struct firewall_change *change)
+{
+	struct host_error error = {0};
+	BASE_AUTO_FD int lock = registry_lock_vm(name);
+
+	if (lock < 0 || registry_load(name, &repair->vm) < 0 || repair->vm.nic_count == 0 ||
+	    !registry_alive(&repair->vm))
+		return;
+	repair_open(fw, repair, &error);
+	report_tampered(&repair->vm, change->process, change->pid, error.text);
+	host_error_clear(&error);
+}
+
+int repair_all(struct firewall *fw, const struct firewall_change *change)
+{
+	BASE_CLEANUP(repair_free) struct repair *repair = repair_make();
+	int err;
+
+	if (!repair)
+		return -ENOMEM;
+	repair_close(repair);
+	err = firewall_forget(fw);
+	for (size_t i = 0; i < repair->count; i++)
+		repair_vm(fw, repair, repair->names[i], change);
+	return err;
+}
+
+void repair_check(struct repair_watch *watch)
+{
+	struct firewall_change change;
+
+	if (!watch->rules || firewall_watch_read(watch->rules, watch->fw, &change) != 1)
+		return;
+	fprintf(stderr, "cordon: the rules were changed by %s (pid %d): they are loaded again\n",
+	        change.process[0] ? change.process : "somebody", (int)change.pid);
+	repair_all(watch->fw, &change);
+}
+
+int repair_start(struct repair_watch *watch)
+{
+	watch->fw = firewall_open();
+	watch->rules = watch->fw ? firewall_watch_open() : NULL;
+	if (!watch->rules) {
+		fprintf(stderr, "cordon: nobody will notice changes of the rules: %s\n",
+		        strerror(errno));
+		return -1;
+	}
+	return firewall_watch_fd(watch->rules);
+}

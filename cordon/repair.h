@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* repair: the rules again as they should be, after somebody else has changed them. */
+#ifndef CORDON_REPAIR_H
+#define CORDON_REPAIR_H
+
+#include "cordon/host.h"
+
+struct repair_watch {
+	struct firewall *fw;
+	struct firewall_watch *rules; /* NULL: it could not be had, which was said */
+};
+
+/* An fd that is readable when there may be something to check, or -1. */
+int repair_start(struct repair_watch *watch);
+/* Reads what the kernel told of, and repairs all where it was somebody else's doing. */
+void repair_check(struct repair_watch *watch);
+/* Closes the taps, loads all rules anew, opens the taps, and raises an alert for each VM. */
+int repair_all(struct firewall *fw, const struct firewall_change *change);
+
+#endif
