@@ -84,6 +84,26 @@ static const char *doctor_bridge(void)
 	return missing;
 }
 
+/* Other people's chains that drop what guests forward; what to do about it is theirs to decide. */
+static const char *doctor_foreign(char *text, size_t size)
+{
+	struct firewall_foreign chain;
+	struct firewall *fw = firewall_open();
+	int count = fw ? firewall_foreign(fw, &chain, 1) : 0;
+
+	if (fw)
+		firewall_close(fw);
+	if (count <= 0)
+		return NULL;
+	snprintf(text, size,
+	         "the chain %s%s drops what is forwarded unless a rule there accepts it (%s): "
+	         "guests' "
+	         "packets (interfaces cn*) need one",
+	         chain.chain, count > 1 ? ", and not it alone," : "",
+	         chain.policy ? "its policy" : "its last rule");
+	return text;
+}
+
 int verb_doctor(int argc, char **argv)
 {
 	static const char usage[] =
@@ -91,6 +111,7 @@ int verb_doctor(int argc, char **argv)
 	        "cannot do. Exit status 1 when guests cannot run here.\n";
 	struct cli_options options;
 	const char *isolate = NULL, *bpf = NULL;
+	char foreign[400];
 	bool good = true;
 	json_t *list;
 	int status = cli_simple(argc, argv, usage, 0, 0, &options);
@@ -117,6 +138,7 @@ int verb_doctor(int argc, char **argv)
 	                 : "not mounted at /sys/fs/cgroup: policies with limits under isolation "
 	                   "are refused",
 	         false},
+	        {"other firewalls", doctor_foreign(foreign, sizeof(foreign)), false},
 	        {"confidential guests",
 	         "not in this version: policies that ask for them are refused", false},
 	};

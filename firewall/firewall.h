@@ -154,4 +154,14 @@ int firewall_watch_read(struct firewall_watch *watch, struct firewall *fw,
  * there are none. */
 int firewall_forget(struct firewall *fw);
 
+/* ---- foreign.c ---- */
+
+/* Somebody else's base chain that drops what is forwarded, but for what it accepts. */
+struct firewall_foreign {
+	char chain[160]; /* "ip filter FORWARD": family, table, name */
+	bool policy;     /* by its policy; else by its last rule */
+};
+/* Fills at most `max`; returns how many there are, or a negative errno. */
+int firewall_foreign(struct firewall *fw, struct firewall_foreign *list, size_t max);
+
 #endif

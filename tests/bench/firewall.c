@@ -18,7 +18,7 @@
 #include "firewall/rules.h"
 #include "tests/traffic/firewall_fixture.h"
 
-enum { BATCH = 40, ROUNDS = 15, PACKETS = 20000, ADDS = 11, STEPS = 4 };
+enum { BATCH = 1000, ROUNDS = 15, PACKETS = 20000, ADDS = 11, STEPS = 4 };
 
 static const int steps[STEPS] = {1, 100, 1000, 5000};
 
