@@ -138,7 +138,8 @@ static json_t *explain_all(struct explain *own, struct explain *other,
 	if (err) {
 		json_decref(steps);
 		host_fail(error, err, 125, "the rules of '%s' cannot be read: %s", own->vm.name,
-		          own->vm.nic_count ? strerror(-err) : "it has no NIC");
+		          err == -EOPNOTSUPP ? "what a bridge does is not foretold"
+		                             : strerror(-err));
 		return NULL;
 	}
 	return json_pack("{s:s, s:s, s:o}", "name", own->policy.vm.name, "verdict",

@@ -430,6 +430,8 @@ int firewall_judge(const struct policy *policy, const struct firewall_nic *nics,
 		return -EINVAL;
 	verdict->nic = find_nic(packet, nics, nic_count, &verdict->sent);
 	j.nic = &nics[verdict->nic];
+	if (j.nic->mode == POLICY_NIC_BRIDGE)
+		return -EOPNOTSUPP;
 	j.outward = verdict->sent;
 	j.peer = address_of(packet, j.outward ? packet->to : packet->from);
 	j.local = packet->other == FIREWALL_END_HOST || to_gateway(&j) ||

@@ -2,7 +2,8 @@
 /*
  * Rules that change under load: while a process sends as fast as it can to a port that one rule allows
  * and to one that no version of the policy allows, the policy is replaced again and again. Not one
- * forbidden packet may arrive, and allowed ones have to arrive meanwhile.
+ * forbidden packet may arrive, and allowed ones have to arrive meanwhile. The same while VMs start and stop, and
+ * while who changes the rules is killed with SIGKILL and another process goes on.
  */
 #include <arpa/inet.h>
 #include <check.h>
@@ -15,7 +16,7 @@
 #include "base/base.h"
 #include "tests/traffic/firewall_fixture.h"
 
-enum { CHANGES = 300, DRAIN_MAX = 100000, EXTRA_RULES = 7 };
+enum { CHANGES = 300, ENDS = 40, DRAIN_MAX = 100000, EXTRA_RULES = 7 };
 
 static int sender(uint16_t port)
 {
@@ -43,6 +44,8 @@ static pid_t start_flood(void)
 	return child;
 }
 
+static void change_policy(int turn);
+
 static uint64_t drain(int fd)
 {
 	uint64_t count = 0;
@@ -51,6 +54,27 @@ static uint64_t drain(int fd)
 	while (count < DRAIN_MAX && recv(fd, &byte, 1, MSG_DONTWAIT) >= 0)
 		count++;
 	return count;
+}
+
+/* As the daemon does it, by a process that is killed at any moment of it. */
+static void change_and_be_killed(int turn)
+{
+	pid_t child = fork();
+
+	if (child == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0) {
+		fixture.fw =
+		        firewall_open(); /* a connection to the kernel is not for two processes */
+		for (;; turn++) {
+			if (turn % 3 == 0)
+				firewall_vm_quarantine(fixture.fw, "vm0", NULL);
+			change_policy(turn);
+			if (turn % 3 == 0)
+				firewall_vm_release(fixture.fw, "vm0");
+		}
+	}
+	usleep((useconds_t)(1000 + turn * 7919 % 60000));
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
 }
 
 /* The rule that allows stays; others come and go behind it, enough of them to need sets. */
@@ -101,6 +125,45 @@ START_TEST(nothing_slips_through)
 }
 END_TEST
 
+/* What another process left half done, and what has to be so at any moment: rules before the tap is up, and
+ * until it is down. The next process begins with what it finds. */
+START_TEST(nothing_slips_through_ends)
+{
+	int open BASE_AUTO_FD =
+	        net_bound(&fixture.net, NET_WORLD, SOCK_DGRAM, "192.0.2.10", ALLOWED_PORT);
+	int shut BASE_AUTO_FD =
+	        net_bound(&fixture.net, NET_WORLD, SOCK_DGRAM, "192.0.2.10", DENIED_PORT);
+	uint64_t allowed = 0, leaked = 0;
+	pid_t flood;
+
+	fixture_rule(0, false, POLICY_ALLOW, POLICY_PROTO_UDP, NULL, ALLOWED_PORT);
+	fixture_start(0);
+	flood = start_flood();
+	for (int i = 0; i < ENDS; i++) {
+		/* start, killed at any moment, and restart: the rules are what they were or new */
+		fixture_start(0);
+		change_and_be_killed(i);
+		allowed += drain(open);
+		leaked += drain(shut);
+		firewall_close(fixture.fw);
+		fixture.fw = firewall_open();
+		change_policy(i);
+		allowed += drain(open);
+		/* stop: as the taps go before the rules */
+		net_run(&fixture.net, NET_HOST, "ip link set cn0 down");
+		ck_assert_int_eq(firewall_vm_remove(fixture.fw, "vm0"), 0);
+		leaked += drain(shut);
+	}
+	kill(flood, SIGKILL);
+	waitpid(flood, NULL, 0);
+	leaked += drain(shut);
+	printf("%d starts, kills, restarts and stops, %llu packets allowed, %llu leaked\n", ENDS,
+	       (unsigned long long)allowed, (unsigned long long)leaked);
+	ck_assert_uint_gt(allowed, 0);
+	ck_assert_uint_eq(leaked, 0);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tests = tcase_create("leak");
@@ -113,6 +176,7 @@ int main(void)
 	tcase_add_checked_fixture(tests, fixture_open, fixture_close);
 	tcase_set_timeout(tests, 170);
 	tcase_add_test(tests, nothing_slips_through);
+	tcase_add_test(tests, nothing_slips_through_ends);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
