@@ -14,6 +14,7 @@
  *   revive.c     starts a device again that has died
  *   report.c     the host's own alerts: deaths, panics, ends; sink.c has the policy's sinks
  *   repair.c     loads all rules anew after somebody else has changed them
+ *   courier.c    the spools of sinks, and who delivers what is in them
  *   reap.c       undoes all of it, from what the registry says; the only way a VM is cleaned up
  *   watch.c      the link to the monitor: starts it, hands it VMs, does what its alerts ask for
  *   limit.c      what its disks and NICs may do, while it runs

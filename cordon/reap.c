@@ -19,6 +19,7 @@
 
 #include "base/base.h"
 #include "bpf/tap.h"
+#include "cordon/courier.h"
 #include "cordon/report.h"
 #include "cordon/verbs.h"
 #include "isolate/isolate.h"
@@ -314,6 +315,7 @@ int reap_stale(void)
 		if (reap_locked(vm, HOST_END_UNKNOWN) == 0)
 			reaped++;
 	}
+	courier_recover();
 	return reaped;
 }
 

@@ -92,17 +92,44 @@ static void report_syslog(const struct host_vm *vm, const struct report *report,
 	out[ALERT_SYSLOG_MAX - 1] = '\0';
 }
 
+static void report_sinks(const struct host_vm *vm, const struct report *report, const char *host,
+                         uint64_t now, const char *ecs, const char *syslog)
+{
+	char message[sizeof(report->sentence) + POLICY_NAME_MAX];
+	struct alert_view view = {.id = report->id,
+	                          .rule = report->rule,
+	                          .stage = "new",
+	                          .message = message,
+	                          .severity = report->severity,
+	                          .confidence = 100,
+	                          .vm = vm->name,
+	                          .observer = host,
+	                          .first_ns = now,
+	                          .last_ns = now};
+
+	snprintf(message, sizeof(message), "%s %s", vm->name, report->sentence);
+	if (report->escape) {
+		view.technique = "T1611";
+		view.technique_name = "Escape to Host";
+		view.tactic = "TA0004";
+		view.tactic_name = "Privilege Escalation";
+	}
+	sink_send_all(&view, ecs, syslog);
+}
+
 /* Says it everywhere, and lets go of what the report owns. */
 static void report_send(const struct host_vm *vm, struct report *report)
 {
 	BASE_AUTO_FD int log = registry_log_open("alerts.json", O_APPEND);
 	BASE_AUTO_FREE char *text = NULL, *line = NULL;
 	char syslog[ALERT_SYSLOG_MAX], host[65] = "";
-	struct timespec now;
+	struct timespec clock;
+	uint64_t now;
 	json_t *json;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	alert_time(report->time, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+	clock_gettime(CLOCK_REALTIME, &clock);
+	now = (uint64_t)clock.tv_sec * 1000000000 + (uint64_t)clock.tv_nsec;
+	alert_time(report->time, now);
 	snprintf(report->id, sizeof(report->id), "%s-%llx-%s-%d", vm->name,
 	         (unsigned long long)vm->started, report->rule, (int)report->pid);
 	snprintf(report->log, sizeof(report->log), HOST_LOG_DIR "/%s.log", vm->name);
@@ -124,7 +151,7 @@ static void report_send(const struct host_vm *vm, struct report *report)
 	if (log < 0 || write(log, line, strlen(line)) != (ssize_t)strlen(line))
 		fprintf(stderr, "cordon: the alert of it could not be written to %s\n",
 		        HOST_ALERT_LOG);
-	sink_send_all(vm->name, line, syslog);
+	report_sinks(vm, report, host, now, text, syslog);
 }
 
 void report_death(const struct host_vm *vm, const struct death *death)

@@ -7,6 +7,7 @@
 #define CORDON_REPORT_H
 
 #include "cordon/host.h"
+#include "monitor/alert_forms.h"
 
 /* What is known of a process's death. */
 struct death {
@@ -37,10 +38,10 @@ void report_tampered(const struct host_vm *vm, const char *process, pid_t pid, c
 
 /* --- sink.c --- */
 
-/* Opens a file, or connects a socket; an fd that does not block, or a negative errno. */
-int sink_open(const struct policy_sink *sink);
-/* Sends an alert to each sink of the VM's policy: `line` is JSON with its line feed, `syslog` the message. A sink
- * that takes nothing is said on standard error, and is waited for no longer than 3 s. */
-void sink_send_all(const char *vm, const char *line, const char *syslog);
+/* Opens a file, or a spool's inbox; an fd, or a negative errno and maybe a sentence. */
+int sink_open(const struct policy_sink *sink, struct host_error *error);
+/* Sends an alert to each sink of the VM's policy; `ecs` and `syslog` are the alert in those forms. A sink that takes
+ * nothing is said on standard error. */
+void sink_send_all(const struct alert_view *view, const char *ecs, const char *syslog);
 
 #endif

@@ -192,6 +192,17 @@ int watch_forget(int connection, const char *vm)
 	return watch_simple(connection, MONITOR_FORGET, vm);
 }
 
+/* The line of the policy, and what the courier said of its files. */
+static int watch_sink_failed(const struct policy_sink *sink, int err, struct host_error *error)
+{
+	char why[HOST_ERROR_MAX];
+
+	base_copy_string(why, sizeof(why), error->text[0] ? error->text : strerror(-err));
+	host_error_clear(error);
+	return host_fail(error, err, 126, "policy line %u: cannot open the sink %s: %.400s",
+	                 sink->line, sink->target, why);
+}
+
 int watch_register(int connection, const struct host_vm *vm, const struct policy *policy,
                    size_t nic, int flow_map, struct host_error *error)
 {
@@ -213,11 +224,9 @@ int watch_register(int connection, const struct host_vm *vm, const struct policy
 	for (size_t i = 0; !err && i < policy->monitor.sink_count; i++) {
 		const struct policy_sink *sink = &policy->monitor.sinks[i];
 
-		fds[count] = sink_open(sink);
+		fds[count] = sink_open(sink, error);
 		if (fds[count] < 0)
-			err = host_fail(error, fds[count], 126,
-			                "policy line %u: cannot open the sink %s: %s", sink->line,
-			                sink->target, strerror(-fds[count]));
+			err = watch_sink_failed(sink, fds[count], error);
 		else
 			count++;
 	}

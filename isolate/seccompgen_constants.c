@@ -172,6 +172,7 @@ static const struct {
         CONSTANT(TCGETS),
         CONSTANT(TCSETS),
         CONSTANT(TCSETSW),
+        CONSTANT(SIOCOUTQ),
         CONSTANT(TIOCGWINSZ),
         /* <linux/fs.h> */
         CONSTANT(BLKDISCARD),

@@ -5,7 +5,6 @@
  */
 #include "monitor/alert_text.h"
 
-#include <sys/socket.h>
 #include <time.h>
 
 #include "base/base.h"
@@ -66,28 +65,22 @@ void alert_syslog_param(FILE *out, const char *name, const char *value)
 	fputc('"', out);
 }
 
-void alert_syslog_begin(FILE *out, enum alert_severity severity, const char *when, const char *host,
-                        const char *rule)
+void alert_syslog_header(FILE *out, enum alert_severity severity, const char *when,
+                         const char *host, const char *rule)
 {
 	char host_field[256], rule_field[33];
 
 	alert_syslog_field(host_field, sizeof(host_field), host);
 	alert_syslog_field(rule_field, sizeof(rule_field), rule);
-	/* 32473 is the enterprise number for examples (RFC 5612): cordon has none of its own */
-	fprintf(out, "<%u>1 %s %s cordon - %s [cordon@32473",
+	fprintf(out, "<%u>1 %s %s cordon - %s ",
 	        SYSLOG_SECURITY * 8 + alert_syslog_severity(severity), when, host_field,
 	        rule_field);
 }
 
-ssize_t alert_syslog_stream(int fd, const char *text, size_t size, size_t *whole)
+void alert_syslog_begin(FILE *out, enum alert_severity severity, const char *when, const char *host,
+                        const char *rule)
 {
-	char framed[ALERT_SYSLOG_MAX + 16];
-	int length = snprintf(framed, sizeof(framed), "%zu %.*s", size, (int)size, text);
-	ssize_t n;
-
-	if (size > ALERT_SYSLOG_MAX)
-		return -EMSGSIZE;
-	*whole = (size_t)length;
-	n = send(fd, framed, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
-	return n < 0 ? -errno : n;
+	alert_syslog_header(out, severity, when, host, rule);
+	/* 32473 is the enterprise number for examples (RFC 5612): cordon has none of its own */
+	fputs("[cordon@32473", out);
 }

@@ -19,16 +19,16 @@ enum { ALERT_SYSLOG_MAX = 2048 }; /* bytes of one message */
 /* "2026-01-31T12:34:56.789Z" */
 void alert_time(char out[32], uint64_t unix_ns);
 
-/* An RFC 5424 header, and its structured data as far as the element's id: parameters, "] " and the message are
+/* An RFC 5424 header as far as the message's id, and a space. */
+void alert_syslog_header(FILE *out, enum alert_severity severity, const char *when,
+                         const char *host, const char *rule);
+
+/* The same, and structured data as far as the element's id: parameters, "] " and the message are
  * the caller's. */
 void alert_syslog_begin(FILE *out, enum alert_severity severity, const char *when, const char *host,
                         const char *rule);
 
 /* Adds one parameter; its value's quotes, backslashes and brackets are escaped (RFC 5424, 6.3.3). */
 void alert_syslog_param(FILE *out, const char *name, const char *value);
-
-/* Sends a message over TCP with its length before it (RFC 6587, 3.4.1), and does not wait. Returns how many
- * bytes of *whole went, or a negative errno. */
-ssize_t alert_syslog_stream(int fd, const char *text, size_t size, size_t *whole);
 
 #endif

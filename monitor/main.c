@@ -47,7 +47,8 @@ static int main_prepare(struct monitor *monitor)
 
 	monitor->listener = MONITOR_FD_LISTEN;
 	monitor->events_fd = MONITOR_FD_EVENTS;
-	monitor->log = (struct monitor_sink){.fd = MONITOR_FD_ALERTS, .type = POLICY_SINK_FILE};
+	monitor->log = (struct monitor_sink){
+	        .fd = MONITOR_FD_ALERTS, .type = POLICY_SINK_FILE, .format = POLICY_FORMAT_ECS};
 	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++)
 		monitor->clients[i].fd = -1;
 	signal(SIGPIPE, SIG_IGN); /* a sink may be a FIFO that nobody reads any more */

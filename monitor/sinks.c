@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where alerts go: the host's log and files as JSON lines, syslog as RFC 5424 over UDP (a datagram
- * each, RFC 5426) or TCP (octet counting, RFC 6587, 3.4.1). No sink is waited for: what one does not
- * take at once is counted as lost and said in the log. A TCP connection that broke stays broken until the
- * VM is registered anew: this process cannot connect.
+ * Where alerts go: lines in the host's log and in files, and records in the spools of all other sinks, which
+ * couriers deliver (courier.c). This process has no network. No sink is waited for: what a full disk does not
+ * take is counted as lost and said in the log.
  *
- * #syscall monitor: write - alerts to files, and to the log
- * #syscall monitor: sendto - syslog
- * #syscall monitor: shutdown - a syslog connection that took half a message
+ * #syscall monitor: write - alerts to files, spools, and the log
  */
 #include "monitor/state.h"
 
-#include <sys/socket.h>
-
 #include "base/base.h"
+#include "monitor/spool.h"
 
 static void sink_lost(struct monitor_sink *sink, const char *vm, int err)
 {
@@ -35,26 +31,64 @@ static int sink_write(struct monitor_sink *sink, const char *line, size_t size)
 	return n < 0 ? -errno : sink->torn ? -ENOSPC : 0;
 }
 
-static int sink_stream(struct monitor_sink *sink, const char *text, size_t size)
+static struct alert_view sink_view(const struct monitor_vm *vm, const struct alert *alert,
+                                   const char *observer, char addresses[2][46], char *message,
+                                   size_t size)
 {
-	size_t whole = 0;
-	ssize_t n = alert_syslog_stream(sink->fd, text, size, &whole);
+	static const uint8_t none[16];
+	static const char *const stages[] = {"new", "update", "end"};
 
-	if (n < 0)
-		return (int)n;
-	/* a frame cut in two would make the rest of the stream unreadable */
-	if ((size_t)n < whole)
-		shutdown(sink->fd, SHUT_RDWR);
-	return (size_t)n < whole ? -EMSGSIZE : 0;
+	addresses[0][0] = addresses[1][0] = '\0';
+	if (memcmp(alert->source, none, sizeof(none)) != 0)
+		alert_address(addresses[0], alert->source, alert->family);
+	if (memcmp(alert->target, none, sizeof(none)) != 0)
+		alert_address(addresses[1], alert->target, alert->family);
+	snprintf(message, size, "%s %s", vm->name, alert->sentence);
+	return (struct alert_view){.id = alert->id,
+	                           .rule = alert->rule,
+	                           .stage = stages[alert->stage],
+	                           .message = message,
+	                           .severity = alert->severity,
+	                           .confidence = alert->confidence,
+	                           .vm = vm->name,
+	                           .observer = observer,
+	                           .technique = alert->technique,
+	                           .technique_name = alert->technique_name,
+	                           .tactic = alert->tactic,
+	                           .tactic_name = alert->tactic_name,
+	                           .source = addresses[0],
+	                           .target = addresses[1],
+	                           .port = alert->port,
+	                           .proto = alert->family == FLOW_ARP ? 0 : alert->proto,
+	                           .first_ns = alert->first_ns,
+	                           .last_ns = alert->last_ns,
+	                           .suppressed = vm->suppressed};
 }
 
-static int sink_send(struct monitor_sink *sink, const char *text, size_t size)
+static int sink_line(struct monitor_sink *sink, const char *text)
 {
-	if (sink->type == POLICY_SINK_FILE)
-		return sink_write(sink, text, size);
-	if (sink->type == POLICY_SINK_SYSLOG_TCP)
-		return sink_stream(sink, text, size);
-	return send(sink->fd, text, size, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+	BASE_AUTO_FREE char *line = NULL;
+	int length = asprintf(&line, "%s\n", text);
+
+	if (length >= 0)
+		return sink_write(sink, line, (size_t)length);
+	line = NULL;
+	return -ENOMEM;
+}
+
+static void sink_send(struct monitor_vm *vm, struct monitor_sink *sink,
+                      const struct alert_view *view, const char *ecs, const char *syslog)
+{
+	const struct policy_sink form = {.type = sink->type, .format = sink->format};
+	BASE_AUTO_FREE char *text = alert_form(view, &form, ecs, syslog);
+	int err = -ENOMEM;
+
+	if (text && sink->type == POLICY_SINK_FILE)
+		err = sink_line(sink, text);
+	else if (text)
+		err = spool_append(sink->fd, view->severity, text, strlen(text));
+	if (err)
+		sink_lost(sink, vm->name, err);
 }
 
 void sinks_send(struct monitor *monitor, struct monitor_vm *vm, const struct alert *alert)
@@ -64,29 +98,24 @@ void sinks_send(struct monitor *monitor, struct monitor_vm *vm, const struct ale
 	                                      .respond = vm->policy[alert->detector].respond,
 	                                      .observer = monitor->hostname,
 	                                      .suppressed = vm->suppressed};
-	char syslog[ALERT_SYSLOG_MAX];
-	size_t size = alert_syslog(alert, &subject, syslog, sizeof(syslog));
+	char syslog[ALERT_SYSLOG_MAX], addresses[2][46];
+	char message[ALERT_SENTENCE_MAX + POLICY_NAME_MAX + 16];
+	const struct alert_view view =
+	        sink_view(vm, alert, monitor->hostname, addresses, message, sizeof(message));
 	json_t *json = alert_json(alert, &subject);
-	BASE_AUTO_FREE char *line = json ? json_dumps(json, JSON_COMPACT) : NULL;
-	BASE_AUTO_FREE char *text = NULL;
-	int length, err;
+	BASE_AUTO_FREE char *ecs = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	int err;
 
 	json_decref(json);
-	length = line ? asprintf(&text, "%s\n", line) : -1;
-	if (length < 0) {
+	if (!ecs) {
 		sink_lost(&monitor->log, vm->name, -ENOMEM);
 		return;
 	}
+	alert_syslog(alert, &subject, syslog, sizeof(syslog));
 	vm->alerts++;
-	err = sink_send(&monitor->log, text, (size_t)length);
+	err = sink_line(&monitor->log, ecs);
 	if (err)
 		sink_lost(&monitor->log, vm->name, err);
-	for (size_t i = 0; i < vm->sink_count; i++) {
-		struct monitor_sink *sink = &vm->sinks[i];
-		bool file = sink->type == POLICY_SINK_FILE;
-
-		err = sink_send(sink, file ? text : syslog, file ? (size_t)length : size);
-		if (err)
-			sink_lost(sink, vm->name, err);
-	}
+	for (size_t i = 0; i < vm->sink_count; i++)
+		sink_send(vm, &vm->sinks[i], &view, ecs, syslog);
 }

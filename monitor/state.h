@@ -11,14 +11,16 @@
 #define CORDON_MONITOR_STATE_H
 
 #include "bpf/reader.h"
+#include "monitor/alert_forms.h"
 #include "monitor/detector.h"
 #include "monitor/monitor.h"
 
 enum { MONITOR_VMS_MAX = 4096, MONITOR_CLIENTS_MAX = 64 };
 
 struct monitor_sink {
-	int fd;
+	int fd; /* a file, or the inbox of a spool */
 	enum policy_sink_type type;
+	enum policy_sink_format format;
 	uint64_t lost; /* messages that it did not take */
 	bool torn;     /* a file whose last line was not written to its end */
 };

@@ -207,7 +207,9 @@ int vms_register(struct monitor *monitor, const struct monitor_request *request,
 			close(fds[i]);
 		else
 			vm->sinks[vm->sink_count++] = (struct monitor_sink){
-			        .fd = fds[i], .type = request->monitor.sinks[i - 1].type};
+			        .fd = fds[i],
+			        .type = request->monitor.sinks[i - 1].type,
+			        .format = request->monitor.sinks[i - 1].format};
 	}
 	return err;
 }

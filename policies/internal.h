@@ -8,7 +8,8 @@
  *   syntax.c  what is wrong with text that is no YAML
  *   value.c   the text of one scalar -> a number, an address, a name
  *   walk.c    a tree -> a struct, by a table of keys: types, ranges, required keys, did-you-mean
- *   keys.c    the tables: every key of the language, once; keys_firewall.c those of `firewall`
+ *   keys.c    the tables: every key of the language, once; keys_firewall.c those of `firewall`, keys_sinks.c those
+ *             of a sink
  *   peers.c   whom a firewall rule speaks of, and the sets and groups that it may name
  *   rule.c    what it speaks of: protocol, ports, ICMP types; service.c: services by name
  *   nic.c     what a NIC has beyond single values: port forwards, addresses
@@ -215,7 +216,7 @@ const char *policy_suggest(const char *written, const char *const *names, size_t
 /* ---- keys.c, peers.c, rule.c, service.c, cross.c ---- */
 
 extern const struct policy_map policy_map_policy, policy_map_cpu, policy_map_vhost,
-        policy_map_firewall, policy_map_forward;
+        policy_map_firewall, policy_map_forward, policy_map_sink;
 extern const struct policy_kind policy_kind_numa;
 extern const struct policy_kind policy_kind_peers, policy_kind_ports, policy_kind_proto,
         policy_kind_types, policy_kind_service, policy_kind_sets, policy_kind_groups,
@@ -267,12 +268,19 @@ void policy_check_policy(struct policy_walk *walk, struct policy_node *map, void
 /* True for a model, features and a flag that the parser makes. */
 bool policy_cpu_valid(const struct policy_cpu *cpu);
 
+/* ---- keys_sinks.c ---- */
+
+bool policy_sink_valid(const struct policy_sink *sink);
+
 /* ---- vhost_user.c ---- */
 
 bool policy_vhost_valid(const struct policy_vm *vm);
 void policy_vhost_explain(FILE *out, const struct policy_vm *vm);
 
 /* ---- valid.c ---- */
+
+/* Terminated, and nothing in it that a reader cannot see. */
+bool policy_text_valid(const char *text, size_t size);
 
 /* True when every count, span, enum and string of it is one that the parser makes. */
 bool policy_valid(const struct policy *policy);

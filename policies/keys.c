@@ -109,68 +109,6 @@ static const struct policy_kind kind_mac = {
         .read = read_mac,
 };
 
-static void read_sink_file(struct policy_walk *walk, const struct policy_key *key,
-                           struct policy_node *value, void *base)
-{
-	if (!policy_walk_text(walk, key, value))
-		return;
-	if (value->text[0] != '/') {
-		policy_walk_refuse(walk, value, "%s", key->kind->noun);
-		return;
-	}
-	policy_kind_path.read(walk, key, value, base);
-	((struct policy_sink *)base)->type = POLICY_SINK_FILE;
-}
-
-static const struct policy_kind kind_sink_file = {
-        .noun = "an absolute path such as /var/log/cordon/web0.json",
-        .read = read_sink_file,
-};
-
-/* udp://ADDRESS:PORT, the address numeric: resolving a name would need a network here. */
-static bool read_url(const char *url, struct policy_sink *sink)
-{
-	const char *at = url + 6, *colon = strrchr(at, ':');
-	char address[64] = "";
-	struct policy_cidr cidr;
-	struct policy_ports port;
-	size_t length;
-	bool host_bits, v6;
-
-	if (strncmp(url, "udp://", 6) == 0)
-		sink->type = POLICY_SINK_SYSLOG_UDP;
-	else if (strncmp(url, "tcp://", 6) == 0)
-		sink->type = POLICY_SINK_SYSLOG_TCP;
-	else
-		return false;
-	if (!colon)
-		return false;
-	length = (size_t)(colon - at);
-	v6 = length > 2 && at[0] == '[' && at[length - 1] == ']';
-	if (v6)
-		at++, length -= 2;
-	if (length >= sizeof(address))
-		return false;
-	memcpy(address, at, length);
-	if (strchr(address, '/') || policy_value_cidr(address, &cidr, &host_bits) ||
-	    (cidr.family == 6) != v6 || strchr(colon, '-') || policy_value_ports(colon + 1, &port))
-		return false;
-	snprintf(sink->target, sizeof(sink->target), v6 ? "[%s]:%u" : "%s:%u", address, port.first);
-	return true;
-}
-
-static void read_sink_syslog(struct policy_walk *walk, const struct policy_key *key,
-                             struct policy_node *value, void *base)
-{
-	if (policy_walk_text(walk, key, value) && !read_url(value->text, base))
-		policy_walk_refuse(walk, value, "%s", key->kind->noun);
-}
-
-static const struct policy_kind kind_sink_syslog = {
-        .noun = "udp://ADDRESS:PORT or tcp://ADDRESS:PORT, the address numeric",
-        .read = read_sink_syslog,
-};
-
 /* ---- words ---- */
 
 static const struct policy_word words_format[] = {{"raw", POLICY_DISK_RAW}, {NULL, 0}};
@@ -412,23 +350,6 @@ MAP(map_scan, keys_scan, .what = "scan", .line = offsetof(struct policy_monitor,
 POLICY_DETECTORS(DETECTOR_MAP)
 /* clang-format on */
 
-static const struct policy_key keys_sink[] = {
-        {"file", &kind_sink_file, FIELD(policy_sink, target),
-         .help = "a file that gets each alert as a line of JSON"},
-        {"syslog", &kind_sink_syslog, FIELD(policy_sink, target),
-         .help = "an RFC 5424 syslog server"},
-};
-static void check_sink(struct policy_walk *walk, struct policy_node *map, void *base)
-{
-	(void)base;
-	if (map->bad || map->count == 2)
-		return;
-	policy_error_found(policy_walk_refuse(walk, map, "either file or syslog"), "a sink with %s",
-	                   map->count ? "both" : "neither file nor syslog");
-}
-MAP(map_sink, keys_sink, .what = "a sink", .line = offsetof(struct policy_sink, line),
-    .check = check_sink);
-
 /* clang-format off */
 #define DETECTOR_KEY(key, text) \
 	{#key, &policy_kind_map, 0, 0, .help = text, \
@@ -438,7 +359,7 @@ static const struct policy_key keys_monitor[] = {
 	POLICY_DETECTORS(DETECTOR_KEY)
         /* clang-format on */
         {"sinks", &policy_kind_list, ITEMS(policy_monitor, sinks, sink_count, POLICY_SINKS_MAX),
-         .map = &map_sink, .help = "where alerts go beside the host's own alert log"},
+         .map = &policy_map_sink, .help = "where alerts go beside the host's own alert log"},
         {"suppress", &policy_kind_list,
          ITEMS(policy_monitor, suppress, suppress_count, POLICY_SUPPRESS_MAX),
          .map = &policy_map_suppress, .help = "alerts that are expected, and not sent"},

@@ -299,11 +299,33 @@ struct policy_detector {
 	uint32_t line; /* 0: not written, defaults stand */
 };
 
-enum policy_sink_type { POLICY_SINK_FILE, POLICY_SINK_SYSLOG_UDP, POLICY_SINK_SYSLOG_TCP };
+enum policy_sink_type {
+	POLICY_SINK_FILE,
+	POLICY_SINK_SYSLOG_UDP,
+	POLICY_SINK_SYSLOG_TCP,
+	POLICY_SINK_SYSLOG_TLS,
+	POLICY_SINK_HTTP,
+	POLICY_SINK_HTTPS,
+};
+
+enum policy_sink_format {
+	POLICY_FORMAT_SYSLOG,
+	POLICY_FORMAT_ECS,
+	POLICY_FORMAT_CEF,
+	POLICY_FORMAT_OCSF
+};
 
 struct policy_sink {
 	enum policy_sink_type type;
-	char target[POLICY_PATH_MAX]; /* a file's path, or HOST:PORT (numeric address) */
+	enum policy_sink_format format;
+	char target
+	        [POLICY_PATH_MAX]; /* a file's path, HOST:PORT, or HOST:PORT/PATH (numeric address) */
+	/* of TLS: who signs the receiver's certificate; our own and its key, or none; all are absolute */
+	char ca[POLICY_PATH_MAX], certificate[POLICY_PATH_MAX], key[POLICY_PATH_MAX];
+	char peer[POLICY_DNS_NAME_MAX]; /* the name in its certificate; "": the address is */
+	char token
+	        [POLICY_PATH_MAX]; /* of HTTP: a file that holds the value of Authorization; "": none */
+	uint64_t spool;            /* bytes that may wait on disk while it takes nothing */
 	uint32_t line;
 };
 

@@ -20,7 +20,7 @@ static bool is_bool(const bool *value)
 	return *(const volatile uint8_t *)value <= 1;
 }
 
-static bool is_text(const char *text, size_t size)
+bool policy_text_valid(const char *text, size_t size)
 {
 	const char *end = memchr(text, '\0', size);
 
@@ -49,9 +49,9 @@ static bool is_span(const struct policy_span *span, size_t count)
 
 static bool valid_disk(const struct policy_disk *disk)
 {
-	return is_text(disk->path, sizeof(disk->path)) && disk->path[0] &&
+	return policy_text_valid(disk->path, sizeof(disk->path)) && disk->path[0] &&
 	       disk->format == POLICY_DISK_RAW && is_bool(&disk->read_only) &&
-	       is_text(disk->serial, sizeof(disk->serial));
+	       policy_text_valid(disk->serial, sizeof(disk->serial));
 }
 
 static bool valid_forwards(const struct policy_nic *nic)
@@ -90,7 +90,8 @@ static bool valid_vsock(const struct policy_vsock *vsock)
 	for (size_t i = 0; i < vsock->guest_to_host_count; i++) {
 		const struct policy_vsock_target *target = &vsock->guest_to_host[i];
 
-		if (!is_port(target->port) || !is_text(target->socket, sizeof(target->socket)) ||
+		if (!is_port(target->port) ||
+		    !policy_text_valid(target->socket, sizeof(target->socket)) ||
 		    target->socket[0] != '/' || strrchr(target->socket, '/') == target->socket)
 			return false;
 	}
@@ -105,10 +106,10 @@ static bool valid_vm(const struct policy_vm *vm)
 	if (!is_word(vm->name, sizeof(vm->name), "-") || !vm->name[0] || vm->name[0] == '-' ||
 	    !in_range(vm->vcpus, 1, 64) || !in_range(vm->memory, 64ull << 20, 1ull << 40) ||
 	    vm->memory % (2ull << 20) || !is_bool(&vm->balloon) || !is_bool(&vm->memory_reclaim) ||
-	    !is_text(vm->kernel, sizeof(vm->kernel)) || !vm->kernel[0] ||
-	    !is_text(vm->initrd, sizeof(vm->initrd)) ||
-	    !is_text(vm->cmdline, sizeof(vm->cmdline)) || vm->disk_count > POLICY_DISKS_MAX ||
-	    vm->nic_count > POLICY_NICS_MAX ||
+	    !policy_text_valid(vm->kernel, sizeof(vm->kernel)) || !vm->kernel[0] ||
+	    !policy_text_valid(vm->initrd, sizeof(vm->initrd)) ||
+	    !policy_text_valid(vm->cmdline, sizeof(vm->cmdline)) ||
+	    vm->disk_count > POLICY_DISKS_MAX || vm->nic_count > POLICY_NICS_MAX ||
 	    !in_range(vm->on_panic, POLICY_THEN_STOP, POLICY_THEN_LOG) ||
 	    (vm->on_reset != POLICY_THEN_STOP && vm->on_reset != POLICY_THEN_RESTART) ||
 	    !in_range(vm->watchdog, POLICY_THEN_NONE, POLICY_THEN_RESTART) ||
@@ -241,16 +242,9 @@ static bool valid_monitor(const struct policy_monitor *m)
 	for (size_t i = 0; i < m->suppress_count; i++)
 		if (!policy_suppress_valid(&m->suppress[i]))
 			return false;
-	for (size_t i = 0; i < m->sink_count; i++) {
-		const struct policy_sink *sink = &m->sinks[i];
-
-		if (!in_range(sink->type, POLICY_SINK_FILE, POLICY_SINK_SYSLOG_TCP) ||
-		    !is_text(sink->target, sizeof(sink->target)) ||
-		    (sink->type == POLICY_SINK_FILE
-		             ? sink->target[0] != '/'
-		             : !is_word(sink->target, sizeof(sink->target), ".:[]")))
+	for (size_t i = 0; i < m->sink_count; i++)
+		if (!policy_sink_valid(&m->sinks[i]))
 			return false;
-	}
 	return true;
 }
 
@@ -280,10 +274,11 @@ bool policy_errors_valid(const struct policy_errors *errors)
 	for (size_t i = 0; i < errors->count; i++) {
 		const struct policy_error *e = &errors->list[i];
 
-		if (!is_text(e->found, sizeof(e->found)) ||
-		    !is_text(e->expected, sizeof(e->expected)) ||
-		    !is_text(e->hint, sizeof(e->hint)) || !is_text(e->source, sizeof(e->source)) ||
-		    e->line == 0 || e->column == 0 || e->width == 0 || e->caret > POLICY_TEXT_MAX)
+		if (!policy_text_valid(e->found, sizeof(e->found)) ||
+		    !policy_text_valid(e->expected, sizeof(e->expected)) ||
+		    !policy_text_valid(e->hint, sizeof(e->hint)) ||
+		    !policy_text_valid(e->source, sizeof(e->source)) || e->line == 0 ||
+		    e->column == 0 || e->width == 0 || e->caret > POLICY_TEXT_MAX)
 			return false;
 	}
 	return true;

@@ -207,6 +207,11 @@ START_TEST(test_monitor_forms)
 	         "    - file: /var/log/a.json\n"
 	         "    - syslog: udp://192.0.2.1:514\n"
 	         "    - syslog: \"tcp://[2001:db8::1]:601\"\n"
+	         "    - {syslog: \"tls://192.0.2.1:6514\", ca: /a, certificate: /b, key: /c, peer: "
+	         "s.example, "
+	         "format: cef, spool: 1M}\n"
+	         "    - {http: \"https://[2001:db8::1]:8088/in?x=1\", ca: /a, token: /t, format: "
+	         "ocsf}\n"
 	         "capture: {ring: 1G, snaplen: 65535, before_alert: 5m}\n");
 	ck_assert_uint_eq(monitor->scan_ports, 3);
 	ck_assert_uint_eq(monitor->scan_hosts, 4);
@@ -227,13 +232,22 @@ START_TEST(test_monitor_forms)
 	ck_assert_uint_eq(monitor->suppress[0].to, 4 * 60 + 30);
 	ck_assert_uint_eq(monitor->exfiltration.respond,
 	                  POLICY_RESPOND_ALERT | POLICY_RESPOND_THROTTLE);
-	ck_assert_uint_eq(monitor->sink_count, 3);
+	ck_assert_uint_eq(monitor->sink_count, 5);
 	ck_assert_int_eq(monitor->sinks[0].type, POLICY_SINK_FILE);
 	ck_assert_str_eq(monitor->sinks[0].target, "/var/log/a.json");
 	ck_assert_int_eq(monitor->sinks[1].type, POLICY_SINK_SYSLOG_UDP);
 	ck_assert_str_eq(monitor->sinks[1].target, "192.0.2.1:514");
 	ck_assert_int_eq(monitor->sinks[2].type, POLICY_SINK_SYSLOG_TCP);
 	ck_assert_str_eq(monitor->sinks[2].target, "[2001:db8::1]:601");
+	ck_assert_uint_eq(monitor->sinks[2].format, POLICY_FORMAT_SYSLOG);
+	ck_assert_uint_eq(monitor->sinks[2].spool, 16 << 20);
+	ck_assert_uint_eq(monitor->sinks[3].format, POLICY_FORMAT_CEF);
+	ck_assert_uint_eq(monitor->sinks[3].spool, 1 << 20);
+	ck_assert_str_eq(monitor->sinks[3].certificate, "/b");
+	ck_assert_str_eq(monitor->sinks[3].peer, "s.example");
+	ck_assert_int_eq(monitor->sinks[4].type, POLICY_SINK_HTTPS);
+	ck_assert_str_eq(monitor->sinks[4].target, "[2001:db8::1]:8088/in?x=1");
+	ck_assert_uint_eq(monitor->sinks[4].format, POLICY_FORMAT_OCSF);
 	ck_assert_uint_eq(policy.capture.before_alert, 300);
 }
 END_TEST
