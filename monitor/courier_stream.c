@@ -7,7 +7,8 @@
  * delivered when the receiver's kernel has acknowledged its last byte: the bytes written so far, less
  * those that SIOCOUTQ still holds. When a connection breaks, what was acknowledged is not sent again and what
  * was not, is: no alert comes twice. What a receiver had acknowledged and not yet read when it was killed is
- * lost, which nobody can see from here; that is why no more than STREAM_WINDOW are in flight at a time. Over UDP one that was
+ * lost, which nobody can see from here; that is why no more than STREAM_WINDOW are in flight at a time. They are also what comes twice when the courier itself
+ * is killed before it has looked. Over UDP one that was
  * refused (an ICMP error) is sent again, and nothing else is known.
  *
  * #syscall courier: socket(arg0 = AF_INET) - to the receiver

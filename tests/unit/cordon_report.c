@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -56,6 +57,8 @@ static void setup(void)
 	base_copy_string(folder, sizeof(folder), "/tmp/cordon-report-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	ck_assert_int_eq(chdir(folder), 0);
+	/* couriers that fork twice become this process's */
+	ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
 	ck_assert_msg(registry_prepare(&error) == 0, "%s", error.text);
 	ck_assert_int_eq(mkdir(HOST_RUN_DIR "/vms/web0", 0750), 0);
 	snprintf(sink_path, sizeof(sink_path), "%s/sink.json", folder);
@@ -70,10 +73,25 @@ static void setup(void)
 	vm.processes[0] = (struct host_process){.role = "vmm", .pid = 77};
 }
 
+/* What was started here, and would try a sink that is gone for ever. */
+static void couriers_kill(void)
+{
+	char path[64], children[1024] = "", *at = children;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	BASE_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge((int)read(fd, children, sizeof(children) - 1), 0);
+	for (long pid = strtol(at, &at, 10); pid > 0; pid = strtol(at, &at, 10)) {
+		kill((pid_t)pid, SIGKILL);
+		waitpid((pid_t)pid, NULL, 0);
+	}
+}
+
 static void teardown(void)
 {
 	pid_t child;
 
+	couriers_kill();
 	close(udp);
 	base_close(&tcp);
 	ck_assert_int_eq(chdir("/"), 0);
