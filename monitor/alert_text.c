@@ -60,7 +60,7 @@ void alert_syslog_param(FILE *out, const char *name, const char *value)
 	for (; *value; value++) {
 		if (strchr("\"\\]", *value))
 			fputc('\\', out);
-		fputc(*value, out);
+		fputc(*value >= ' ' && *value <= '~' ? *value : '?', out);
 	}
 	fputc('"', out);
 }

@@ -28,7 +28,8 @@ void alert_syslog_header(FILE *out, enum alert_severity severity, const char *wh
 void alert_syslog_begin(FILE *out, enum alert_severity severity, const char *when, const char *host,
                         const char *rule);
 
-/* Adds one parameter; its value's quotes, backslashes and brackets are escaped (RFC 5424, 6.3.3). */
+/* Adds one parameter; its value's quotes, backslashes and brackets are escaped (RFC 5424, 6.3.3), and what is no
+ * printable ASCII becomes a question mark. */
 void alert_syslog_param(FILE *out, const char *name, const char *value);
 
 #endif
