@@ -100,6 +100,31 @@ int repair_all(struct firewall *fw, const struct firewall_change *change)
 	return err;
 }
 
+static bool repair_listed(const char *name, char (*names)[POLICY_NAME_MAX], int count)
+{
+	for (int i = 0; i < BASE_MIN(count, HOST_SLOTS_MAX); i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return false;
+}
+
+void repair_missing(struct repair_watch *watch)
+{
+	BASE_CLEANUP(repair_free) struct repair *repair = watch->rules ? repair_make() : NULL;
+	BASE_AUTO_FREE char(*names)[POLICY_NAME_MAX] = calloc(HOST_SLOTS_MAX, POLICY_NAME_MAX);
+	int count = repair && names ? firewall_vm_list(watch->fw, names, HOST_SLOTS_MAX) : -1;
+	bool missing = false;
+
+	for (size_t i = 0; count >= 0 && i < repair->count; i++)
+		missing |= registry_load(repair->names[i], &repair->vm) == 0 &&
+		           repair->vm.nic_count > 0 && registry_alive(&repair->vm) &&
+		           !repair_listed(repair->names[i], names, count);
+	if (!missing)
+		return;
+	fprintf(stderr, "cordon: rules of guests that run are gone: they are loaded again\n");
+	repair_all(watch->fw, &(struct firewall_change){0});
+}
+
 void repair_check(struct repair_watch *watch)
 {
 	struct firewall_change change;

@@ -14,6 +14,8 @@ struct repair_watch {
 int repair_start(struct repair_watch *watch);
 /* Reads what the kernel told of, and repairs all where it was somebody else's doing. */
 void repair_check(struct repair_watch *watch);
+/* What was flushed while nobody listened: repairs all where a VM that runs has no rules. */
+void repair_missing(struct repair_watch *watch);
 /* Closes the taps, loads all rules anew, opens the taps, and raises an alert for each VM. */
 int repair_all(struct firewall *fw, const struct firewall_change *change);
 

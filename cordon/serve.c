@@ -88,6 +88,7 @@ _Noreturn void serve_all(void)
 
 	prctl(PR_SET_NAME, "cordond-serve");
 	serve.rules = repair_start(&serve.repair);
+	repair_missing(&serve.repair);
 	for (;;)
 		serve_step(&serve);
 }
