@@ -214,10 +214,11 @@ static CURLcode http_post(struct courier *courier, size_t count, size_t size, lo
 static int http_failed(struct courier *courier, const char *problem)
 {
 	struct http *http = courier->state;
+	bool said = strcmp(problem, http->last) == 0;
 
-	if (strcmp(problem, http->last) != 0)
-		fprintf(stderr, "courier: %s: %s\n", courier->sink.target, problem);
 	base_copy_string(http->last, sizeof(http->last), problem);
+	if (!said)
+		fprintf(stderr, "courier: %s: %s\n", courier->sink.target, http->last);
 	return -EIO;
 }
 

@@ -205,12 +205,14 @@ static int spool_scan(struct spool *spool, int fd, uint64_t *at, uint64_t end)
 
 static int spool_header_write(struct spool *spool)
 {
-	int fd = spool->state[spool->current];
+	struct spool_header header;
 
 	spool->header.magic = SPOOL_STATE_MAGIC;
 	spool->header.hash = spool_header_hash(&spool->header);
-	return pwrite(fd, &spool->header, sizeof(spool->header), 0) == sizeof(spool->header) ? 0
-	                                                                                     : -EIO;
+	header = spool->header;
+	return pwrite(spool->state[spool->current], &header, sizeof(header), 0) == sizeof(header)
+	               ? 0
+	               : -EIO;
 }
 
 static bool spool_header_read(int fd, struct spool_header *header)
