@@ -396,31 +396,18 @@ static void turn_round(struct flow_key *key)
 	key->peer_port = other.guest_port;
 }
 
-/* The frame's flow, or NULL. Either way round is looked for where it is likely before one is anywhere else. */
+/* The frame's flow, or NULL. As in side_of(), its sender is the guest if there is such a flow. */
 static struct flow_hot *find_parsed(const struct flowtable *table, enum flowtable_sender sender,
                                     struct parsed *parsed, enum flow_side_index *side)
 {
 	struct flow_set *set = &table->sets[flow_set_index(parsed->hash, table->tap.sets)];
-	struct flow_hot *likely = &set->hot[flow_way(parsed->hash)];
-	const uint16_t tag = flow_tag(parsed->hash);
-	uint64_t turned;
-	uint32_t way;
+	uint32_t way = quick_find(set, parsed->id, parsed->hash);
 
 	*side = sender == FLOWTABLE_PEER ? FLOW_PEER : FLOW_GUEST;
-	if (likely->id == parsed->id)
-		return likely;
-	way = FLOW_WAYS;
-	if (sender == FLOWTABLE_EITHER) {
+	if (way == FLOW_WAYS && sender == FLOWTABLE_EITHER) {
 		turn_round(&parsed->quick.key);
-		turned = flow_id(&parsed->quick.key, table->tap.seed);
+		way = quick_find(set, flow_id(&parsed->quick.key, table->tap.seed), parsed->hash);
 		*side = FLOW_PEER;
-		if (likely->id == turned)
-			return likely;
-		way = flow_set_find(set, turned, tag);
-	}
-	if (way == FLOW_WAYS) {
-		*side = sender == FLOWTABLE_PEER ? FLOW_PEER : FLOW_GUEST;
-		way = flow_set_find(set, parsed->id, tag);
 	}
 	return way < FLOW_WAYS ? &set->hot[way] : NULL;
 }
