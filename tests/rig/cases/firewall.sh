@@ -1,6 +1,9 @@
-# The firewall on the stock kernel: its traffic between namespaces, and the real dnsmasq behind it.
+# The firewall on the stock kernel: its traffic between namespaces, what is foretold of it, rules that somebody
+# else changes, and the real dnsmasq behind it.
 # needs: netns
 # time: 600
-for name in flow life bridge dnsmasq; do
+for name in flow judge life bridge dnsmasq; do
 	want "$CORDON_TREE/build/tests/traffic/traffic_firewall_$name"
 done
+cd "$(mktemp -d)"
+want "$CORDON_TREE/build/tests/traffic/traffic_cordon_repair"
