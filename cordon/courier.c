@@ -17,7 +17,7 @@
 #include "isolate/isolate.h"
 #include "monitor/courier.h"
 
-enum { COURIER_UID = ISOLATE_UID_BASE - 3, COURIER_ID = 24 };
+enum { COURIER_UID = ISOLATE_UID_BASE - 5, COURIER_ID = 24 };
 
 /* The line of the policy is nothing of the sink's. */
 static struct policy_sink courier_sink(const struct policy_sink *sink)
