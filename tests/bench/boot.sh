@@ -18,7 +18,8 @@ TREE=${CORDON_TREE:?}
 RUNS=${BENCH_RUNS:-3}
 IMAGE=/var/lib/cordon/images/debian-12
 MARK='guest: init'
-CMDLINE='console=ttyS0 panic=-1 root=/dev/vda ro quiet guest.network=off'
+# nohz=off: the emulator loses wake-ups (tests/rig/README.md), and a guest without a tick never wakes again.
+CMDLINE='console=ttyS0 panic=-1 root=/dev/vda ro quiet nohz=off guest.network=off'
 
 until_() {
 	python3 "$TREE/tests/bench/until.py" "$@"
@@ -32,7 +33,7 @@ vm:
   vcpus: 1
   memory: 256M
   kernel: debian-12
-  cmdline: "quiet guest.network=off"
+  cmdline: "quiet nohz=off guest.network=off"
   nics: [{mode: nat}]
 END_POLICY
 }

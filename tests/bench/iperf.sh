@@ -15,7 +15,8 @@ TREE=${CORDON_TREE:?}
 IMAGE=/var/lib/cordon/images/debian-12
 BYTES=${BENCH_BYTES:-2M}
 DISK=$VM_DIR/iperf.raw
-SCRIPT="quiet guest.network=off guest.script=iperf guest.bytes=$BYTES"
+# nohz=off: as in boot.sh.
+SCRIPT="quiet nohz=off guest.network=off guest.script=iperf guest.bytes=$BYTES"
 
 # The guest's disk, with iperf3 and what it is linked with.
 disk_make() {
