@@ -29,7 +29,7 @@ vm:
   vcpus: 1
   memory: 256M
   kernel: debian-12
-  cmdline: "quiet guest.script=agent"
+  cmdline: "quiet nohz=off guest.script=agent"
   nics: [{mode: nat}]
 firewall:
   egress:

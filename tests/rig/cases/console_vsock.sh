@@ -58,7 +58,7 @@ vm:
   vcpus: 1
   memory: 256M
   kernel: debian-12
-  cmdline: "quiet guest.network=off"
+  cmdline: "quiet nohz=off guest.network=off"
   disks: [{path: $work/disk.raw}]
   console: virtio
   vsock:

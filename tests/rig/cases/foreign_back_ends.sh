@@ -14,7 +14,7 @@ vm:
   name: foreign
   memory: 256M
   kernel: debian-12
-  cmdline: "quiet guest.network=off guest.script=agent"
+  cmdline: "quiet nohz=off guest.network=off guest.script=agent"
   vhost_user: [{socket: $VM_DIR/socket, type: blk}]
 END
 at_end vm_gone foreign
