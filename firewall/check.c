@@ -52,18 +52,12 @@ static int check_rules(const struct policy *policy, const struct policy_rule *ru
 
 		if (!span_valid(rule->cidrs, policy->cidr_count) ||
 		    !span_valid(rule->peers, policy->peer_count) ||
+		    !span_valid(rule->names, policy->name_count) ||
 		    !span_valid(rule->ports, policy->port_count)) {
 			snprintf(why, size,
 			         "%s[%zu], line %u: a list that lies outside of its pool", side, i,
 			         rule->line);
 			return -EINVAL;
-		}
-		if (rule->names.count > 0) {
-			snprintf(why, size,
-			         "%s[%zu], line %u: destinations by name are not in this version, "
-			         "use cidrs",
-			         side, i, rule->line);
-			return -EOPNOTSUPP;
 		}
 		for (size_t c = 0; c < rule->cidrs.count; c++) {
 			const struct policy_cidr *cidr = &policy->cidrs[rule->cidrs.first + c];
@@ -144,6 +138,23 @@ static int check_rejects(const struct policy *policy, const struct firewall_nic 
 	return -EOPNOTSUPP;
 }
 
+/* A name means what this host's resolver says of it, on a NIC that is behind that. */
+static int check_named(const struct policy *policy, const struct firewall_nic *nics,
+                       size_t nic_count, char *why, size_t size)
+{
+	bool bridged = false, resolver = false;
+
+	for (size_t i = 0; i < nic_count; i++) {
+		bridged |= nics[i].mode == POLICY_NIC_BRIDGE;
+		resolver |= nics[i].dns_port && policy->firewall.dns;
+	}
+	if (!firewall_named_any(policy) || (resolver && !bridged))
+		return 0;
+	snprintf(why, size, "destinations by name need cordon's resolver, which %s",
+	         bridged ? "a NIC of mode bridge goes without" : "no NIC has: use cidrs");
+	return -EOPNOTSUPP;
+}
+
 int firewall_check(const struct policy *policy, const struct firewall_nic *nics, size_t nic_count,
                    char *why, size_t why_size)
 {
@@ -155,7 +166,7 @@ int firewall_check(const struct policy *policy, const struct firewall_nic *nics,
 		return -EINVAL;
 	}
 	if (nic_count > POLICY_NICS_MAX || policy->cidr_count > POLICY_CIDRS_MAX ||
-	    policy->port_count > POLICY_PORTS_MAX) {
+	    policy->port_count > POLICY_PORTS_MAX || policy->name_count > POLICY_NAMES_MAX) {
 		snprintf(why, why_size, "%zu NICs, expected at most %d", nic_count,
 		         POLICY_NICS_MAX);
 		return -EINVAL;
@@ -180,6 +191,8 @@ int firewall_check(const struct policy *policy, const struct firewall_nic *nics,
 	error = check_names(policy, why, why_size);
 	if (!error)
 		error = check_rejects(policy, nics, nic_count, why, why_size);
+	if (!error)
+		error = check_named(policy, nics, nic_count, why, why_size);
 	if (error)
 		return error;
 	error = check_rules(policy, rules->egress, rules->egress_count, "egress", why, why_size);

@@ -115,6 +115,8 @@ struct firewall_packet {
 	const char *vm; /* FIREWALL_END_VM: its name, and its groups */
 	const char (*groups)[POLICY_NAME_MAX];
 	size_t group_count;
+	/* bits of policy.names: those that stand for the other end by now; NULL: none. See firewall_vm_names() */
+	const uint8_t *names;
 };
 
 struct firewall_verdict {

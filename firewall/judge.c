@@ -13,6 +13,7 @@ enum {
 	JUDGE_DHCP_CLIENT = 68,
 	JUDGE_DHCP_SERVER = 67,
 	JUDGE_DNS = 53,
+	JUDGE_HTTPS = 443,
 	JUDGE_DHCP6_CLIENT = 546,
 	JUDGE_DHCP6_SERVER = 547
 };
@@ -242,12 +243,17 @@ static bool span_covers(const struct judge *j, struct policy_span cidrs, bool ex
 	return false;
 }
 
-static bool is_metadata(const struct judge *j)
+static bool is_one_of(const struct judge *j, const struct policy_cidr *list, size_t count)
 {
-	for (size_t i = 0; i < firewall_metadata_count; i++)
-		if (firewall_cidr_covers(&firewall_metadata[i], &j->peer))
+	for (size_t i = 0; i < count; i++)
+		if (firewall_cidr_covers(&list[i], &j->peer))
 			return true;
 	return false;
+}
+
+static bool is_metadata(const struct judge *j)
+{
+	return is_one_of(j, firewall_metadata, firewall_metadata_count);
 }
 
 static bool is_private(const struct judge *j)
@@ -290,6 +296,17 @@ static bool peer_matches(const struct judge *j, const struct policy_peer *peer, 
 	}
 }
 
+/* What a name stands for is neither private nor another VM, whatever was answered. */
+static bool name_matches(const struct judge *j, const struct policy_rule *rule)
+{
+	if (!j->packet->names || !j->outward || j->local || j->packet->other == FIREWALL_END_VM)
+		return false;
+	for (size_t i = rule->names.first; i < (size_t)rule->names.first + rule->names.count; i++)
+		if (bit(j->packet->names, (unsigned int)i))
+			return !is_private(j);
+	return false;
+}
+
 static bool address_matches(const struct judge *j, const struct policy_rule *rule)
 {
 	bool exact = j->local && j->outward && rule->action == POLICY_ALLOW;
@@ -299,6 +316,23 @@ static bool address_matches(const struct judge *j, const struct policy_rule *rul
 	for (size_t i = 0; i < rule->peers.count; i++)
 		if (peer_matches(j, &j->policy->peers[rule->peers.first + i], exact))
 			return true;
+	return name_matches(j, rule);
+}
+
+/* Whether a rule that speaks of DNS, or of this very address, says something of the packet. */
+static bool dns_matches(const struct judge *j, const struct policy_rule *rule)
+{
+	if (rule->action != POLICY_ALLOW || firewall_dns_explicit(j->policy, rule))
+		return address_matches(j, rule);
+	if (span_covers(j, rule->cidrs, true))
+		return true;
+	for (size_t i = 0; i < rule->peers.count; i++) {
+		const struct policy_peer *peer = &j->policy->peers[rule->peers.first + i];
+		const struct policy_set *set = policy_set_find(j->policy, peer->name);
+
+		if (peer->kind == POLICY_PEER_SET && set && span_covers(j, set->cidrs, true))
+			return true;
+	}
 	return false;
 }
 
@@ -346,11 +380,39 @@ static bool rules_say(struct judge *j,
 	return false;
 }
 
+/* Of the address of a public resolver: those who name it, and those who close the world. */
+static bool resolver_matches(const struct judge *j, const struct policy_rule *rule)
+{
+	bool world = false;
+
+	for (size_t i = 0; i < rule->peers.count; i++)
+		world |= j->policy->peers[rule->peers.first + i].kind == POLICY_PEER_WORLD;
+	return metadata_matches(j, rule) || (world && rule->action != POLICY_ALLOW);
+}
+
+/* What a policy with names says of those who would answer in place of cordon's resolver. */
+static bool resolvers_say(struct judge *j)
+{
+	const uint8_t protocol = j->packet->protocol;
+	bool ported = protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+
+	if (!firewall_named_any(j->policy))
+		return false;
+	if (ported && firewall_dns_port(j->packet->dport))
+		return rules_say(j, dns_matches) || deny(j, "dns to another resolver");
+	if (!is_one_of(j, firewall_resolvers, firewall_resolver_count))
+		return false;
+	return rules_say(j, resolver_matches) ||
+	       (ported && j->packet->dport == JUDGE_HTTPS && deny(j, "https to a public resolver"));
+}
+
 static void judge_rules(struct judge *j)
 {
 	if (j->outward && !j->local && is_metadata(j)) {
 		if (!rules_say(j, metadata_matches))
 			deny(j, "cloud metadata");
+	} else if (j->outward && !j->local && resolvers_say(j)) {
+		return;
 	} else if (!rules_say(j, address_matches)) {
 		deny(j, !j->outward ? "ingress default deny"
 		        : j->local  ? "host default deny"

@@ -58,11 +58,12 @@ static void write_log(const struct firewall_writing *w, const char *address, con
 	char chain[FIREWALL_NAME_MAX];
 
 	if (w->rule->log && !w->back)
-		firewall_text_rule(w->plan, chain_name(w, chain),
-		                   "%s%slimit rate 10/second burst 20 packets log prefix \"cordon "
-		                   "%s %s[%zu] line %u \" group %d",
-		                   address, service, w->plan->policy->vm.name, w->side->name,
-		                   w->index, w->rule->line, FIREWALL_NFLOG_GROUP);
+		firewall_text_rule(
+		        w->plan, chain_name(w, chain),
+		        "%s%s%slimit rate 10/second burst 20 packets log prefix \"cordon "
+		        "%s %s[%zu] line %u \" group %d",
+		        w->guard, address, service, w->plan->policy->vm.name, w->side->name,
+		        w->index, w->rule->line, FIREWALL_NFLOG_GROUP);
 }
 
 /* Address and service are matches that end with a space, or empty. */
@@ -87,8 +88,8 @@ static void write_rule(const struct firewall_writing *w, const char *address, co
 	else if (w->rule->action == POLICY_REJECT && !w->back)
 		snprintf(verdict, sizeof(verdict), "counter reject with %s",
 		         tcp ? "tcp reset" : "icmpx admin-prohibited");
-	firewall_text_rule(w->plan, chain_name(w, chain), "%s%s%s comment \"%s[%zu], line %u\"",
-	                   address, service, verdict, name, w->index, w->rule->line);
+	firewall_text_rule(w->plan, chain_name(w, chain), "%s%s%s%s comment \"%s[%zu], line %u\"",
+	                   w->guard, address, service, verdict, name, w->index, w->rule->line);
 }
 
 /* ---- services ---- */
@@ -317,6 +318,27 @@ static void write_peer(const struct firewall_writing *w, const struct policy_pee
 		write_interfaces(w, "group_", peer->name);
 }
 
+/*
+ * What the guest's resolver said of a name is a hint from outside: it opens neither what is private, nor
+ * another VM; the host and metadata have rules of their own, in which names are not.
+ */
+static void write_names(const struct firewall_writing *w)
+{
+	char match[MATCH_MAX + FIREWALL_NAME_MAX], set[FIREWALL_NAME_MAX];
+
+	for (size_t i = 0; i < w->rule->names.count; i++)
+		for (int family = 4; family <= 6; family += 2) {
+			const char *ip = family_word(family), *word = address_word(w);
+
+			firewall_named_set(set, w->plan->policy->vm.name,
+			                   w->plan->policy->names[w->rule->names.first + i],
+			                   family);
+			snprintf(match, sizeof(match), "%s %s @%s %s %s != @private%d %s != @vms ",
+			         ip, word, set, ip, word, family, interface_word(w));
+			write_services(w, match, family);
+		}
+}
+
 void firewall_match_rule(const struct firewall_writing *w)
 {
 	bool exact = w->side->local && w->side->outward && w->rule->action == POLICY_ALLOW;
@@ -329,39 +351,92 @@ void firewall_match_rule(const struct firewall_writing *w)
 		write_cidrs(w);
 	for (size_t i = 0; i < w->rule->peers.count; i++)
 		write_peer(w, &w->plan->policy->peers[w->rule->peers.first + i]);
+	if (w->side->outward && !w->side->local)
+		write_names(w);
 }
 
-/* Of one metadata address, what a list of networks says. */
-static void write_metadata_of(const struct firewall_writing *w, struct policy_span cidrs)
+void firewall_match_dns(const struct firewall_writing *w)
 {
-	for (size_t m = 0; m < firewall_metadata_count; m++) {
-		bool concerns = false;
-
-		for (size_t i = 0; i < cidrs.count; i++)
-			concerns |=
-			        firewall_cidr_covers(cidr_at(w, cidrs, i), &firewall_metadata[m]) &&
-			        (w->rule->action != POLICY_ALLOW ||
-			         cidr_exact(cidr_at(w, cidrs, i)));
-		if (concerns)
-			write_for_cidr(w, &firewall_metadata[m]);
+	if (w->rule->action != POLICY_ALLOW || firewall_dns_explicit(w->plan->policy, w->rule)) {
+		firewall_match_rule(w);
+		return;
 	}
-}
-
-void firewall_match_metadata(const struct firewall_writing *w)
-{
-	bool whole = w->rule->any && w->rule->action != POLICY_ALLOW;
-
-	write_metadata_of(w, w->rule->cidrs);
+	write_exact(w, w->rule->cidrs);
 	for (size_t i = 0; i < w->rule->peers.count; i++) {
 		const struct policy_peer *peer = &w->plan->policy->peers[w->rule->peers.first + i];
 		const struct policy_set *set = policy_set_find(w->plan->policy, peer->name);
 
-		whole |= peer->kind == POLICY_PEER_METADATA;
 		if (peer->kind == POLICY_PEER_SET && set)
-			write_metadata_of(w, set->cidrs);
+			write_exact(w, set->cidrs);
 	}
-	if (!whole)
-		return;
-	write_for_set(w, 4, "metadata4");
-	write_for_set(w, 6, "metadata6");
+}
+
+/* Addresses that only those who name them exactly may have. */
+struct special {
+	const struct policy_cidr *list;
+	size_t count;
+	const char *set; /* of all of them; without the family's number */
+};
+
+/* Of one such address, what a list of networks says. */
+static void write_special_of(const struct firewall_writing *w, const struct special *special,
+                             struct policy_span cidrs)
+{
+	for (size_t m = 0; m < special->count; m++) {
+		bool concerns = false;
+
+		for (size_t i = 0; i < cidrs.count; i++)
+			concerns |= firewall_cidr_covers(cidr_at(w, cidrs, i), &special->list[m]) &&
+			            (w->rule->action != POLICY_ALLOW ||
+			             cidr_exact(cidr_at(w, cidrs, i)));
+		if (concerns)
+			write_for_cidr(w, &special->list[m]);
+	}
+}
+
+/* What the rule says of them; `whole`: of all of them. */
+static void match_special(const struct firewall_writing *w, const struct special *special,
+                          bool whole)
+{
+	char set[32];
+
+	write_special_of(w, special, w->rule->cidrs);
+	for (size_t i = 0; i < w->rule->peers.count; i++) {
+		const struct policy_peer *peer = &w->plan->policy->peers[w->rule->peers.first + i];
+		const struct policy_set *own = policy_set_find(w->plan->policy, peer->name);
+
+		if (peer->kind == POLICY_PEER_SET && own)
+			write_special_of(w, special, own->cidrs);
+	}
+	for (int family = 4; family <= 6 && whole; family += 2) {
+		snprintf(set, sizeof(set), "%s%d", special->set, family);
+		write_for_set(w, family, set);
+	}
+}
+
+static bool has_peer(const struct firewall_writing *w, enum policy_peer_kind kind)
+{
+	for (size_t i = 0; i < w->rule->peers.count; i++)
+		if (w->plan->policy->peers[w->rule->peers.first + i].kind == kind)
+			return true;
+	return false;
+}
+
+void firewall_match_metadata(const struct firewall_writing *w)
+{
+	const struct special metadata = {firewall_metadata, firewall_metadata_count, "metadata"};
+
+	match_special(w, &metadata,
+	              (w->rule->any && w->rule->action != POLICY_ALLOW) ||
+	                      has_peer(w, POLICY_PEER_METADATA));
+}
+
+/* They are a part of the world: who drops that drops them, who allows it does not mean them. */
+void firewall_match_resolvers(const struct firewall_writing *w)
+{
+	const struct special resolvers = {firewall_resolvers, firewall_resolver_count, "resolvers"};
+
+	match_special(w, &resolvers,
+	              w->rule->action != POLICY_ALLOW &&
+	                      (w->rule->any || has_peer(w, POLICY_PEER_WORLD)));
 }

@@ -74,7 +74,8 @@ static void write_metadata(const struct firewall_plan *plan, const struct firewa
 	const struct policy_rule *rules = rules_of(plan, side, &count);
 
 	for (size_t i = 0; i < count; i++)
-		firewall_match_metadata(&(struct firewall_writing){plan, side, &rules[i], i, back});
+		firewall_match_metadata(
+		        &(struct firewall_writing){plan, side, &rules[i], i, back, ""});
 	firewall_text_rule(plan, chain, "ip %s @metadata4 counter drop comment \"cloud metadata\"",
 	                   word);
 	firewall_text_rule(plan, chain, "ip6 %s @metadata6 counter drop comment \"cloud metadata\"",
@@ -87,10 +88,12 @@ static void write_rules(const struct firewall_plan *plan, const struct firewall_
 	size_t count;
 	const struct policy_rule *rules = rules_of(plan, side, &count);
 
-	if (side->outward && !side->local)
+	if (side->outward && !side->local) {
 		write_metadata(plan, side, back);
+		firewall_named_resolvers(plan, side, back);
+	}
 	for (size_t i = 0; i < count; i++)
-		firewall_match_rule(&(struct firewall_writing){plan, side, &rules[i], i, back});
+		firewall_match_rule(&(struct firewall_writing){plan, side, &rules[i], i, back, ""});
 }
 
 /* The chain of answers to packets of this one: what comes from the guest answers what goes to it. */
@@ -126,13 +129,14 @@ int firewall_text_policy(const struct firewall_plan *plan)
 {
 	int error = firewall_set_policy(plan);
 
+	firewall_named_declare(plan);
 	for (size_t s = FIREWALL_EGRESS; s <= FIREWALL_INGRESS; s++) {
 		size_t count;
 		const struct policy_rule *rules = rules_of(plan, &firewall_sides[s], &count);
 
 		for (size_t i = 0; i < count && !error; i++)
 			error = firewall_set_rule(&(struct firewall_writing){
-			        plan, &firewall_sides[s], &rules[i], i, false});
+			        plan, &firewall_sides[s], &rules[i], i, false, ""});
 	}
 	if (error)
 		return error;

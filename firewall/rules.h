@@ -21,7 +21,7 @@
 
 enum {
 	FIREWALL_NAME_MAX = 128, /* of a chain or set, with its NUL */
-	FIREWALL_NAMES_MAX = POLICY_RULES_MAX * 6 + POLICY_SETS_MAX * 2,
+	FIREWALL_NAMES_MAX = POLICY_RULES_MAX * 6 + POLICY_SETS_MAX * 2 + POLICY_NAMES_MAX * 2,
 	FIREWALL_NFLOG_GROUP = 4404, /* where `log: true` rules send their packets */
 };
 
@@ -53,7 +53,8 @@ struct firewall_writing {
 	const struct firewall_side *side;
 	const struct policy_rule *rule;
 	size_t index;
-	bool back; /* for the packets of those that answer: every match is turned round */
+	bool back;         /* for the packets of those that answer: every match is turned round */
+	const char *guard; /* what is matched before all else: ends with a space, or "" */
 };
 
 /* 0 when all of it may be put into text, else -EINVAL or -EOPNOTSUPP and one sentence in `why`. */
@@ -107,6 +108,29 @@ void firewall_set_tables(FILE *out, const char *family);
 void firewall_match_rule(const struct firewall_writing *w);
 /* What the rule says of metadata addresses: only what names one exactly may allow it. */
 void firewall_match_metadata(const struct firewall_writing *w);
+/* The same of the addresses of public resolvers. */
+void firewall_match_resolvers(const struct firewall_writing *w);
+/* The rule, if it drops, or allows an exact address or DNS's own ports. */
+void firewall_match_dns(const struct firewall_writing *w);
+
+/* ---- named.c: who is known by name, and other resolvers, which would know better ---- */
+
+/* True when the rule allows DNS by its port, not as one of many. */
+bool firewall_dns_explicit(const struct policy *policy, const struct policy_rule *rule);
+bool firewall_dns_port(uint16_t port);
+extern const struct policy_cidr firewall_resolvers[];
+extern const size_t firewall_resolver_count;
+/* True when a rule speaks of names. */
+bool firewall_named_any(const struct policy *policy);
+/* The name of the set, without the '@', of the addresses of policy.names[i]. */
+void firewall_named_set(char *to, const char *vm, const char *pattern, int family);
+/* Declares them; those that are there already keep what is in them. */
+void firewall_named_declare(const struct firewall_plan *plan);
+/* True when the policy (may be NULL) has a name whose set this is. */
+bool firewall_named_keeps(const struct policy *policy, const char *set);
+/* Other resolvers are closed, but to rules that name them or DNS. */
+void firewall_named_resolvers(const struct firewall_plan *plan, const struct firewall_side *side,
+                              bool back);
 
 /* ---- mark.c: which rules allowed a connection, and how much may pass it ---- */
 
@@ -199,7 +223,7 @@ struct firewall_rule {       /* valid in the call only */
 	const char *comment; /* or NULL */
 	bool counted;        /* it has a counter: */
 	uint64_t packets, bytes;
-	const char *sets[4]; /* that it looks things up in */
+	const char *sets[6]; /* that it looks things up in */
 	size_t set_count;
 	const char *object; /* a quota's name, or NULL */
 };

@@ -213,28 +213,47 @@ int firewall_set_policy(const struct firewall_plan *plan)
 	return error;
 }
 
+/* Single addresses of one family. */
+static void declare_list(FILE *out, const char *family, const char *name, int version,
+                         const struct policy_cidr *list, size_t count)
+{
+	const char *separator = "", *type = version == 4 ? "ipv4_addr" : "ipv6_addr";
+	char text[INET6_ADDRSTRLEN];
+
+	fprintf(out, "add set %s cordon %s%d { type %s ; elements = { ", family, name, version,
+	        type);
+	for (size_t i = 0; i < count; i++) {
+		if (list[i].family != version)
+			continue;
+		inet_ntop(version == 4 ? AF_INET : AF_INET6, list[i].addr, text, sizeof(text));
+		fprintf(out, "%s%s", separator, text);
+		separator = ", ";
+	}
+	fputs(" } ; }\n", out);
+}
+
 void firewall_set_tables(FILE *out, const char *family)
 {
-	char text[INET6_ADDRSTRLEN + 4];
-
 	for (int version = 4; version <= 6; version += 2) {
-		const char *separator = "", *type = version == 4 ? "ipv4_addr" : "ipv6_addr";
+		const char *type = version == 4 ? "ipv4_addr" : "ipv6_addr";
 
-		fprintf(out, "add set %s cordon metadata%d { type %s ; elements = { ", family,
-		        version, type);
-		for (size_t i = 0; i < firewall_metadata_count; i++) {
-			if (firewall_metadata[i].family != version)
-				continue;
-			inet_ntop(version == 4 ? AF_INET : AF_INET6, firewall_metadata[i].addr,
-			          text, sizeof(text));
-			fprintf(out, "%s%s", separator, text);
-			separator = ", ";
-		}
+		declare_list(out, family, "metadata", version, firewall_metadata,
+		             firewall_metadata_count);
+		declare_list(out, family, "resolvers", version, firewall_resolvers,
+		             firewall_resolver_count);
 		fprintf(out,
-		        " } ; }\nadd set %s cordon private%d { type %s ; flags interval ; "
+		        "add set %s cordon private%d { type %s ; flags interval ; "
 		        "elements = { %s } ; }\n",
 		        family, version, type,
 		        version == 4 ? firewall_private4 : firewall_private6);
 	}
-	fprintf(out, "add set %s cordon vms { type ifname ; }\n", family);
+	fprintf(out,
+	        "add set %s cordon vms { type ifname ; }\n"
+	        "add set %s cordon dns_services { type inet_proto . inet_service ; elements = { "
+	        "tcp . "
+	        "53, udp . 53, tcp . 853, udp . 853 } ; }\n"
+	        "add set %s cordon https_services { type inet_proto . inet_service ; elements = { "
+	        "tcp "
+	        ". 443, udp . 443 } ; }\n",
+	        family, family, family);
 }

@@ -142,15 +142,18 @@ static void surplus_chains(FILE *out, const char *verb, const char *family, cons
 		fprintf(out, "%s chain %s cordon vm_%s_groups\n", verb, family, vm);
 }
 
-/* Once no rule refers to them. The VM's own quota goes on counting, if it is to have one. */
+/* Once no rule refers to them. What the new policy has too stays: the VM's own quota goes on counting, and a name
+ * goes on standing for the addresses that the guest knows. */
 static void drop_objects(FILE *out, const char *family, const char *vm,
-                         const struct firewall_state *old, bool quota)
+                         const struct firewall_state *old, const struct policy *policy)
 {
+	bool quota = policy && policy->firewall.limits.quota > 0;
 	char own[FIREWALL_NAME_MAX];
 
 	snprintf(own, sizeof(own), "vm_%s_quota", vm);
 	for (size_t i = 0; i < old->sets.count; i++)
-		fprintf(out, "delete set %s cordon %s\n", family, old->sets.list[i]);
+		if (!firewall_named_keeps(policy, old->sets.list[i]))
+			fprintf(out, "delete set %s cordon %s\n", family, old->sets.list[i]);
 	for (size_t i = 0; i < old->quotas.count; i++)
 		if (!quota || strcmp(old->quotas.list[i], own) != 0)
 			fprintf(out, "delete quota %s cordon %s\n", family, old->quotas.list[i]);
@@ -211,7 +214,7 @@ static int write_apply(struct firewall *fw, const struct firewall_plan *plan,
 	write_old_nics(plan, old);
 	firewall_text_chains(plan);
 	surplus_chains(plan->out, "flush", family, vm, old, slots, groups);
-	drop_objects(plan->out, family, vm, old, policy->firewall.limits.quota > 0);
+	drop_objects(plan->out, family, vm, old, policy);
 	error = error ? error : firewall_peers_name(fw, plan);
 	error = error ? error : firewall_text_policy(plan);
 	error = error ? error : write_nics(fw, plan, old);
@@ -362,7 +365,7 @@ static int write_remove(struct firewall *fw, FILE *out, const char *family, cons
 		drop_chain(out, family, vm, "quarantine_from");
 		drop_chain(out, family, vm, "quarantine_to");
 	}
-	drop_objects(out, family, vm, old, false);
+	drop_objects(out, family, vm, old, NULL);
 	return error;
 }
 

@@ -54,8 +54,8 @@ static bool peers_covered(const struct policy *p, const struct policy_rule *earl
 		bool held = false;
 
 		for (size_t j = 0; j < earlier->names.count && !held; j++)
-			held = strcmp(p->names[earlier->names.first + j],
-			              p->names[later->names.first + i]) == 0;
+			held = policy_name_covers(p->names[earlier->names.first + j],
+			                          p->names[later->names.first + i]);
 		if (!held)
 			return false;
 	}

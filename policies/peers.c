@@ -154,12 +154,15 @@ static void add_name(struct policy_walk *walk, struct policy_node *node, struct 
 
 	if (node->type == POLICY_NODE_REFUSED)
 		return;
-	if (node->type != POLICY_NODE_TEXT || policy_value_dns_name(node->text, name)) {
-		error = policy_walk_refuse(walk, node, "a full host name such as www.example.org");
+	if (node->type != POLICY_NODE_TEXT || policy_value_dns_pattern(node->text, name)) {
+		error = policy_walk_refuse(walk, node,
+		                           "a full host name such as www.example.org, or all names "
+		                           "below one: *.example.org");
 		if (node->type != POLICY_NODE_TEXT)
 			return;
-		if (strncmp(node->text, "*.", 2) == 0)
-			policy_error_hint(error, "each name has to be written out");
+		if (strchr(node->text, '*'))
+			policy_error_hint(error, "a star is the whole first label, and at least "
+			                         "two follow it");
 		else if (policy_value_cidr(node->text, &cidr, &host_bits) == 0)
 			policy_error_hint(error, "an address belongs in cidrs");
 		return;

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 enum {
 	POLICY_SIZE_MAX = 256 * 1024, /* bytes of YAML */
@@ -121,7 +122,8 @@ struct policy_rule {
 	bool any;                 /* `to: any` / `from: any`: every address */
 	struct policy_span cidrs; /* of policy.cidrs; the peer */
 	struct policy_span peers; /* of policy.peers */
-	struct policy_span names; /* of policy.names; egress only, by way of dnsmasq's nftset */
+	struct policy_span
+	        names; /* of policy.names; egress only, by what the guest's resolver says */
 	struct policy_span ports; /* of policy.ports; none means every port */
 	uint64_t services;        /* bits of policy_services; then no proto, ports and types */
 	uint8_t types4[32], types6[32]; /* ICMP types, a bit each; all zero: every type */
@@ -450,6 +452,17 @@ const struct policy_set *policy_set_find(const struct policy *policy, const char
 
 /* "10.0.0.0/8". Host bits are cleared in *cidr; *host_bits says that there were some. 0 or -EINVAL. */
 int policy_value_cidr(const char *text, struct policy_cidr *cidr, bool *host_bits);
+
+/* True when the pattern, "www.example.org" or "*.example.org" (any name below it), is that of the name, or covers
+ * that pattern. Both in small letters. */
+static inline bool policy_name_covers(const char *pattern, const char *name)
+{
+	size_t length = strlen(name), tail = strlen(pattern) - 1;
+
+	if (pattern[0] != '*')
+		return strcmp(pattern, name) == 0;
+	return length > tail && strcmp(name + length - tail, pattern + 1) == 0;
+}
 
 /* "512M" as bytes. -EINVAL when it is no size, -ERANGE when it does not fit. */
 int policy_value_size(const char *text, uint64_t *value);

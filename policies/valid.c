@@ -218,7 +218,7 @@ static bool valid_pools(const struct policy *p)
 		char name[POLICY_DNS_NAME_MAX];
 
 		if (!memchr(p->names[i], '\0', sizeof(p->names[i])) ||
-		    policy_value_dns_name(p->names[i], name) || strcmp(p->names[i], name) != 0)
+		    policy_value_dns_pattern(p->names[i], name) || strcmp(p->names[i], name) != 0)
 			return false;
 	}
 	return true;

@@ -174,6 +174,20 @@ int policy_value_dns_name(const char *text, char name[POLICY_DNS_NAME_MAX])
 	return dots == 0 || isdigit((unsigned char)strrchr(text, '.')[1]) ? -EINVAL : 0;
 }
 
+int policy_value_dns_pattern(const char *text, char name[POLICY_DNS_NAME_MAX])
+{
+	bool below = strncmp(text, "*.", 2) == 0;
+	int error = policy_value_dns_name(text + (below ? 2 : 0), name);
+
+	if (error || !below)
+		return error;
+	if (strlen(text) >= POLICY_DNS_NAME_MAX)
+		return -EINVAL;
+	memmove(name + 2, name, strlen(name) + 1);
+	memcpy(name, "*.", 2);
+	return 0;
+}
+
 /* Clears the bits past the prefix; true when one was set. */
 static bool clear_host_bits(struct policy_cidr *cidr)
 {

@@ -55,6 +55,14 @@ static const char *const policies[] = {
         "    - {from: any, proto: tcp, ports: [443], action: reject}\n"
         "    - {from: any, proto: tcp}\n"
         "  limits: {new_connections: 500/s}\n",
+        "  sets: {public: [8.8.4.4/32, 9.9.9.0/24]}\n"
+        "  egress:\n"
+        "    - {to: 192.0.2.77/32, proto: udp, ports: [53], action: drop}\n"
+        "    - {to: {names: [www.example.org, \"*.example.com\"]}, proto: tcp, ports: [443, 853]}\n"
+        "    - {to: \"set:public\", proto: tcp, ports: [443]}\n"
+        "    - {to: [192.0.2.10/32, 192.0.2.77/32], proto: udp, ports: [53, 54]}\n"
+        "    - {to: \"2001:db8::10/128\"}\n"
+        "    - {to: any, action: allow, proto: any}\n",
         "  dns: false\n  egress: []\n",
 };
 
@@ -81,6 +89,16 @@ static const struct {
         {0, "udp guest > 192.0.2.1:123"},
         {0, "udp guest > 192.0.2.10:53"},
         {0, "udp guest > 192.0.2.10:54"},
+        {0, "udp guest > 192.0.2.77:53"},
+        {0, "tcp guest > 192.0.2.77:53"},
+        {0, "tcp guest > 192.0.2.10:853"},
+        {0, "udp guest > 192.0.2.77:853"},
+        {0, "tcp guest > [2001:db8::10]:853"},
+        {0, "tcp guest > [2001:db8::11]:853"},
+        {0, "tcp guest > 8.8.4.4:443"},
+        {0, "tcp guest > 8.8.8.8:443"},
+        {0, "udp guest > 9.9.9.9:443"},
+        {0, "tcp guest > 9.9.9.9:80"},
         {0, "udp guest > 10.77.0.6:99"},
         {0, "tcp guest > 10.77.0.6:5432"},
         {0, "tcp guest > 10.77.0.6:5433"},

@@ -357,6 +357,28 @@ START_TEST(services_follow_the_policy)
 }
 END_TEST
 
+/* A name's set has the same name in the next policy that has it; two rules of one name share it. */
+START_TEST(names_are_sets)
+{
+	struct policy_rule *rule = add_rule(POLICY_ALLOW, POLICY_PROTO_TCP);
+
+	add_ports(rule, 443, 443);
+	expect_none("another resolver");
+	rule->names = (struct policy_span){0, 1};
+	policy->name_count = 1;
+	strcpy(policy->names[0], "*.example.org");
+	expect("add set inet cordon vm_web0_name4_1a6998e97308eac5 { type ipv4_addr ; flags "
+	       "timeout ; size 1024 ; }");
+	expect("add rule inet cordon vm_web0_egress ip6 daddr @vm_web0_name6_1a6998e97308eac5 ip6 "
+	       "daddr != @private6 oifname != @vms tcp dport 443 counter goto vm_web0_egress_allow "
+	       "comment \"egress[0], line 11\"");
+	expect("add rule inet cordon vm_web0_egress meta l4proto . th dport @dns_services counter "
+	       "drop comment \"dns to another resolver\"");
+	expect_none("vm_web0_host ip daddr @vm_web0_name4");
+	expect_none("vm_web0_ingress ip saddr @vm_web0_name4");
+}
+END_TEST
+
 /* One line that says why, and no rule: what is refused is not written. */
 static void check_refused(const char *text)
 {
@@ -396,7 +418,16 @@ START_TEST(what_cannot_be_done_is_refused)
 	struct policy_rule *rule = add_rule(POLICY_ALLOW, POLICY_PROTO_TCP);
 
 	rule->names.count = 1;
+	free(explain(-EINVAL));
+	policy->name_count = 1;
+	strcpy(policy->names[0], "www.example.org");
+	policy->firewall.dns = false;
 	free(explain(-EOPNOTSUPP));
+	policy->firewall.dns = true;
+	nic.mode = POLICY_NIC_BRIDGE;
+	free(explain(-EOPNOTSUPP));
+	nic.mode = POLICY_NIC_NAT;
+	free(explain(0));
 	rule->names.count = 0;
 	rule->cidrs = (struct policy_span){POLICY_CIDRS_MAX, 1};
 	free(explain(-EINVAL));
@@ -441,6 +472,7 @@ int main(void)
 	tcase_add_test(tests, limits_of_a_rule);
 	tcase_add_test(tests, forwards_are_ports_of_the_host);
 	tcase_add_test(tests, services_follow_the_policy);
+	tcase_add_test(tests, names_are_sets);
 	tcase_add_test(tests, names_are_checked);
 	tcase_add_test(tests, what_cannot_be_done_is_refused);
 	tcase_add_test(tests, guests_without_ipv6_have_none);
