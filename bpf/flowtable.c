@@ -37,9 +37,26 @@ struct flow_context {
 	uint64_t now;
 };
 
+/* A set, and behind it the records of its ways: on the same page mostly, so that who needs both finds them by one
+ * translation of addresses. */
+static inline struct flow_set *set_at(const struct flowtable *table, uint32_t set)
+{
+	return &table->sets[(size_t)set * (1 + FLOW_COLD_SETS)];
+}
+
+static inline struct flow_record *cold_at(const struct flowtable *table, uint32_t set, uint32_t way)
+{
+	return &set_at(table, set)[1 + way / FLOW_COLD_WAYS].cold[way % FLOW_COLD_WAYS];
+}
+
 static inline struct flow_set *flow_table_set(struct flow_context *context, uint32_t index)
 {
-	return &context->table->sets[index];
+	const uint32_t sets = context->table->tap.sets;
+
+	if (index < sets)
+		return set_at(context->table, index);
+	index -= sets;
+	return set_at(context->table, index / FLOW_COLD_SETS) + 1 + index % FLOW_COLD_SETS;
 }
 
 static inline struct flow_record *flow_table_record(struct flow_context *context)
@@ -112,9 +129,7 @@ static size_t table_size(const struct flowtable *table)
 static const struct flow_record *record_at(const struct flowtable *table, uint32_t set,
                                            uint32_t way, struct flow_record *record)
 {
-	const struct flow_set *rest = &table->sets[flow_cold_index(table->tap.sets, set, way)];
-
-	flow_load(record, &table->sets[set].hot[way], &rest->cold[way % FLOW_COLD_WAYS]);
+	flow_load(record, &set_at(table, set)->hot[way], cold_at(table, set, way));
 	record->lock = 0;
 	return record;
 }
@@ -126,8 +141,8 @@ static void end_flow(struct flow_context *context, uint32_t set, uint32_t way)
 	struct flow_record record;
 
 	flow_end(context, record_at(table, set, way, &record), &table->tap.stats);
-	table->sets[set].hot[way].id = 0;
-	table->sets[set].tags[way] = 0;
+	set_at(table, set)->hot[way].id = 0;
+	set_at(table, set)->tags[way] = 0;
 }
 
 /* Memory that is zero, and is there when it is touched: in large pages if it can. */
@@ -207,7 +222,6 @@ static void move_in(struct flow_context *context, const struct flow_record *reco
 {
 	struct flowtable *table = context->table;
 	struct flow_place place;
-	struct flow_set *rest;
 	uint32_t way;
 
 	flow_place_of(context, &table->tap, &record->key, &place);
@@ -216,8 +230,7 @@ static void move_in(struct flow_context *context, const struct flow_record *reco
 		table->tap.stats.evicted++;
 		end_flow(context, place.index, way);
 	}
-	rest = &table->sets[flow_cold_index(table->tap.sets, place.index, way)];
-	flow_store(record, place.id, &place.set->hot[way], &rest->cold[way % FLOW_COLD_WAYS]);
+	flow_store(record, place.id, &place.set->hot[way], cold_at(table, place.index, way));
 	place.set->tags[way] = flow_tag(place.hash);
 	place.set->sequence += 2;
 }
@@ -267,7 +280,7 @@ void flowtable_close(struct flowtable *table)
 static bool is_there(const struct flowtable *table, const struct flow_key *key)
 {
 	uint64_t hash = flow_hash(key, table->tap.seed);
-	const struct flow_set *set = &table->sets[flow_set_index(hash, table->tap.sets)];
+	const struct flow_set *set = set_at(table, flow_set_index(hash, table->tap.sets));
 
 	return flow_set_find(set, flow_id(key, table->tap.seed), flow_tag(hash)) < FLOW_WAYS;
 }
@@ -292,7 +305,7 @@ static enum flow_side_index side_of(const struct flowtable *table, const struct 
 
 static void end_idle(struct flow_context *context, uint32_t index)
 {
-	const struct flow_set *set = &context->table->sets[index];
+	const struct flow_set *set = set_at(context->table, index);
 
 	for (uint32_t way = 0; way < FLOW_WAYS && set->sequence; way++) {
 		if (set->tags[way] && context->now > flow_hot_idle_at(&set->hot[way]))
@@ -322,7 +335,7 @@ void flowtable_finish(struct flowtable *table, uint64_t now)
 
 	for (uint32_t i = 0; i < table->tap.sets; i++)
 		for (uint32_t way = 0; way < FLOW_WAYS; way++)
-			if (table->sets[i].tags[way])
+			if (set_at(table, i)->tags[way])
 				end_flow(&context, i, way);
 }
 
@@ -356,12 +369,9 @@ struct parsed {
 };
 
 /* The record itself, for a packet that goes the whole way. */
-static void prefetch_cold(const struct flowtable *table, uint64_t hash)
+static void prefetch_cold(const struct flowtable *table, uint32_t set, uint32_t way)
 {
-	const uint32_t way = flow_way(hash), sets = table->tap.sets;
-	const struct flow_set *rest =
-	        &table->sets[flow_cold_index(sets, flow_set_index(hash, sets), way)];
-	const uint8_t *record = (const uint8_t *)&rest->cold[way % FLOW_COLD_WAYS];
+	const uint8_t *record = (const uint8_t *)cold_at(table, set, way);
 
 	for (size_t at = 0; at < sizeof(struct flow_record); at += 64)
 		__builtin_prefetch(record + at, 1);
@@ -379,11 +389,32 @@ static void parse_ahead(const struct flowtable *table, const struct flowtable_fr
 		return;
 	parsed->hash = flow_hash(&parsed->quick.key, table->tap.seed);
 	parsed->id = flow_id(&parsed->quick.key, table->tap.seed);
-	set = &table->sets[flow_set_index(parsed->hash, table->tap.sets)];
+	set = set_at(table, flow_set_index(parsed->hash, table->tap.sets));
 	__builtin_prefetch(set);
 	__builtin_prefetch(&set->hot[flow_way(parsed->hash)], 1);
-	if (parsed->read == QUICK_KEY)
-		prefetch_cold(table, parsed->hash);
+}
+
+/* The set's tags have come: they say which way it is, if it's not the usual one; and that one's flags, whether
+ * the record will be needed. */
+static void look_ahead(const struct flowtable *table, const struct parsed *parsed)
+{
+	const unsigned int both = FLOW_HOT_WHOLE | FLOW_HOT_WHOLE << 1,
+	                   head = FLOW_HOT_HEAD | FLOW_HOT_HEAD << 1;
+	const uint32_t index = flow_set_index(parsed->hash, table->tap.sets),
+	               tag = flow_tag(parsed->hash), usual = flow_way(parsed->hash);
+	const struct flow_set *set = set_at(table, index);
+	uint32_t way = usual;
+
+	if (parsed->read == QUICK_NOTHING)
+		return;
+	for (uint32_t i = 0; i < FLOW_WAYS && set->tags[usual] != tag; i++)
+		if (set->tags[i] == tag)
+			way = i;
+	if (way != usual)
+		__builtin_prefetch(&set->hot[way], 1);
+	if (parsed->read == QUICK_KEY || way != usual || set->tags[way] != tag ||
+	    set->hot[way].flags & (parsed->quick.bytes ? both | head : both))
+		prefetch_cold(table, index, way);
 }
 
 static void turn_round(struct flow_key *key)
@@ -400,7 +431,7 @@ static void turn_round(struct flow_key *key)
 static struct flow_hot *find_parsed(const struct flowtable *table, enum flowtable_sender sender,
                                     struct parsed *parsed, enum flow_side_index *side)
 {
-	struct flow_set *set = &table->sets[flow_set_index(parsed->hash, table->tap.sets)];
+	struct flow_set *set = set_at(table, flow_set_index(parsed->hash, table->tap.sets));
 	uint32_t way = quick_find(set, parsed->id, parsed->hash);
 
 	*side = sender == FLOWTABLE_PEER ? FLOW_PEER : FLOW_GUEST;
@@ -446,6 +477,8 @@ void flowtable_frames(struct flowtable *table, const struct flowtable_frame *fra
 		for (size_t i = 0; i < some; i++)
 			parse_ahead(table, &frames[i], &parsed[i]);
 		for (size_t i = 0; i < some; i++)
+			look_ahead(table, &parsed[i]);
+		for (size_t i = 0; i < some; i++)
 			take_parsed(table, &frames[i], &parsed[i]);
 		frames += some;
 		count -= some;
@@ -461,7 +494,7 @@ int flowtable_each(const struct flowtable *table, int (*each)(const struct flow_
 		for (uint32_t way = 0; way < FLOW_WAYS; way++) {
 			int stop = 0;
 
-			if (table->sets[i].tags[way])
+			if (set_at(table, i)->tags[way])
 				stop = each(record_at(table, i, way, &record), data);
 			if (stop)
 				return stop;
@@ -475,7 +508,7 @@ int flowtable_find(const struct flowtable *table, const struct flow_key *key,
 	uint64_t hash = flow_hash(key, table->tap.seed);
 	uint32_t set = flow_set_index(hash, table->tap.sets);
 	uint32_t way =
-	        flow_set_find(&table->sets[set], flow_id(key, table->tap.seed), flow_tag(hash));
+	        flow_set_find(set_at(table, set), flow_id(key, table->tap.seed), flow_tag(hash));
 
 	if (way >= FLOW_WAYS)
 		return -ENOENT;

@@ -217,10 +217,9 @@ PACKET_INLINE unsigned int flow_hot_side(const struct flow_record *record, int i
 	const uint8_t state = opener == i ? FLOW_STATE_ANSWERED : FLOW_STATE_OPENED;
 	unsigned int flags = 0;
 
-	if (record->sides[i].packets == 0 || record->state == state ||
-	    record->flags & FLOW_FLAG_STREAM(i))
+	if (record->sides[i].packets == 0 || record->state == state)
 		flags |= FLOW_HOT_WHOLE << i;
-	if (record->sides[i].head_size == 0)
+	if (record->sides[i].head_size == 0 || record->flags & FLOW_FLAG_STREAM(i))
 		flags |= FLOW_HOT_HEAD << i;
 	return flags;
 }

@@ -42,6 +42,7 @@
 enum {
 	BEACON_PEERS = 256, /* a power of two */
 	BEACON_PLACES = 8,
+	BEACON_COUNT_WORTH = 63,
 	BEACON_RING = SAMPLE_MAX,
 	BEACON_LOW_AT = 12,
 	BEACON_AT = 20,
@@ -57,22 +58,32 @@ enum {
 #define BEACON_STALE_NS (2 * DETECTOR_DAY_NS)
 
 struct beacon_peer {
-	bool used;
 	struct flow_key key; /* of the first flow */
 	uint64_t first_ns, last_ns;
-	uint64_t check_in_ns;            /* when the last one began */
-	uint32_t intervals[BEACON_RING]; /* ms */
-	uint32_t sizes[BEACON_RING];     /* bytes both ways, of connections that have ended */
+	uint64_t check_in_ns; /* when the last one began */
 	uint32_t count, size_count, connections;
 	struct finding finding;
-	struct flow_key flows[ALERT_FLOWS_MAX];
 	char name[64];         /* that the guest asked TLS for, "" if it did not or it is longer */
 	char ja4[TLS_JA4_MAX]; /* of the program that did */
+	/* of these as many are filled as the counts say: */
+	uint32_t intervals[BEACON_RING]; /* ms */
+	uint32_t sizes[BEACON_RING];     /* bytes both ways, of connections that have ended */
+	struct flow_key flows[ALERT_FLOWS_MAX];
+};
+
+/* What is looked at of peers that are not the one: apart from them, so that it's a few cache lines. */
+struct beacon_place {
+	uint64_t last_ns;
+	uint32_t tag;   /* of the hash that the peer is found by; 0: free */
+	uint16_t count; /* up to BEACON_COUNT_WORTH */
+	bool found;
 };
 
 struct beacon {
 	struct detector_world *world;
 	uint32_t low; /* findings of low severity that have not ended */
+	bool found;   /* there was one of any severity */
+	struct beacon_place places[BEACON_PEERS];
 	struct beacon_peer peers[BEACON_PEERS];
 };
 
@@ -118,15 +129,33 @@ static void beacon_end(struct beacon *beacon, struct beacon_peer *peer,
 		beacon_judge_alert(peer, &shape, peer->finding.severity, &alert);
 		finding_end(&peer->finding, &alert, out);
 	}
-	memset(peer, 0, sizeof(*peer));
+	memset(peer, 0, offsetof(struct beacon_peer, intervals));
+	memset(&beacon->places[peer - beacon->peers], 0, sizeof(beacon->places[0]));
 }
 
-static uint64_t beacon_worth(const struct beacon_peer *peer, uint64_t now)
+static uint64_t beacon_worth(const struct beacon_place *place, uint64_t now)
 {
-	if (!peer->used || now > peer->last_ns + BEACON_STALE_NS)
+	if (!place->tag || now > place->last_ns + BEACON_STALE_NS)
 		return 0;
-	return (peer->finding.severity ? 1ull << 62 : 0) |
-	       (uint64_t)BASE_MIN(peer->count, 63u) << 48 | peer->last_ns >> 16;
+	return (place->found ? 1ull << 62 : 0) | (uint64_t)place->count << 48 |
+	       place->last_ns >> 16;
+}
+
+/* The peer has changed. */
+static void beacon_note(struct beacon *beacon, const struct beacon_peer *peer)
+{
+	struct beacon_place *place = &beacon->places[peer - beacon->peers];
+
+	place->last_ns = peer->last_ns;
+	place->count = (uint16_t)BASE_MIN(peer->count, (uint32_t)BEACON_COUNT_WORTH);
+	place->found = peer->finding.severity != 0;
+	beacon->found |= place->found;
+}
+
+static bool beacon_is(const struct beacon_peer *peer, const struct flow_key *key)
+{
+	return peer->key.peer_port == key->peer_port && peer->key.proto == key->proto &&
+	       peer->key.family == key->family && memcmp(peer->key.peer, key->peer, 16) == 0;
 }
 
 static struct beacon_peer *beacon_find(struct beacon *beacon, const struct flow_key *key,
@@ -134,29 +163,31 @@ static struct beacon_peer *beacon_find(struct beacon *beacon, const struct flow_
 {
 	const uint64_t hash =
 	        detector_mix(detector_hash_address(key->peer) + key->peer_port + key->proto);
-	struct beacon_peer *victim = NULL;
+	const uint32_t tag = (uint32_t)(hash >> 32) | 1;
+	struct beacon_peer *peer;
 	uint64_t least = UINT64_MAX;
+	size_t victim = 0;
 
 	for (size_t i = 0; i < BEACON_PLACES; i++) {
-		struct beacon_peer *peer = &beacon->peers[(hash + i) & (BEACON_PEERS - 1)];
-		uint64_t worth = beacon_worth(peer, now);
+		const size_t at = (hash + i) & (BEACON_PEERS - 1);
+		const uint64_t worth = beacon_worth(&beacon->places[at], now);
 
-		if (peer->used && peer->key.peer_port == key->peer_port &&
-		    peer->key.proto == key->proto && peer->key.family == key->family &&
-		    memcmp(peer->key.peer, key->peer, 16) == 0)
-			return peer;
+		if (beacon->places[at].tag == tag && beacon_is(&beacon->peers[at], key))
+			return &beacon->peers[at];
 		if (worth < least) {
 			least = worth;
-			victim = peer;
+			victim = at;
 		}
 	}
 	if (!make)
 		return NULL;
-	beacon_end(beacon, victim, out);
-	victim->used = true;
-	victim->key = *key;
-	victim->first_ns = victim->last_ns = now;
-	return victim;
+	peer = &beacon->peers[victim];
+	beacon_end(beacon, peer, out);
+	peer->key = *key;
+	peer->first_ns = peer->last_ns = now;
+	beacon->places[victim].tag = tag;
+	beacon_note(beacon, peer);
+	return peer;
 }
 
 /* --- judging --- */
@@ -327,6 +358,7 @@ static void beacon_observe(void *self, const struct flow_event_header *header,
 	if (new) {
 		world_seen(beacon->world, &record->key);
 		beacon_connection(beacon, peer, header->time_ns, &record->key, out);
+		beacon_note(beacon, peer);
 	} else if (header->type != FLOW_EVENT_END || record->key.proto == PACKET_PROTO_UDP) {
 		uint64_t size = record->sides[0].bytes + record->sides[1].bytes;
 
@@ -340,7 +372,7 @@ static void beacon_tick(void *self, uint64_t now_ns, const struct detector_out *
 {
 	struct beacon *beacon = self;
 
-	for (size_t i = 0; i < BEACON_PEERS; i++) {
+	for (size_t i = 0; i < BEACON_PEERS && beacon->found; i++) {
 		struct beacon_peer *peer = &beacon->peers[i];
 		struct beacon_shape shape;
 
@@ -354,7 +386,7 @@ static void beacon_tick(void *self, uint64_t now_ns, const struct detector_out *
 
 static void *beacon_create(const struct detector_config *config)
 {
-	struct beacon *beacon = calloc(1, sizeof(*beacon));
+	struct beacon *beacon = detector_take(config, sizeof(*beacon));
 
 	if (beacon)
 		beacon->world = config->world;

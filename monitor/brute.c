@@ -333,8 +333,7 @@ static uint32_t brute_logins(const struct brute_service *service, uint64_t sent)
 
 static void *brute_create(const struct detector_config *config)
 {
-	(void)config;
-	return calloc(1, sizeof(struct brute));
+	return detector_take(config, sizeof(struct brute));
 }
 
 static void brute_observe(void *self, const struct flow_event_header *header,

@@ -31,6 +31,11 @@ struct detectors {
 	uint32_t failed; /* bits: no memory for it, which is not tried again for every event */
 };
 
+void *detector_take(const struct detector_config *config, size_t size)
+{
+	return config->arena ? arena_take(config->arena, size) : calloc(1, size);
+}
+
 uint64_t detector_mix(uint64_t x)
 {
 	x ^= x >> 31;
@@ -73,9 +78,13 @@ void detectors_destroy(struct detectors *all)
 {
 	if (!all)
 		return;
-	for (int id = 0; id < DETECTORS; id++)
-		if (all->each[id])
-			detector_table[id]->destroy(all->each[id]);
+	for (int id = 0; id < DETECTORS; id++) {
+		const struct detector_ops *ops = detector_table[id];
+
+		if (all->each[id] && !(all->config.arena &&
+		                       arena_give(all->config.arena, all->each[id], ops->memory)))
+			ops->destroy(all->each[id]);
+	}
 	free(all);
 }
 

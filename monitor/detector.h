@@ -20,6 +20,7 @@
 #define CORDON_MONITOR_DETECTOR_H
 
 #include "monitor/alert.h"
+#include "monitor/arena.h"
 #include "monitor/world.h"
 
 /* Called for each alert; what it points at is valid until it returns. */
@@ -34,6 +35,7 @@ struct detector_config { /* zero is the default of each */
 	uint32_t off;    /* bit 1 << enum detector_id: not watched for */
 	uint32_t scan_ports, scan_hosts;
 	struct detector_world *world; /* all VMs'; stays the caller's, and may be NULL */
+	struct arena *arena; /* what memory is taken from; stays the caller's. NULL: the heap */
 };
 
 #define DETECTOR_SECOND_NS 1000000000ull
@@ -86,6 +88,8 @@ void detectors_tick(struct detectors *all, uint64_t now_ns, const struct detecto
 
 /* --- for detectors --- */
 
+/* `size` zero bytes for a detector, or NULL. detectors_destroy() gives them back to where they are from. */
+void *detector_take(const struct detector_config *config, size_t size);
 /* 64 well-mixed bits of x. */
 uint64_t detector_mix(uint64_t x);
 uint64_t detector_hash_address(const uint8_t address[16]);

@@ -89,7 +89,7 @@ static bool dns_wants(const struct flow_event_header *header)
 
 static void *dns_create(const struct detector_config *config)
 {
-	struct dns_detector *dns = calloc(1, sizeof(*dns));
+	struct dns_detector *dns = detector_take(config, sizeof(*dns));
 
 	if (dns)
 		dns->off = config->off;

@@ -51,6 +51,7 @@ struct dns_zone {
 };
 
 struct dns_tunnel {
+	bool found; /* there was a finding */
 	struct dns_zone zones[DNS_ZONES];
 };
 

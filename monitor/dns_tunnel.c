@@ -313,11 +313,12 @@ void dns_tunnel_observe(struct dns_tunnel *tunnel, const struct dns_seen *seen,
 		return;
 	zone_alert(zone, &alert);
 	finding_say(&zone->finding, &alert, severity, zone->day_chars, out);
+	tunnel->found = true;
 }
 
 void dns_tunnel_tick(struct dns_tunnel *tunnel, uint64_t now_ns, const struct detector_out *out)
 {
-	for (size_t i = 0; i < DNS_ZONES; i++) {
+	for (size_t i = 0; i < DNS_ZONES && tunnel->found; i++) {
 		struct dns_zone *zone = &tunnel->zones[i];
 		struct alert alert = {0};
 

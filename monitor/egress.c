@@ -301,8 +301,7 @@ static void egress_tick(void *self, uint64_t now_ns, const struct detector_out *
 
 static void *egress_create(const struct detector_config *config)
 {
-	(void)config;
-	return calloc(1, sizeof(struct egress));
+	return detector_take(config, sizeof(struct egress));
 }
 
 const struct detector_ops egress_detector = {

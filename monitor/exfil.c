@@ -302,8 +302,7 @@ static void exfil_tick(void *self, uint64_t now_ns, const struct detector_out *o
 
 static void *exfil_create(const struct detector_config *config)
 {
-	(void)config;
-	return calloc(1, sizeof(struct exfil));
+	return detector_take(config, sizeof(struct exfil));
 }
 
 const struct detector_ops exfil_detector = {

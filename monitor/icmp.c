@@ -283,8 +283,7 @@ static void icmp_tick(void *self, uint64_t now_ns, const struct detector_out *ou
 
 static void *icmp_create(const struct detector_config *config)
 {
-	(void)config;
-	return calloc(1, sizeof(struct icmp));
+	return detector_take(config, sizeof(struct icmp));
 }
 
 const struct detector_ops icmp_detector = {

@@ -140,8 +140,7 @@ static void lateral_tick(void *self, uint64_t now_ns, const struct detector_out 
 
 static void *lateral_create(const struct detector_config *config)
 {
-	(void)config;
-	return calloc(1, sizeof(struct lateral));
+	return detector_take(config, sizeof(struct lateral));
 }
 
 const struct detector_ops lateral_detector = {

@@ -175,8 +175,7 @@ static void longconn_tick(void *self, uint64_t now_ns, const struct detector_out
 
 static void *longconn_create(const struct detector_config *config)
 {
-	(void)config;
-	return calloc(1, sizeof(struct longconn));
+	return detector_take(config, sizeof(struct longconn));
 }
 
 const struct detector_ops longconn_detector = {

@@ -45,7 +45,7 @@ enum {
 #define OFFLINE_BACK_NS   (3600 * OFFLINE_SECOND_NS)
 #define OFFLINE_TICK_NS   (2 * OFFLINE_SECOND_NS)
 #define OFFLINE_LATELY_NS (60 * OFFLINE_SECOND_NS) /* after which a try counts half */
-#define OFFLINE_MEMORY    ((size_t)136 << 20)
+#define OFFLINE_MEMORY    ((size_t)140 << 20)
 
 struct offline_source {
 	uint8_t address[16];
@@ -63,6 +63,7 @@ struct offline {
 	void *data;
 	struct flowtable *flows;
 	struct detector_world *world;
+	struct arena *arena;
 	struct offline_stats
 	        stats; /* all but what the flow table counts, and that of earlier ones */
 	uint64_t tick_ns, lately_ns;
@@ -206,7 +207,7 @@ static struct offline_source *offline_source_place(struct offline *offline,
 static struct offline_source *offline_source_add(struct offline *offline, const uint8_t address[16],
                                                  bool v6)
 {
-	const struct detector_config config = {.world = offline->world};
+	const struct detector_config config = {.world = offline->world, .arena = offline->arena};
 	uint64_t tries = 0;
 	struct offline_source *source = offline_source_place(offline, address, &tries);
 	struct detectors *detectors = source ? detectors_create(&config) : NULL;
@@ -466,6 +467,18 @@ void offline_packets(struct offline *offline, const struct capfile_packet *packe
 	offline_flush(offline);
 }
 
+void offline_close(struct offline *offline)
+{
+	if (!offline)
+		return;
+	for (size_t i = 0; i < OFFLINE_SOURCES; i++)
+		detectors_destroy(offline->sources[i].detectors);
+	flowtable_close(offline->flows);
+	world_destroy(offline->world);
+	arena_close(offline->arena);
+	free(offline);
+}
+
 int offline_open(struct offline **out, const struct offline_config *config, offline_emit_fn *emit,
                  void *data)
 {
@@ -480,26 +493,14 @@ int offline_open(struct offline **out, const struct offline_config *config, offl
 	offline->source_max =
 	        BASE_MIN(OFFLINE_MEMORY / detectors_memory(), (size_t)OFFLINE_SOURCES);
 	memset(offline->slots, 0xff, sizeof(offline->slots));
+	offline->arena = arena_open(OFFLINE_MEMORY + OFFLINE_SOURCES * DETECTORS * ARENA_LINE);
 	offline->world = world_create();
-	err = offline->world ? offline_flows_new(offline) : -ENOMEM;
-	if (err) {
-		world_destroy(offline->world);
-		free(offline);
-		return err;
-	}
-	*out = offline;
-	return 0;
-}
-
-void offline_close(struct offline *offline)
-{
-	if (!offline)
-		return;
-	for (size_t i = 0; i < OFFLINE_SOURCES; i++)
-		detectors_destroy(offline->sources[i].detectors);
-	flowtable_close(offline->flows);
-	world_destroy(offline->world);
-	free(offline);
+	err = offline->arena && offline->world ? offline_flows_new(offline) : -ENOMEM;
+	if (err)
+		offline_close(offline);
+	else
+		*out = offline;
+	return err;
 }
 
 void offline_stats(const struct offline *offline, struct offline_stats *stats)

@@ -55,10 +55,8 @@ uint64_t scan_hash(const struct scan *scan, const uint8_t peer[16], uint32_t res
 	                    detector_mix(base_le64(peer + 8) + rest));
 }
 
-struct scan *scan_create(const struct scan_config *config)
+static struct scan *scan_begin(struct scan *scan, const struct scan_config *config)
 {
-	struct scan *scan = calloc(1, sizeof(*scan));
-
 	if (!scan)
 		return NULL;
 	scan->config = *config;
@@ -70,6 +68,11 @@ struct scan *scan_create(const struct scan_config *config)
 	scan->seed = detector_mix((uint64_t)(uintptr_t)scan);
 	memset(scan->slots, 0xff, sizeof(scan->slots));
 	return scan;
+}
+
+struct scan *scan_create(const struct scan_config *config)
+{
+	return scan_begin(calloc(1, sizeof(struct scan)), config);
 }
 
 void scan_destroy(struct scan *scan)
@@ -126,8 +129,10 @@ static void scan_settle_in(struct scan_work *work, struct scan_try *t, enum scan
 	if ((scan_is_failure(result) || result == SCAN_ANSWERED) &&
 	    !(kind == SCAN_HORIZONTAL && t->probe == SCAN_PROBE_ACK))
 		scan_group_remember(work, group, t, result != SCAN_ANSWERED);
-	if (!scan_tells(t, kind, result))
+	if (!scan_tells(t, kind, result)) {
+		scan_group_note(work, group, kind);
 		return;
+	}
 	group->first_ns = BASE_MIN(group->first_ns, t->first_ns);
 	group->last_ns = BASE_MAX(group->last_ns, t->first_ns);
 	if (kind == SCAN_HORIZONTAL)
@@ -141,6 +146,7 @@ static void scan_settle_in(struct scan_work *work, struct scan_try *t, enum scan
 	if (group->flow_count < ALERT_FLOWS_MAX)
 		group->flows[group->flow_count++] = t->flow;
 	scan_group_judge(work, group, kind, t);
+	scan_group_note(work, group, kind);
 }
 
 static void scan_settle(struct scan_work *work, struct scan_try *t, enum scan_result result)
@@ -210,8 +216,10 @@ static void scan_try_drop(struct scan_work *work, struct scan_try *t, bool again
 		        t->group[kind] ? scan_group_find(work, kind, t, false) : NULL;
 
 		if (group && group->serial == t->group[kind] && (again || !group->said) &&
-		    group->count[t->result] > 0)
+		    group->count[t->result] > 0) {
 			group->count[t->result]--;
+			scan_group_note(work, group, (enum scan_kind)kind);
+		}
 	}
 	while (*link >= 0 && *link != index)
 		link = &scan->tries[*link].next;
@@ -389,7 +397,7 @@ static void *scan_make(const struct detector_config *config)
 	const struct scan_config own = {
 	        .ports = config->scan_ports, .hosts = config->scan_hosts, .world = config->world};
 
-	return scan_create(&own);
+	return scan_begin(detector_take(config, sizeof(struct scan)), &own);
 }
 
 static void scan_free(void *self)

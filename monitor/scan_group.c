@@ -149,6 +149,42 @@ static uint64_t group_worth(const struct scan_group *group)
 	       group->last_ns >> 14;
 }
 
+/* A finding has ended when it was quiet for much longer than its tries lay apart. */
+static uint64_t group_patience(const struct scan_group *group, enum scan_kind kind)
+{
+	uint64_t apart =
+	        (group->last_ns - group->first_ns) / BASE_MAX(scan_group_evidence(group, kind), 1u);
+
+	return BASE_MIN(BASE_MAX(4 * apart, SCAN_QUIET_NS), SCAN_HALF_DAY_NS / 2);
+}
+
+static bool group_is_early(const struct scan_group *group, enum scan_kind kind)
+{
+	return !group->said && kind <= SCAN_HORIZONTAL &&
+	       scan_group_failed(group, kind) >= SCAN_EARLY && group->count[SCAN_ANSWERED] == 0 &&
+	       scan_has_ports(group->proto, group->family);
+}
+
+/* When the group has to be looked at next, if nothing more comes. */
+static uint64_t group_due(const struct scan_group *group, enum scan_kind kind)
+{
+	if (group->said)
+		return group->last_ns + group_patience(group, kind);
+	return group->last_ns +
+	       (group_is_early(group, kind) ? SCAN_EARLY_NS : 2 * SCAN_HALF_DAY_NS);
+}
+
+void scan_group_note(struct scan_work *work, const struct scan_group *group, enum scan_kind kind)
+{
+	struct scan_places *places = &work->scan->places[kind];
+	const size_t at = (size_t)(group - work->scan->groups[kind]);
+
+	places->worths[at] = group->serial ? 1 + group_worth(group) : 0;
+	places->due_ns[at] = group->serial ? group_due(group, kind) : UINT64_MAX;
+	if (!group->serial)
+		places->tags[at] = 0;
+}
+
 static void group_free(struct scan_work *work, struct scan_group *group, enum scan_kind kind)
 {
 	if (!group->serial)
@@ -156,27 +192,36 @@ static void group_free(struct scan_work *work, struct scan_group *group, enum sc
 	if (group->said)
 		scan_group_emit(work, group, kind, ALERT_END);
 	memset(group, 0, sizeof(*group));
+	scan_group_note(work, group, kind);
 }
 
 struct scan_group *scan_group_find(struct scan_work *work, enum scan_kind kind,
                                    const struct scan_try *t, bool make)
 {
 	struct scan *scan = work->scan;
-	uint64_t hash = group_hash(scan, kind, &t->flow);
-	struct scan_group *victim = NULL;
+	const struct scan_places *places = &scan->places[kind];
+	const uint64_t hash = group_hash(scan, kind, &t->flow);
+	const uint32_t tag = (uint32_t)(hash >> 32) | 1, first = hash & (SCAN_GROUPS - 1);
+	struct scan_group *victim;
+	uint32_t least = first;
 
 	for (uint32_t i = 0; i < GROUP_PLACES; i++) {
-		struct scan_group *group = &scan->groups[kind][(hash + i) & (SCAN_GROUPS - 1)];
+		const uint32_t at = (first + i) & (SCAN_GROUPS - 1);
 
-		if (group_is(group, kind, &t->flow))
-			return group;
-		if (!victim || (victim->serial &&
-		                (!group->serial || group_worth(group) < group_worth(victim))))
-			victim = group;
+		if (places->tags[at] == tag && group_is(&scan->groups[kind][at], kind, &t->flow))
+			return &scan->groups[kind][at];
 	}
 	if (!make)
 		return NULL;
+	for (uint32_t i = 1; i < GROUP_PLACES; i++) {
+		const uint32_t at = (first + i) & (SCAN_GROUPS - 1);
+
+		if (places->worths[at] < places->worths[least])
+			least = at;
+	}
+	victim = &scan->groups[kind][least];
 	group_free(work, victim, kind);
+	scan->places[kind].tags[least] = tag;
 	victim->proto = t->flow.proto;
 	victim->family = t->flow.family;
 	if (kind == SCAN_HORIZONTAL)
@@ -186,6 +231,7 @@ struct scan_group *scan_group_find(struct scan_work *work, enum scan_kind kind,
 		       kind == SCAN_BLOCK ? group_prefix(&t->flow) : 16);
 	victim->first_ns = victim->last_ns = t->first_ns;
 	victim->serial = ++scan->serial ? scan->serial : ++scan->serial;
+	scan_group_note(work, victim, kind);
 	scan_group_touch(work, victim);
 	return victim;
 }
@@ -381,31 +427,6 @@ void scan_group_judge(struct scan_work *work, struct scan_group *group, enum sca
 
 /* --- time --- */
 
-/* A finding has ended when it was quiet for much longer than its tries lay apart. */
-static uint64_t group_patience(const struct scan_group *group, enum scan_kind kind)
-{
-	uint64_t apart =
-	        (group->last_ns - group->first_ns) / BASE_MAX(scan_group_evidence(group, kind), 1u);
-
-	return BASE_MIN(BASE_MAX(4 * apart, SCAN_QUIET_NS), SCAN_HALF_DAY_NS / 2);
-}
-
-static bool group_is_early(const struct scan_group *group, enum scan_kind kind)
-{
-	return !group->said && kind <= SCAN_HORIZONTAL &&
-	       scan_group_failed(group, kind) >= SCAN_EARLY && group->count[SCAN_ANSWERED] == 0 &&
-	       scan_has_ports(group->proto, group->family);
-}
-
-/* When the group has to be looked at next, if nothing more comes. */
-static uint64_t group_due(const struct scan_group *group, enum scan_kind kind)
-{
-	if (group->said)
-		return group->last_ns + group_patience(group, kind);
-	return group->last_ns +
-	       (group_is_early(group, kind) ? SCAN_EARLY_NS : 2 * SCAN_HALF_DAY_NS);
-}
-
 void scan_group_touch(struct scan_work *work, const struct scan_group *group)
 {
 	work->scan->check_ns = BASE_MIN(work->scan->check_ns, group->last_ns + SCAN_EARLY_NS);
@@ -426,12 +447,13 @@ static bool group_is_in_block(struct scan_work *work, const struct scan_group *g
 	return false;
 }
 
+/* The group is due. */
 static void group_tick(struct scan_work *work, struct scan_group *group, enum scan_kind kind)
 {
 	/* a small scan that does not go on */
-	if (work->now_ns >= group_due(group, kind) && group_is_early(group, kind) &&
-	    !group_is_in_block(work, group, kind))
+	if (group_is_early(group, kind) && !group_is_in_block(work, group, kind))
 		scan_group_emit(work, group, kind, ALERT_NEW);
+	scan_group_note(work, group, kind);
 	if (work->now_ns >= group_due(group, kind))
 		group_free(work, group, kind);
 }
@@ -445,12 +467,12 @@ void scan_groups_tick(struct scan_work *work)
 		return;
 	for (int kind = 0; kind < SCAN_KINDS; kind++)
 		for (size_t i = 0; i < SCAN_GROUPS; i++) {
-			struct scan_group *group = &scan->groups[kind][i];
+			const uint64_t *due = &scan->places[kind].due_ns[i];
 
-			if (group->serial)
-				group_tick(work, group, kind);
-			if (group->serial)
-				next = BASE_MIN(next, group_due(group, kind));
+			if (scan->places[kind].tags[i] && work->now_ns >= *due)
+				group_tick(work, &scan->groups[kind][i], kind);
+			if (scan->places[kind].tags[i])
+				next = BASE_MIN(next, *due);
 		}
 	scan->check_ns = next;
 }

@@ -93,6 +93,13 @@ struct scan_group {
 	uint8_t source[16];
 };
 
+/* What is looked at of groups that are not the one: apart from them, so that it's a few cache lines. */
+struct scan_places {
+	uint32_t tags[SCAN_GROUPS];   /* of the hash that the group is found by; 0: free */
+	uint64_t worths[SCAN_GROUPS]; /* the least is the first to go; 0: free */
+	uint64_t due_ns[SCAN_GROUPS]; /* when the group has to be looked at next */
+};
+
 enum { SCAN_PROTOCOL_HOSTS = 8, SCAN_VERSION_PORTS = 32 };
 
 /* What is no group of tries (scan_rest.c): protocols of a host, programs behind a port, and targets that have
@@ -138,6 +145,7 @@ struct scan {
 	uint64_t check_ns; /* before this, no group has to be looked at for its time */
 	struct scan_try tries[SCAN_TRIES];
 	int32_t slots[SCAN_SLOTS];
+	struct scan_places places[SCAN_KINDS];
 	struct scan_group groups[SCAN_KINDS][SCAN_GROUPS];
 };
 
@@ -181,6 +189,9 @@ enum alert_severity scan_group_severity(struct scan_work *work, const struct sca
 /* Says it (scan_alert.c). */
 void scan_group_emit(struct scan_work *work, struct scan_group *group, enum scan_kind kind,
                      enum alert_stage stage);
+
+/* The group has changed; this has to be called before any other is looked for. */
+void scan_group_note(struct scan_work *work, const struct scan_group *group, enum scan_kind kind);
 
 /* The group has changed: its time comes not before this. */
 void scan_group_touch(struct scan_work *work, const struct scan_group *group);

@@ -319,12 +319,12 @@ static void rest_spread_judge(struct scan_work *work)
 	struct alert alert = {0};
 	unsigned int severity;
 
+	if (rest->told || rest->targets < REST_SPREAD || rest->answered * 10 > rest->targets)
+		return;
 	for (int kind = 0; kind < SCAN_KINDS; kind++)
 		for (size_t i = 0; i < SCAN_GROUPS; i++)
 			if (work->scan->groups[kind][i].severity >= ALERT_MEDIUM)
 				return;
-	if (rest->told || rest->targets < REST_SPREAD || rest->answered * 10 > rest->targets)
-		return;
 	severity = rest->targets >= REST_SPREAD_MUCH ? ALERT_HIGH : ALERT_MEDIUM;
 	if (!rest->spread.severity)
 		rest->first_ns = BASE_MIN(rest->spread_ns, rest->last_ns);

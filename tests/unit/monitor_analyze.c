@@ -15,6 +15,7 @@
 #include "base/base.h"
 #include "bpf/packet.h"
 #include "bpf_frames.h"
+#include "monitor/arena.h"
 #include "monitor/offline.h"
 #include "monitor_hello.h"
 
@@ -496,6 +497,33 @@ START_TEST(program_is_locked_before_it_reads)
 }
 END_TEST
 
+START_TEST(memory_comes_back_clean)
+{
+	enum { SIZE = 1000 };
+	struct arena *arena = arena_open(4 * SIZE);
+	uint8_t *first, *second, other;
+
+	ck_assert_ptr_nonnull(arena);
+	first = arena_take(arena, SIZE);
+	second = arena_take(arena, SIZE);
+	ck_assert_ptr_nonnull(first);
+	ck_assert_ptr_nonnull(second);
+	memset(first, 1, SIZE);
+	memset(second, 2, SIZE);
+	ck_assert(first[0] == 1 && first[SIZE - 1] == 1);
+	ck_assert(arena_give(arena, first, SIZE));
+	ck_assert(!arena_give(arena, &other, SIZE));
+	/* another size has places of its own */
+	ck_assert_ptr_ne(arena_take(arena, SIZE / 2), first);
+	ck_assert_ptr_eq(arena_take(arena, SIZE), first);
+	for (size_t i = 0; i < SIZE; i++)
+		ck_assert_uint_eq(first[i], 0);
+	ck_assert_ptr_nonnull(arena_take(arena, SIZE));
+	ck_assert_ptr_null(arena_take(arena, SIZE));
+	arena_close(arena);
+}
+END_TEST
+
 static void add_program(Suite *suite)
 {
 	TCase *program = tcase_create("program");
@@ -526,6 +554,7 @@ int main(void)
 	tcase_add_test(tests, backscatter_is_nobodys_scan);
 	tcase_add_test(tests, many_sources);
 	tcase_add_test(tests, time_goes_back);
+	tcase_add_test(tests, memory_comes_back_clean);
 	suite_add_tcase(suite, tests);
 	if (SANITIZED)
 		printf("monitor_analyze: the program's tests are left out: a sanitizer's calls are "
