@@ -193,6 +193,7 @@ static const struct {
 	const char *name;
 	size_t offset, size;
 } changes_fields[] = {
+        CHANGES_FIELD("guard", vm.guard),
         CHANGES_FIELD("vm.name", vm.name),
         CHANGES_FIELD("vm.vcpus", vm.vcpus),
         CHANGES_FIELD("vm.cpu", vm.cpu),

@@ -210,6 +210,8 @@ void policy_check_policy(struct policy_walk *walk, struct policy_node *map, void
 
 	const struct policy_node *firewall = policy_node_find(map, "firewall");
 
+	if (policy_check_guard(walk, policy, map))
+		return;
 	if (vm && !vm->bad)
 		check_huge_pages(walk, policy, vm);
 	if (vm && !vm->bad && !(firewall && firewall->bad))

@@ -236,8 +236,12 @@ static void explain_monitor(FILE *out, const struct policy *policy)
 
 void policy_explain(FILE *out, const struct policy *policy)
 {
-	explain_vm(out, &policy->vm);
-	explain_isolation(out, policy);
+	if (policy->vm.guard) {
+		policy_guard_explain(out, &policy->vm);
+	} else {
+		explain_vm(out, &policy->vm);
+		explain_isolation(out, policy);
+	}
 	policy_firewall_explain(out, policy);
 	explain_monitor(out, policy);
 }

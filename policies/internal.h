@@ -13,6 +13,7 @@
  *   peers.c   whom a firewall rule speaks of, and the sets and groups that it may name
  *   rule.c    what it speaks of: protocol, ports, ICMP types; service.c: services by name
  *   nic.c     what a NIC has beyond single values: port forwards, addresses
+ *   guard.c   what is said of a guest that another VMM runs
  *   vhost_user.c  devices by other people's back ends: their keys, checks and words
  *   cross.c   what is wrong between keys that are each right; order.c between firewall rules
  *   valid.c   is a struct policy one that the parser could have made?
@@ -178,6 +179,7 @@ struct policy_key {
 	const struct policy_map *map; /* of a mapping, or of a list's items */
 	const char *instead;          /* what people write when they mean it */
 	bool required;
+	const char *unless;   /* a key beside which it is not required */
 	const char *fallback; /* the default as one writes it; NULL when there is none */
 	const char *help;     /* one phrase */
 };
@@ -278,6 +280,16 @@ bool policy_sink_valid(const struct policy_sink *sink);
 
 bool policy_vhost_valid(const struct policy_vm *vm);
 void policy_vhost_explain(FILE *out, const struct policy_vm *vm);
+
+/* ---- guard.c ---- */
+
+extern const struct policy_kind policy_kind_guard_addresses;
+void policy_default_guard(void *base);
+/* What a policy cannot say of a guest that another VMM runs. False when it speaks of none. */
+bool policy_check_guard(struct policy_walk *walk, const struct policy *policy,
+                        const struct policy_node *map);
+bool policy_guard_valid(const struct policy_vm *vm);
+void policy_guard_explain(FILE *out, const struct policy_vm *vm);
 
 /* ---- valid.c ---- */
 

@@ -299,6 +299,20 @@ static const struct policy_key keys_vm[] = {
 MAP(map_vm, keys_vm, .what = "vm", .line = offsetof(struct policy_vm, line), .defaults = default_vm,
     .check = policy_check_vm);
 
+/* A guest that another VMM runs. */
+static const struct policy_key keys_guard[] = {
+        {"name", &kind_name, FIELD(policy_vm, name), .required = true,
+         .help = "the guest's name on this host, beside those of cordon's own"},
+        {"groups", &policy_kind_groups, 0, 0,
+         .help = "groups of VMs that it is in, which rules name as group:NAME"},
+        {"mac", &kind_mac, FIELD(policy_vm, nics[0].mac), .required = true,
+         .help = "the guest's MAC address, as its VMM was told"},
+        {"addresses", &policy_kind_guard_addresses, 0, 0, .required = true,
+         .help = "the guest's own addresses, at most one of each family"},
+};
+MAP(map_guard, keys_guard, .what = "guard", .line = offsetof(struct policy_vm, line),
+    .defaults = policy_default_guard);
+
 static const struct policy_key keys_isolation[] = {
         {"cpus", &kind_cpus, FIELD(policy_isolation, cpus), .fallback = "any",
          .help = "the host's CPUs that the VM's processes run on"},
@@ -382,7 +396,9 @@ static const struct policy_key keys_policy[] = {
         {"version", &policy_kind_uint, FIELD(policy, version), 1, 1, .required = true,
          .help = "of the policy language"},
         {"vm", &policy_kind_map, FIELD(policy, vm), .map = &map_vm, .required = true,
-         .help = "the machine"},
+         .unless = "guard", .help = "the machine"},
+        {"guard", &policy_kind_map, FIELD(policy, vm), .map = &map_guard,
+         .help = "in place of vm: a guest that another VMM runs, for cordon guard"},
         {"isolation", &policy_kind_map, FIELD(policy, isolation), .map = &map_isolation,
          .help = "what the VM shares with others, and what it does not"},
         {"confidential", &policy_kind_map, 0, 0, .map = &map_confidential,

@@ -168,7 +168,8 @@ struct policy_nic {
 	struct policy_limit limit;
 	struct policy_forward forwards[POLICY_FORWARDS_MAX];
 	size_t forward_count;
-	uint8_t ip4[4], ip6[16]; /* mode bridge: the guest's own addresses; all zero: none */
+	uint8_t ip4[4],
+	        ip6[16]; /* mode bridge, or a guard: the guest's own addresses; all zero: none */
 	uint32_t line;
 };
 
@@ -227,6 +228,9 @@ struct policy_vhost {     /* a device whose back end is somebody else's program 
 };
 
 struct policy_vm {
+	/* Another VMM runs it (`guard`): of all this, only the name, the groups and one NIC's MAC and addresses are
+	 * said, and the line. */
+	bool guard;
 	char name[POLICY_NAME_MAX];
 	char groups[POLICY_GROUPS_MAX][POLICY_NAME_MAX];
 	size_t group_count;

@@ -402,6 +402,7 @@ static void require_keys(struct policy_walk *walk, const struct policy_map *map,
 		struct policy_error *error;
 
 		if (!key->required || policy_node_find(node, key->name) ||
+		    (key->unless && policy_node_find(node, key->unless)) ||
 		    is_misspelt(map, node, key))
 			continue;
 		error = policy_report_node(walk->report, node->key ? node->key : node);

@@ -48,6 +48,30 @@ START_TEST(test_defaults)
 }
 END_TEST
 
+START_TEST(test_guard_forms)
+{
+	const struct policy_nic *nic = &policy.vm.nics[0];
+
+	parse("version: 1\nguard: {name: old, groups: [web], mac: \"52:54:00:12:34:56\",\n"
+	      "  addresses: [192.0.2.20, \"2001:db8::20\"]}\n"
+	      "monitor: {scan: {respond: [quarantine]}}\n");
+	ck_assert(policy.vm.guard);
+	ck_assert_uint_eq(policy.vm.line, 2);
+	ck_assert_str_eq(policy.vm.name, "old");
+	ck_assert_str_eq(policy.vm.groups[0], "web");
+	ck_assert_uint_eq(policy.vm.nic_count, 1);
+	ck_assert_int_eq(nic->mode, POLICY_NIC_ROUTED);
+	ck_assert_mem_eq(nic->mac, "\x52\x54\0\x12\x34\x56", 6);
+	ck_assert_mem_eq(nic->ip4, "\xc0\0\x02\x14", 4);
+	ck_assert_uint_eq(nic->ip6[15], 0x20);
+	parse("version: 1\nguard: {name: a, mac: \"52:54:00:12:34:56\", addresses: "
+	      "\"2001:db8::20\"}\n");
+	ck_assert_uint_eq(nic->ip4[0], 0);
+	parse(VM);
+	ck_assert(!policy.vm.guard);
+}
+END_TEST
+
 START_TEST(test_life_forms)
 {
 	static const struct {
@@ -462,6 +486,7 @@ int main(void)
 
 	tcase_add_test(forms, test_defaults);
 	tcase_add_test(forms, test_vm_forms);
+	tcase_add_test(forms, test_guard_forms);
 	tcase_add_test(forms, test_life_forms);
 	tcase_add_test(forms, test_cpu_forms);
 	tcase_add_test(forms, test_console_and_vsock);

@@ -218,6 +218,7 @@ SPOIL(spoil_name_dots, memcpy(p->vm.name, "../a", sizeof("../a")))
 SPOIL(spoil_vcpus, p->vm.vcpus = 0)
 SPOIL(spoil_memory, p->vm.memory += 4096)
 SPOIL(spoil_kernel, memset(p->vm.kernel, 'k', sizeof(p->vm.kernel)))
+SPOIL(spoil_guard, p->vm.guard = true)
 SPOIL(spoil_cmdline, memcpy(p->vm.cmdline, "a\nb", sizeof("a\nb")))
 SPOIL(spoil_disks, p->vm.disk_count = POLICY_DISKS_MAX + 1)
 SPOIL(spoil_disk, p->vm.disk_count = 1)
@@ -277,6 +278,7 @@ START_TEST(test_spoilt_results)
 	        spoil_host_bits,    spoil_ports,      spoil_port_zero, spoil_names,
 	        spoil_respond,      spoil_scan,       spoil_suppress,  spoil_sinks,
 	        spoil_sink,         spoil_sink_type,  spoil_ring,      spoil_confidential,
+	        spoil_guard,
 	};
 	static struct policy spoilt;
 
