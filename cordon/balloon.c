@@ -166,7 +166,8 @@ json_t *balloon_method(const json_t *params, struct host_error *error)
 	uint64_t keep;
 	int err = 0;
 
-	if (!vm || method_vm(params, vm, error) < 0 || balloon_target(params, vm, &keep, error) < 0)
+	if (!vm || method_own_vm(params, vm, error) < 0 ||
+	    balloon_target(params, vm, &keep, error) < 0)
 		return NULL;
 	BASE_AUTO_FD int fd = control_connect(vm->name, "balloon.sock");
 	if (fd == -ENOENT) {

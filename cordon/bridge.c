@@ -59,9 +59,8 @@ unsigned int network_bridge_find(const char *name)
 void network_bridge_read(struct policy_nic *nic, const char *bridge, const char *ip4,
                          const char *ip6)
 {
-	if (!bridge || nic->mode != POLICY_NIC_BRIDGE)
-		return;
-	base_copy_string(nic->bridge, sizeof(nic->bridge), bridge);
+	if (bridge)
+		base_copy_string(nic->bridge, sizeof(nic->bridge), bridge);
 	if (ip4)
 		inet_pton(AF_INET, ip4, nic->ip4);
 	if (ip6)

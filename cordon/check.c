@@ -43,9 +43,12 @@ static void explain_firewall(FILE *out, const struct policy *policy)
 {
 	struct firewall_nic nics[POLICY_NICS_MAX];
 
-	for (size_t i = 0; i < policy->vm.nic_count; i++)
-		network_plan((uint32_t)i + 1, &policy->vm.nics[i], &nics[i]);
-	fputs("\nRules (nftables; interfaces and addresses as for the first VM of a host)\n", out);
+	network_plan_first(policy, nics);
+	fputs(policy->vm.guard
+	              ? "\nRules (nftables; as for a tap tap0 that is no port of a bridge)\n"
+	              : "\nRules (nftables; interfaces and addresses as for the first VM of a "
+	                "host)\n",
+	      out);
 	firewall_explain(out, policy, nics, policy->vm.nic_count);
 }
 
@@ -82,7 +85,8 @@ static void explain(FILE *out, const struct policy *policy)
 {
 	policy_explain(out, policy);
 	explain_firewall(out, policy);
-	explain_limits(out, policy);
+	if (!policy->vm.guard)
+		explain_limits(out, policy);
 	explain_calls(out);
 }
 

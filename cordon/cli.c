@@ -2,6 +2,7 @@
 /* What the verbs share. A table goes to people; JSON, one value a line, to programs. */
 #include "cordon/cli.h"
 
+#include <libgen.h>
 #include <stdarg.h>
 #include <time.h>
 
@@ -162,4 +163,47 @@ void cli_age(char out[24], int64_t since_ms)
 	else
 		snprintf(out, 24, "%dh %dm", (int)(seconds / 3600 % 100000),
 		         (int)(seconds / 60 % 60));
+}
+
+json_t *cli_policy(const char *path, struct host_error *error)
+{
+	BASE_AUTO_FREE char *text = NULL, *dir = NULL;
+	char folder[POLICY_PATH_MAX];
+	ssize_t size = policy_read_file(path, &text);
+	json_t *params;
+
+	if (size < 0) {
+		host_fail(error, (int)size, size == -ENOENT ? VERB_NOT_FOUND : VERB_NOT_STARTED,
+		          "cannot read the policy %s: %s", path, strerror((int)-size));
+		return NULL;
+	}
+	if (base_copy_string(folder, sizeof(folder), path)) {
+		host_fail(error, -ENAMETOOLONG, 126, "the policy's path has more than %zu bytes",
+		          sizeof(folder) - 1);
+		return NULL;
+	}
+	dir = realpath(dirname(folder), NULL);
+	/* parsed as a whole or not at all: a NUL must not end it early */
+	if (memchr(text, '\0', (size_t)size)) {
+		host_fail(error, -EINVAL, 126, "%s holds a NUL byte; a policy is text", path);
+		return NULL;
+	}
+	params = json_pack("{s:s%, s:s, s:s}", "policy", text, (size_t)size, "path", path, "dir",
+	                   dir ? dir : "");
+	if (!params)
+		host_fail(error, -EINVAL, 126, "%s is not UTF-8 text", path);
+	return params;
+}
+
+int cli_refused(const char *path, struct host_error *error, bool json)
+{
+	BASE_AUTO_FREE struct policy *policy = calloc(1, sizeof(*policy));
+	BASE_AUTO_FREE struct policy_errors *errors = calloc(1, sizeof(*errors));
+	BASE_AUTO_FREE char *text = NULL;
+	ssize_t size = !json && error->data ? policy_read_file(path, &text) : -1;
+
+	if (policy && errors && size >= 0 &&
+	    policy_parse(text, (size_t)size, policy, errors) == -EINVAL)
+		policy_errors_print(stderr, path, errors);
+	return cli_failed(error, json);
 }

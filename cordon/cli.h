@@ -34,6 +34,11 @@ bool cli_format(const char *value, bool *json);
 /* Prints the error as a sentence, or as JSON where that was asked for, and returns its exit status. */
 int cli_failed(struct host_error *error, bool json);
 
+/* Reads a policy file: {policy, path, dir}, as vm.run and vm.guard take it; the caller's. NULL, and an error. */
+json_t *cli_policy(const char *path, struct host_error *error);
+/* cli_failed(), and every error of a policy that was refused, as `cordon check` says them. */
+int cli_refused(const char *path, struct host_error *error, bool json);
+
 /* Calls `method` for one VM and prints `done` (a printf format with the name) or the JSON result. */
 int cli_vm_call(const char *method, const char *name, bool json, const char *done);
 

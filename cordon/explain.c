@@ -212,7 +212,6 @@ json_t *explain_policy(const char *text, size_t size, const char *path, const ch
 	base_copy_string(own->vm.name, sizeof(own->vm.name), own->policy.vm.name);
 	base_copy_string(own->vm.policy_path, sizeof(own->vm.policy_path), path);
 	own->vm.nic_count = own->policy.vm.nic_count;
-	for (size_t i = 0; i < own->vm.nic_count; i++)
-		network_plan((uint32_t)i + 1, &own->policy.vm.nics[i], &own->vm.nics[i]);
+	network_plan_first(&own->policy, own->vm.nics);
 	return explain_packet(own, packet, error);
 }

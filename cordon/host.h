@@ -17,6 +17,7 @@
  *   courier.c    the spools of sinks, and who delivers what is in them
  *   reap.c       undoes all of it, from what the registry says; the only way a VM is cleaned up
  *   watch.c      the link to the monitor: starts it, hands it VMs, does what its alerts ask for
+ *   guard.c      the tap of a guest that another VMM runs
  *   limit.c      what its disks and NICs may do, while it runs
  *   rules.c      its rules: what they counted, and quarantine
  *   explain.c    what they would do with a packet, which packet.c reads
@@ -102,7 +103,8 @@ struct host_vm {
 	        keeper_start; /* clock ticks since boot: tells the keeper from a later process of its pid */
 	uint32_t vcpus;
 	uint64_t memory;
-	char state[16]; /* "starting", "running", "restarting" */
+	char state[16]; /* "starting", "running", "restarting"; "guarded", or "closed" by us */
+	bool guard; /* another VMM runs it: no slot, no link, one NIC; the keeper minds its tap */
 	bool quarantined;
 	char quarantine_allow[64]; /* a network that the quarantine leaves open, or empty */
 	int64_t started;           /* Unix time, milliseconds */
@@ -160,6 +162,11 @@ bool registry_alive(const struct host_vm *vm);
 
 /* Fills in addresses, MAC and tap name that go with a link. */
 void network_plan(uint32_t link, const struct policy_nic *nic, struct firewall_nic *out);
+/* The same for a tap that another VMM has, which is a port of `bridge`, or of none: "". */
+void network_plan_guard(const char *tap, const char *bridge, const struct policy_nic *nic,
+                        struct firewall_nic *out);
+/* For a policy that does not run, by its kind: what the first VM of a host would have, or the tap tap0. */
+void network_plan_first(const struct policy *policy, struct firewall_nic nics[POLICY_NICS_MAX]);
 /*
  * Makes the tap, down, with the MTU and the queues that the policy wants; their fds (for cordon-net) and its
  * ifindex are given back. After an error the fds that are not -1 are still the caller's.
@@ -173,6 +180,8 @@ int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, bool is
                    struct host_error *error);
 /* Takes it down, if it is the one; network_tap_up() may follow. */
 int network_tap_down(const char *tap, unsigned int ifindex);
+/* Up, and nothing else: a tap that is not ours. */
+int network_link_up(unsigned int ifindex);
 /* Removes a tap that something still holds; 0 when there is none, or another one has its name now. */
 int network_tap_remove(const char *tap, unsigned int ifindex);
 
@@ -180,7 +189,7 @@ int network_tap_remove(const char *tap, unsigned int ifindex);
 
 /* The index of a bridge that the host has, or 0. */
 unsigned int network_bridge_find(const char *name);
-/* Of mode bridge, what network_plan() takes from a policy, from texts as the registry has them (or NULL). */
+/* Of mode bridge and of a guard, what is taken from a policy, from texts as the registry has them (or NULL). */
 void network_bridge_read(struct policy_nic *nic, const char *bridge, const char *ip4,
                          const char *ip6);
 /* False when a rule of the policy lets the guest talk with other VMs. */
@@ -214,6 +223,25 @@ int launch_vm(const char *text, size_t size, const char *path, const char *dir, 
  * the caller has its lock. On failure what was made is the caller's to remove.
  */
 int launch_again(struct host_vm *vm, bool watchdog_fired, struct host_error *error);
+
+/* False, and the error says so, where the policy is for `cordon run` and a guard's was expected, or the other way. */
+bool launch_kind(const struct policy *policy, const char *path, bool guard,
+                 struct host_error *error);
+/* What the policy asks and this host, or this version, cannot give. */
+int launch_can(const struct policy *policy, struct host_error *error);
+/* Attaches the programs to the VM's taps and tells the monitor of them. */
+int launch_watch(const struct policy *policy, struct host_vm *vm, struct host_error *error);
+
+/* --- guard.c --- */
+
+/* The methods vm.guard {interface, policy, path, dir} and vm.unguard {name}: a guest's name, or its tap's. */
+json_t *guard_method(const json_t *params, struct host_error *error);
+json_t *guard_end_method(const json_t *params, struct host_error *error);
+/*
+ * For one whose keeper is gone, by whoever has its lock: a new one, as the guest's VMM goes on. -ENODEV when the tap
+ * is gone too, and the guarding is to be undone.
+ */
+int guard_resume(struct host_vm *vm);
 
 /* --- restart.c --- */
 
@@ -287,6 +315,9 @@ json_t *balloon_method(const json_t *params, struct host_error *error);
 
 /* Loads the VM that params.name names; the caller holds nothing afterwards. */
 int method_vm(const json_t *params, struct host_vm *vm, struct host_error *error);
+
+/* The same, but for a guest that cordon runs: of one that is guarded, the error says so. */
+int method_own_vm(const json_t *params, struct host_vm *vm, struct host_error *error);
 
 /* Calls a method here, in this process, which must be root. The caller owns the result. */
 json_t *method_call(const char *method, const json_t *params, struct host_error *error);

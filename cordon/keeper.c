@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "cordon/attend.h"
 #include "cordon/keeper.h"
+#include "cordon/mind.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -380,6 +381,8 @@ int main(int argc, char **argv)
 	/* One file for both, as both stay for as long as the VM does: its text is in memory once. */
 	if (argc > 0 && strcmp(argv[0], "cordon-serve") == 0)
 		return attend_main(argc, argv);
+	if (argc > 0 && strcmp(argv[0], "cordon-mind") == 0)
+		return mind_main(argc, argv);
 	error = parse(&keeper, argc, argv);
 	if (error != 0)
 		return error;

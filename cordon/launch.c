@@ -78,8 +78,22 @@ static int launch_not_yet(const struct policy *policy, struct host_error *error)
 	return 0;
 }
 
-/* What the policy asks and this host cannot give. */
-static int launch_can(const struct policy *policy, struct host_error *error)
+bool launch_kind(const struct policy *policy, const char *path, bool guard,
+                 struct host_error *error)
+{
+	if (policy->vm.guard == guard)
+		return true;
+	host_fail(
+	        error, -EINVAL, 126,
+	        guard ? "%s:%u: found vm, expected guard: `cordon run` is for a guest of cordon's "
+	                "own"
+	              : "%s:%u: found guard, expected vm: `cordon guard` is for a guest that "
+	                "another VMM runs",
+	        path, policy->vm.line);
+	return false;
+}
+
+int launch_can(const struct policy *policy, struct host_error *error)
 {
 	const char *missing = NULL;
 	int err = launch_not_yet(policy, error);
@@ -142,7 +156,7 @@ static int launch_watch_nics(struct tap_watch *watch, const struct policy *polic
 	return err;
 }
 
-static int launch_watch(const struct policy *policy, struct host_vm *vm, struct host_error *error)
+int launch_watch(const struct policy *policy, struct host_vm *vm, struct host_error *error)
 {
 	struct tap_watch *watch = NULL;
 	const char *why = "";
@@ -295,6 +309,8 @@ int launch_vm(const char *text, size_t size, const char *path, const char *dir, 
 	if (!policy || !launch)
 		return host_fail(error, -ENOMEM, 125, "out of memory");
 	err = launch_parse(text, size, path, policy, error);
+	if (!err && !launch_kind(policy, path, false, error))
+		err = -EINVAL;
 	if (!err)
 		err = launch_can(policy, error);
 	if (!err)

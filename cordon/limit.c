@@ -183,7 +183,7 @@ json_t *limit_method(const json_t *params, struct host_error *error)
 	char path[POLICY_PATH_MAX];
 	int err;
 
-	if (!vm || method_vm(params, vm, error) < 0)
+	if (!vm || method_own_vm(params, vm, error) < 0)
 		return NULL;
 	/* one writer at a time; and nobody ends the VM meanwhile */
 	BASE_AUTO_FD int lock = registry_lock_vm(vm->name);

@@ -31,6 +31,8 @@ static const struct verb verbs[] = {
         {"check", verb_check, "check policies, and explain what they stand for"},
         {"firewall", verb_firewall, "show a guest's rules with their counters, and what changes"},
         {"apply", verb_apply, "give a running guest another policy's rules"},
+        {"guard", verb_guard, "put the firewall and the monitor on another VMM's tap"},
+        {"unguard", verb_unguard, "take them off it"},
         {"quarantine", verb_quarantine, "cut a guest off its network"},
         {"release", verb_release, "end a quarantine"},
         {"flows", verb_flows, "list the connections of the guests"},
@@ -44,6 +46,7 @@ static const struct verb verbs[] = {
         {"reap", verb_reap, NULL},
         {"revive", verb_revive, NULL},
         {"attend", verb_attend, NULL},
+        {"reguard", verb_reguard, NULL},
 };
 
 static void usage(FILE *out)

@@ -44,6 +44,17 @@ int method_vm(const json_t *params, struct host_vm *vm, struct host_error *error
 	return 0;
 }
 
+int method_own_vm(const json_t *params, struct host_vm *vm, struct host_error *error)
+{
+	int err = method_vm(params, vm, error);
+
+	if (!err && vm->guard)
+		return host_fail(error, -EOPNOTSUPP, 125,
+		                 "'%s' is guarded at %s, and another VMM runs it", vm->name,
+		                 vm->nics[0].tap);
+	return err;
+}
+
 static json_t *method_run(const json_t *params, struct host_error *error)
 {
 	const char *text = method_string(params, "policy"), *path = method_string(params, "path");
@@ -70,8 +81,13 @@ static json_t *method_describe(const struct host_vm *vm)
 {
 	static const char *const states[] = {"unknown", "ready", "running", "paused", "ended"};
 	struct vmm_message answer;
-	json_t *json = registry_json(vm), *backends = registry_backends(vm->name);
-	int err = control_call(vm->name, VMM_QUERY, &answer, METHOD_CONTROL_MS);
+	json_t *json = registry_json(vm), *backends;
+	int err;
+
+	if (vm->guard)
+		return json;
+	backends = registry_backends(vm->name);
+	err = control_call(vm->name, VMM_QUERY, &answer, METHOD_CONTROL_MS);
 
 	if (backends)
 		json_object_set_new(json, "vhost_user", backends);
@@ -143,7 +159,7 @@ static json_t *method_control(const json_t *params, enum vmm_verb verb, struct h
 	struct vmm_message answer;
 	int err;
 
-	if (!vm || method_vm(params, vm, error) < 0)
+	if (!vm || method_own_vm(params, vm, error) < 0)
 		return NULL;
 	err = control_call(vm->name, verb, &answer, METHOD_CONTROL_MS);
 	/* a vmm that was told to end may be gone before it has answered */
@@ -183,7 +199,7 @@ static json_t *method_kill(const json_t *params, struct host_error *error)
 {
 	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
 
-	if (!vm || method_vm(params, vm, error) < 0)
+	if (!vm || method_own_vm(params, vm, error) < 0)
 		return NULL;
 	if (!vm->keeper) {
 		host_fail(error, -EAGAIN, 125, "'%s' is being started; try again", vm->name);
@@ -257,6 +273,8 @@ json_t *method_call(const char *method, const json_t *params, struct host_error 
 	        {"vm.reset", method_reset},
 	        {"vm.resume", method_resume},
 	        {"vm.wait", method_wait},
+	        {"vm.guard", guard_method},
+	        {"vm.unguard", guard_end_method},
 	        {"vm.limit", limit_method},
 	        {"vm.quarantine", rules_quarantine},
 	        {"vm.release", rules_release},

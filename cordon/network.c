@@ -23,7 +23,7 @@
 #include "cordon/netlink.h"
 
 /* dnsmasq has no capability to bind 53 and 67; the firewall rewrites the ports. */
-enum { NETWORK_DHCP_PORT = 1067, NETWORK_DNS_PORT = 1053 };
+enum { NETWORK_DHCP_PORT = 1067, NETWORK_DNS_PORT = 1053, NETWORK_FOREIGN_DHCP_PORT = 67 };
 
 void network_plan(uint32_t link, const struct policy_nic *nic, struct firewall_nic *out)
 {
@@ -51,6 +51,28 @@ void network_plan(uint32_t link, const struct policy_nic *nic, struct firewall_n
 	memcpy(out->ip6, (uint8_t[16]){0xfd, 0x77, 0, 0xcd, 0, 0, high, low, [15] = 2}, 16);
 	out->dhcp_port = NETWORK_DHCP_PORT;
 	out->dns_port = NETWORK_DNS_PORT;
+}
+
+void network_plan_guard(const char *tap, const char *bridge, const struct policy_nic *nic,
+                        struct firewall_nic *out)
+{
+	memset(out, 0, sizeof(*out));
+	base_copy_string(out->tap, sizeof(out->tap), tap);
+	base_copy_string(out->bridge, sizeof(out->bridge), bridge);
+	out->foreign = true;
+	out->mode = bridge[0] ? POLICY_NIC_BRIDGE : POLICY_NIC_ROUTED;
+	memcpy(out->mac, nic->mac, sizeof(out->mac));
+	memcpy(out->ip4, nic->ip4, sizeof(out->ip4));
+	memcpy(out->ip6, nic->ip6, sizeof(out->ip6));
+	out->dhcp_port = NETWORK_FOREIGN_DHCP_PORT;
+}
+
+void network_plan_first(const struct policy *policy, struct firewall_nic nics[POLICY_NICS_MAX])
+{
+	if (policy->vm.guard)
+		network_plan_guard("tap0", "", &policy->vm.nics[0], &nics[0]);
+	for (size_t i = 0; i < policy->vm.nic_count && !policy->vm.guard; i++)
+		network_plan((uint32_t)i + 1, &policy->vm.nics[i], &nics[i]);
 }
 
 static int network_write(const char *path, const char *text)
@@ -146,7 +168,7 @@ struct nlmsghdr *netlink_link(char *buffer, unsigned int ifindex, uint16_t type,
 	return message;
 }
 
-static int network_link_up(unsigned int ifindex)
+int network_link_up(unsigned int ifindex)
 {
 	char buffer[NETLINK_MESSAGE_MAX];
 	struct nlmsghdr *message = netlink_link(buffer, ifindex, RTM_NEWLINK, AF_UNSPEC);

@@ -100,7 +100,7 @@ static int reap_taps(const struct host_vm *vm)
 				worst = tap_watch_detach(watch, vm->ifindex[i]) ?: worst;
 		tap_watch_close(watch);
 	}
-	for (size_t i = 0; i < vm->nic_count; i++)
+	for (size_t i = 0; i < vm->nic_count && !vm->guard; i++)
 		worst = network_tap_remove(vm->nics[i].tap, vm->ifindex[i]) ?: worst;
 	return worst;
 }
@@ -159,6 +159,10 @@ static void reap_alert(const struct host_vm *vm, struct host_end end, bool again
 {
 	struct vmm_message last;
 
+	if (vm->guard && !end.asked)
+		report_guard(vm, REPORT_GUARD_ENDED, "");
+	if (vm->guard)
+		return;
 	report_end(vm, end, reap_last(vm, &last) ? last.panics : 0, again);
 }
 
@@ -173,7 +177,10 @@ static void reap_record(const struct host_vm *vm, struct host_end end)
 	int code = 255;
 	json_t *json;
 
-	if (status >= 0 && WIFEXITED(status)) {
+	if (vm->guard) {
+		code = 0;
+		reason = end.asked ? "it is not guarded any more" : "its tap is gone";
+	} else if (status >= 0 && WIFEXITED(status)) {
 		code = WEXITSTATUS(status);
 		reason = vmm_end_text((unsigned int)code) ?: reason;
 	} else if (status >= 0 && WIFSIGNALED(status)) {
@@ -248,7 +255,7 @@ static int reap_run(const struct host_vm *vm)
 static int reap_locked(struct host_vm *vm, struct host_end end)
 {
 	int err = reap_run(vm);
-	bool again = !err && restart_wanted(vm, end.status);
+	bool again = !err && !vm->guard && restart_wanted(vm, end.status);
 
 	/* Also when not all is gone: how it ended is not known when that is tried again. A sink that takes its
 	 * time holds up nothing but the name. */
@@ -308,6 +315,9 @@ int reap_stale(void)
 		BASE_AUTO_FD int lock = registry_try_vm(names[i]);
 
 		if (lock < 0 || registry_load(names[i], vm) < 0 || registry_alive(vm))
+			continue;
+		/* its guest runs on, and may not without its rules */
+		if (vm->guard && guard_resume(vm) != -ENODEV)
 			continue;
 		fprintf(stderr,
 		        "cordon: '%s' has no keeper any more; removing what is left of it\n",

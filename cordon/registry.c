@@ -234,9 +234,9 @@ static void registry_forget_end(const char *name)
 
 static int registry_fill(struct host_vm *vm, size_t nics)
 {
-	int err = registry_take("slots", HOST_SLOTS_MAX, &vm->slot);
+	int err = vm->guard ? 0 : registry_take("slots", HOST_SLOTS_MAX, &vm->slot);
 
-	for (size_t i = 0; !err && i < nics; i++) {
+	for (size_t i = 0; !err && i < nics && !vm->guard; i++) {
 		err = registry_take("links", HOST_LINKS_MAX, &vm->links[i]);
 		vm->nic_count = i + 1;
 	}
@@ -378,10 +378,11 @@ json_t *registry_json(const struct host_vm *vm)
 	for (size_t i = 0; i < vm->process_count; i++)
 		json_array_append_new(processes, registry_process_json(&vm->processes[i]));
 	return json_pack(
-	        "{s:s, s:s, s:b, s:s*, s:i, s:I, s:i, s:I, s:I, s:i, s:i, s:s, s:s, s:o, s:o}",
-	        "name", vm->name, "state", vm->state, "quarantined", vm->quarantined,
-	        "quarantine_allow", vm->quarantine_allow[0] ? vm->quarantine_allow : NULL, "vcpus",
-	        (int)vm->vcpus, "memory", (json_int_t)vm->memory, "slot", (int)vm->slot, "started",
+	        "{s:s, s:s, s:b, s:b, s:s*, s:i, s:I, s:i, s:I, s:I, s:i, s:i, s:s, s:s, s:o, s:o}",
+	        "name", vm->name, "state", vm->state, "guard", vm->guard, "quarantined",
+	        vm->quarantined, "quarantine_allow",
+	        vm->quarantine_allow[0] ? vm->quarantine_allow : NULL, "vcpus", (int)vm->vcpus,
+	        "memory", (json_int_t)vm->memory, "slot", (int)vm->slot, "started",
 	        (json_int_t)vm->started, "keeper_start", (json_int_t)vm->keeper_start, "keeper",
 	        (int)vm->keeper, "restarts", (int)vm->restarts, "policy", vm->policy_path, "dir",
 	        vm->dir, "nics", nics, "processes", processes);
@@ -424,6 +425,7 @@ static void registry_load_nics(const json_t *nics, struct host_vm *vm)
 	{
 		struct policy_nic plan = {0};
 		unsigned int mac[6];
+		char tap[sizeof(vm->nics[i].tap)];
 		const char *text = json_string_value(json_object_get(nic, "mac"));
 
 		if (i >= POLICY_NICS_MAX)
@@ -434,12 +436,19 @@ static void registry_load_nics(const json_t *nics, struct host_vm *vm)
 		                   &mac[4], &mac[5]) == 6)
 			for (size_t k = 0; k < 6; k++)
 				plan.mac[k] = (uint8_t)mac[k];
-		network_bridge_read(&plan, json_string_value(json_object_get(nic, "bridge")),
-		                    json_string_value(json_object_get(nic, "ip4")),
-		                    json_string_value(json_object_get(nic, "ip6")));
+		if (vm->guard || plan.mode == POLICY_NIC_BRIDGE)
+			network_bridge_read(&plan,
+			                    json_string_value(json_object_get(nic, "bridge")),
+			                    json_string_value(json_object_get(nic, "ip4")),
+			                    json_string_value(json_object_get(nic, "ip6")));
 		vm->links[i] = (uint32_t)registry_number(nic, "link", HOST_LINKS_MAX - 1);
 		vm->ifindex[i] = (unsigned int)registry_number(nic, "ifindex", INT32_MAX);
-		network_plan(vm->links[i], &plan, &vm->nics[i]);
+		if (vm->guard) {
+			registry_text(nic, "tap", tap, sizeof(tap));
+			network_plan_guard(tap, plan.bridge, &plan, &vm->nics[i]);
+		} else {
+			network_plan(vm->links[i], &plan, &vm->nics[i]);
+		}
 		vm->nic_count = i + 1;
 	}
 }
@@ -489,6 +498,7 @@ int registry_load(const char *name, struct host_vm *vm)
 	vm->keeper = (pid_t)registry_number(json, "keeper", INT32_MAX);
 	vm->keeper_start = registry_number(json, "keeper_start", INT64_MAX);
 	vm->started = (int64_t)registry_number(json, "started", INT64_MAX);
+	vm->guard = json_is_true(json_object_get(json, "guard"));
 	vm->quarantined = json_is_true(json_object_get(json, "quarantined"));
 	registry_text(json, "quarantine_allow", vm->quarantine_allow, sizeof(vm->quarantine_allow));
 	registry_text(json, "state", vm->state, sizeof(vm->state));

@@ -4,6 +4,9 @@
  * again nothing may pass: every tap is taken down first, both tables are made anew from the policies that the
  * registry holds (with the quarantines that it knows of), and each VM's taps come up once its own rules
  * are loaded. A tap whose rules cannot be loaded stays down. Counters and quotas begin anew.
+ *
+ * The tap of another VMM's guest is not ours to take down and up, as that loses the routes that its owner made: its
+ * rules are loaded again while it is up, and it is taken down only if they cannot be.
  */
 #include "cordon/repair.h"
 
@@ -46,7 +49,7 @@ static struct repair *repair_make(void)
 static void repair_close(struct repair *repair)
 {
 	for (size_t i = 0; i < repair->count; i++) {
-		if (registry_load(repair->names[i], &repair->vm) < 0)
+		if (registry_load(repair->names[i], &repair->vm) < 0 || repair->vm.guard)
 			continue;
 		for (size_t n = 0; n < repair->vm.nic_count; n++)
 			network_tap_down(repair->vm.nics[n].tap, repair->vm.ifindex[n]);
@@ -65,7 +68,7 @@ static int repair_open(struct firewall *fw, struct repair *repair, struct host_e
 		return host_fail(error, err, 125, "its rules cannot be loaded: %s",
 		                 firewall_error(fw));
 	for (size_t n = 0; !err && n < vm->nic_count; n++)
-		if (vm->ifindex[n])
+		if (vm->ifindex[n] && !vm->guard)
 			err = network_tap_up(&vm->nics[n], vm->ifindex[n],
 			                     network_bridge_isolated(&repair->policy), error);
 	return err;
@@ -81,7 +84,8 @@ static void repair_vm(struct firewall *fw, struct repair *repair, const char *na
 	if (lock < 0 || registry_load(name, &repair->vm) < 0 || repair->vm.nic_count == 0 ||
 	    !registry_alive(&repair->vm))
 		return;
-	repair_open(fw, repair, &error);
+	if (repair_open(fw, repair, &error) < 0 && repair->vm.guard)
+		network_tap_down(repair->vm.nics[0].tap, repair->vm.ifindex[0]);
 	report_tampered(&repair->vm, change->process, change->pid, error.text);
 	host_error_clear(&error);
 }

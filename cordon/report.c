@@ -295,3 +295,39 @@ void report_tampered(const struct host_vm *vm, const char *process, pid_t pid, c
 	                          name, "pid", (int)pid, "restored", !failed[0]);
 	report_send(vm, &report);
 }
+
+void report_guard(const struct host_vm *vm, enum report_guard what, const char *failed)
+{
+	static const struct {
+		const char *rule, *action, *type;
+		enum alert_severity severity;
+		const char *reason, *sentence;
+	} kinds[] = {
+	        [REPORT_GUARD_ENDED] = {"guard.ended", "tap-gone", "end", ALERT_LOW,
+	                                "the tap is gone",
+	                                "is not guarded any more: its tap is gone"},
+	        [REPORT_GUARD_KEEPER] = {"process.died", "process-died", "end", ALERT_MEDIUM,
+	                                 "the keeper of the tap was killed",
+	                                 "had nobody who minds its tap; its rules stood"},
+	        [REPORT_GUARD_CHANGED] = {"guard.changed", "tap-changed", "change", ALERT_MEDIUM,
+	                                  "the tap has another name or bridge",
+	                                  "has its tap elsewhere, with the rules for it"},
+	        [REPORT_GUARD_CLOSED] = {"guard.changed", "tap-closed", "change", ALERT_CRITICAL,
+	                                 "the rules for where the tap is cannot be loaded",
+	                                 "has its tap elsewhere, and closed"},
+	};
+	const char *tap = vm->nics[0].tap, *bridge = vm->nics[0].bridge;
+	struct report report = {.rule = kinds[what].rule,
+	                        .action = kinds[what].action,
+	                        .category = "configuration",
+	                        .type = kinds[what].type,
+	                        .severity = kinds[what].severity};
+
+	base_copy_string(report.reason, sizeof(report.reason), kinds[what].reason);
+	snprintf(report.sentence, sizeof(report.sentence), "%s (%s%s%s)%s%.120s",
+	         kinds[what].sentence, tap, bridge[0] ? " of " : "", bridge, failed[0] ? ": " : "",
+	         failed);
+	report.cordon = json_pack("{s:s, s:{s:s, s:s*}}", "stage", "new", "guard", "tap", tap,
+	                          "bridge", bridge[0] ? bridge : NULL);
+	report_send(vm, &report);
+}

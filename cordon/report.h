@@ -36,6 +36,15 @@ void report_end(const struct host_vm *vm, struct host_end end, uint64_t panics, 
 /* Somebody else changed cordon's rules; `failed` says why the VM's could not be loaded again, or is "". */
 void report_tampered(const struct host_vm *vm, const char *process, pid_t pid, const char *failed);
 
+enum report_guard {
+	REPORT_GUARD_ENDED,   /* the tap is gone */
+	REPORT_GUARD_KEEPER,  /* who minds the tap had died, and was started again */
+	REPORT_GUARD_CHANGED, /* the tap has another name, or is another bridge's port */
+	REPORT_GUARD_CLOSED,  /* the same, and it was closed */
+};
+/* What became of the guarding of another VMM's guest; `failed` says why it went wrong, or is "". */
+void report_guard(const struct host_vm *vm, enum report_guard what, const char *failed);
+
 /* --- sink.c --- */
 
 /* Opens a file, or a spool's inbox; an fd, or a negative errno and maybe a sentence. */

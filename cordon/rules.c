@@ -52,7 +52,7 @@ int rules_load(struct firewall *fw, const struct policy *policy, const struct ho
 
 	/* those that are ports already: at a start none is, and network_tap_up() sees to it */
 	for (size_t i = 0; !err && i < vm->nic_count; i++)
-		if (vm->nics[i].mode == POLICY_NIC_BRIDGE)
+		if (vm->nics[i].mode == POLICY_NIC_BRIDGE && !vm->nics[i].foreign)
 			network_bridge_port(vm->ifindex[i], network_bridge_isolated(policy));
 	return err || !vm->quarantined ? err : rules_cut(fw, vm);
 }

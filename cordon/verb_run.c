@@ -6,8 +6,6 @@
  */
 #include "cordon/cli.h"
 
-#include <libgen.h>
-
 #include "base/base.h"
 #include "cordon/verbs.h"
 
@@ -54,47 +52,6 @@ static int run_parse(int argc, char **argv, struct run_options *options)
 	return VERB_FAILED;
 }
 
-/* Says every error of a refused policy as `cordon check` does. */
-static int run_refused(const char *path, const char *text, size_t size, struct host_error *error,
-                       bool json)
-{
-	BASE_AUTO_FREE struct policy *policy = calloc(1, sizeof(*policy));
-	BASE_AUTO_FREE struct policy_errors *errors = calloc(1, sizeof(*errors));
-
-	if (policy && errors && !json && error->data &&
-	    policy_parse(text, size, policy, errors) == -EINVAL)
-		policy_errors_print(stderr, path, errors);
-	return cli_failed(error, json);
-}
-
-static json_t *run_start(const char *path, const char *text, size_t size, struct host_error *error)
-{
-	char folder[POLICY_PATH_MAX];
-	BASE_AUTO_FREE char *dir = NULL;
-	json_t *params, *vm;
-
-	if (base_copy_string(folder, sizeof(folder), path)) {
-		host_fail(error, -ENAMETOOLONG, 126, "the policy's path has more than %zu bytes",
-		          sizeof(folder) - 1);
-		return NULL;
-	}
-	dir = realpath(dirname(folder), NULL);
-	/* parsed as a whole or not at all: a NUL must not end it early */
-	if (memchr(text, '\0', size)) {
-		host_fail(error, -EINVAL, 126, "%s holds a NUL byte; a policy is text", path);
-		return NULL;
-	}
-	params = json_pack("{s:s%, s:s, s:s}", "policy", text, size, "path", path, "dir",
-	                   dir ? dir : "");
-	if (!params) {
-		host_fail(error, -EINVAL, 126, "%s is not UTF-8 text", path);
-		return NULL;
-	}
-	vm = method_call_any("vm.run", params, error);
-	json_decref(params);
-	return vm;
-}
-
 /* Stays until the VM is gone; returns how it ended. */
 static int run_follow(const char *name, const struct run_options *options)
 {
@@ -127,23 +84,17 @@ int verb_run(int argc, char **argv)
 {
 	struct host_error error = {0};
 	struct run_options options = {0};
-	BASE_AUTO_FREE char *text = NULL;
 	char name[POLICY_NAME_MAX];
-	json_t *vm;
-	ssize_t size;
+	json_t *params, *vm;
 	int status = run_parse(argc, argv, &options);
 
 	if (status >= 0)
 		return status;
-	size = policy_read_file(argv[optind], &text);
-	if (size < 0) {
-		host_fail(&error, (int)size, size == -ENOENT ? VERB_NOT_FOUND : VERB_NOT_STARTED,
-		          "cannot read the policy %s: %s", argv[optind], strerror((int)-size));
-		return cli_failed(&error, options.json);
-	}
-	vm = run_start(argv[optind], text, (size_t)size, &error);
+	params = cli_policy(argv[optind], &error);
+	vm = params ? method_call_any("vm.run", params, &error) : NULL;
+	json_decref(params);
 	if (!vm)
-		return run_refused(argv[optind], text, (size_t)size, &error, options.json);
+		return cli_refused(argv[optind], &error, options.json);
 	base_copy_string(name, sizeof(name), json_string_value(json_object_get(vm, "name")));
 	serve_ensure(name); /* no daemon started it: nobody yet listens for what its alerts ask */
 	if (options.detach) {

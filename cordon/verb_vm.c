@@ -13,15 +13,19 @@ static void ps_row(const json_t *vm)
 	const char *ip = json_string_value(json_object_get(nic, "ip4"));
 	const char *tap = json_string_value(json_object_get(nic, "tap"));
 	bool cut = json_is_true(json_object_get(vm, "quarantined"));
-	char memory[16], age[24];
+	char vcpus[16] = "-", memory[16] = "-", age[24];
 
-	cli_bytes(memory, (uint64_t)json_integer_value(json_object_get(vm, "memory")));
+	/* another VMM's guest has what that one gave it */
+	if (!json_is_true(json_object_get(vm, "guard"))) {
+		snprintf(vcpus, sizeof(vcpus), "%d",
+		         (int)json_integer_value(json_object_get(vm, "vcpus")));
+		cli_bytes(memory, (uint64_t)json_integer_value(json_object_get(vm, "memory")));
+	}
 	cli_age(age, json_integer_value(json_object_get(vm, "started")));
-	printf("%-20s %-12s %5lld %8s %-15s %-8s %s\n",
+	printf("%-20s %-12s %5s %8s %-15s %-8s %s\n",
 	       json_string_value(json_object_get(vm, "name")),
-	       cut ? "quarantined" : json_string_value(json_object_get(vm, "state")),
-	       (long long)json_integer_value(json_object_get(vm, "vcpus")), memory, ip ? ip : "-",
-	       tap ? tap : "-", age);
+	       cut ? "quarantined" : json_string_value(json_object_get(vm, "state")), vcpus, memory,
+	       ip ? ip : "-", tap ? tap : "-", age);
 }
 
 int verb_ps(int argc, char **argv)
@@ -105,7 +109,9 @@ static int stop_kill(const char *name, bool json, const char *done)
 {
 	int status = cli_vm_call("vm.kill", name, json, done);
 
-	for (int i = 0; i < STOP_TRIES && stop_wait(name, STOP_DEFAULT_S) == STOP_AGAIN; i++) {
+	for (int i = 0;
+	     status == VERB_OK && i < STOP_TRIES && stop_wait(name, STOP_DEFAULT_S) == STOP_AGAIN;
+	     i++) {
 		struct host_error error = {0};
 		json_t *params = json_pack("{s:s}", "name", name);
 		json_t *result = params ? method_call_any("vm.kill", params, &error) : NULL;

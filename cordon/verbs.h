@@ -35,6 +35,8 @@ int verb_analyze(int argc, char **argv);
 int verb_capture(int argc, char **argv);
 int verb_firewall(int argc, char **argv);
 int verb_apply(int argc, char **argv);
+int verb_guard(int argc, char **argv);
+int verb_unguard(int argc, char **argv);
 int verb_check(int argc, char **argv);
 int verb_image(int argc, char **argv);
 int verb_doctor(int argc, char **argv);
@@ -43,6 +45,8 @@ int verb_version(int argc, char **argv);
 /* Internal: what a VM's keeper becomes when the VM has ended; also repairs by hand. */
 int verb_reap(int argc, char **argv);
 int verb_revive(int argc, char **argv);
+/* Internal: the tap of a guarded guest has another name or bridge (mind.h). */
+int verb_reguard(int argc, char **argv);
 /* Internal: what cordon-serve has done for it (attend.h). */
 int verb_attend(int argc, char **argv);
 

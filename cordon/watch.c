@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -85,6 +86,24 @@ static int watch_spawn(const struct isolate_process *process)
 	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
 }
 
+/* As many fds as it may come to need: where that takes a capability that root lacks (a container), fewer VMs. */
+static rlim_t watch_open_files(void)
+{
+	struct rlimit own, wanted = {WATCH_OPEN_FILES, WATCH_OPEN_FILES};
+
+	if (getrlimit(RLIMIT_NOFILE, &own) < 0 || own.rlim_max >= WATCH_OPEN_FILES)
+		return WATCH_OPEN_FILES;
+	if (setrlimit(RLIMIT_NOFILE, &wanted) == 0) {
+		setrlimit(RLIMIT_NOFILE, &own);
+		return WATCH_OPEN_FILES;
+	}
+	fprintf(stderr,
+	        "cordon: the monitor gets %llu open files, not %d: it serves that many taps and "
+	        "sinks\n",
+	        (unsigned long long)own.rlim_max, WATCH_OPEN_FILES);
+	return own.rlim_max;
+}
+
 static int watch_start(struct host_error *error)
 {
 	char *argv[] = {(char *)"cordon-monitor", NULL};
@@ -120,7 +139,7 @@ static int watch_start(struct host_error *error)
 	        .fd_count = BASE_COUNT(fds),
 	        .cgroup = -1,
 	        .file_size_max = UINT64_MAX, /* the alert log is rotated, not capped */
-	        .open_files_max = WATCH_OPEN_FILES,
+	        .open_files_max = watch_open_files(),
 	};
 	err = watch_spawn(&process);
 	tap_watch_close(taps);

@@ -26,7 +26,10 @@
 struct firewall_nic {
 	char tap[16];
 	enum policy_nic_mode mode;
-	char bridge[16];     /* of mode bridge */
+	char bridge[16]; /* of mode bridge */
+	/* The tap, and the network that it is in, are another VMM's (cordon guard): there is no gateway of ours, and
+	 * what a network does for every member passes (DHCP, neighbours, routers). */
+	bool foreign;
 	uint8_t mac[6];      /* the guest's */
 	uint8_t ip4[4];      /* the guest's */
 	uint8_t gateway4[4]; /* the host's side, where dnsmasq answers */

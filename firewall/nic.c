@@ -75,6 +75,18 @@ static void write_forward(const struct nic_text *t)
 	rule(t, "to", "goto vm_%s_ingress", vm);
 }
 
+/* In somebody else's network: what members and routers tell each other, and DHCPv6 (RFC 4861, 3810, 8415). */
+static void write_members(const struct nic_text *t, const char *suffix, unsigned int router,
+                          unsigned int listener, unsigned int sport, unsigned int dport)
+{
+	if (!t->has6)
+		return;
+	rule(t, suffix, "icmpv6 type %u counter return comment \"neighbour discovery\"", router);
+	rule(t, suffix, "icmpv6 type %u counter return comment \"neighbour discovery\"", listener);
+	rule(t, suffix, "meta nfproto ipv6 udp sport %u udp dport %u counter return comment \"%s\"",
+	     sport, dport, sport == 546 ? "dhcp" : "dhcp answer");
+}
+
 static void write_services(const struct nic_text *t)
 {
 	bool dns = t->nic->dns_port && t->plan->policy->firewall.dns;
@@ -95,7 +107,7 @@ static void write_services(const struct nic_text *t)
 		rule(t, "input", "ip6 daddr %s tcp dport %u counter return comment \"dns\"",
 		     t->gateway6, port);
 	}
-	if (t->has4)
+	if (t->has4 && !t->nic->foreign)
 		rule(t, "input",
 		     "ip daddr %s icmp type echo-request counter return comment \"ping of the "
 		     "gateway\"",
@@ -107,11 +119,14 @@ static void write_services(const struct nic_text *t)
 		rule(t, "input",
 		     "icmpv6 type nd-neighbor-advert counter return comment \"neighbour "
 		     "discovery\"");
+	}
+	if (t->has6 && !t->nic->foreign)
 		rule(t, "input",
 		     "ip6 daddr %s icmpv6 type echo-request counter return comment \"ping of the "
 		     "gateway\"",
 		     t->gateway6);
-	}
+	if (t->nic->foreign)
+		write_members(t, "input", 133, 143, 546, 547);
 	rule(t, "input", "goto vm_%s_host", t->plan->policy->vm.name);
 }
 
@@ -138,10 +153,13 @@ static void write_output(const struct nic_text *t)
 		rule(t, "output",
 		     "udp sport %u udp dport 68 counter return comment \"dhcp answer\"",
 		     t->nic->dhcp_port);
-	if (t->has4)
+	if (t->has4 && !t->nic->foreign)
 		write_answers(t, "ip", t->gateway4);
-	if (t->has6) {
+	if (t->has6 && !t->nic->foreign)
 		write_answers(t, "ip6", t->gateway6);
+	if (t->nic->foreign)
+		write_members(t, "output", 134, 130, 547, 546);
+	if (t->has6) {
 		rule(t, "output",
 		     "icmpv6 type nd-neighbor-solicit counter return comment \"neighbour "
 		     "discovery\"");
@@ -160,7 +178,7 @@ static void write_ports(const struct nic_text *t)
 	uint16_t dhcp = t->nic->dhcp_port,
 	         dns = t->plan->policy->firewall.dns ? t->nic->dns_port : 0;
 
-	if (t->has4 && dhcp) {
+	if (t->has4 && dhcp && !t->nic->foreign) {
 		rule(t, "ports_in", "udp sport 68 udp dport 67 udp dport set %u", dhcp);
 		rule(t, "ports_out", "udp sport %u udp dport 68 udp sport set 67", dhcp);
 	}

@@ -239,7 +239,7 @@ static void write_ip6(const struct spoof *s)
 	        "ip6 saddr :: ip6 hoplimit 255 ip6 length <= 32 icmpv6 type nd-neighbor-solicit";
 
 	rule(s, "_ip6", "ip6 version != 6 counter drop comment \"malformed ipv6\"");
-	if (s->plan->nics[s->index].mode == POLICY_NIC_BRIDGE)
+	if (s->plan->nics[s->index].mode == POLICY_NIC_BRIDGE || s->plan->nics[s->index].foreign)
 		write_bridged(s);
 	write_extensions(s);
 	rule(s, "_ip6", "ip6 saddr %s goto vm_%s_%zu_ip6_own", s->ip6, vm, s->index);

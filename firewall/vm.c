@@ -249,6 +249,9 @@ static int apply_family(struct firewall *fw, struct firewall_plan *plan, struct 
 	if (error || !family_concerns(plan, old))
 		return error;
 	plan->replaces = old->present;
+	/* a guest that ran before it was guarded has connections too */
+	for (size_t i = 0; i < plan->nic_count; i++)
+		plan->replaces |= plan->nics[i].foreign;
 	/* one generation for all families: the first one's state decides */
 	if (strcmp(plan->family, "inet") == 0)
 		plan->generation = old->generation

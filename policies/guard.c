@@ -8,7 +8,9 @@
 
 #include "policies/internal.h"
 
-enum { GUARD_MEMORY = 64 << 20 }; /* what is said of no memory at all has to be a memory all the same */
+enum {
+	GUARD_MEMORY = 64 << 20
+}; /* what is said of no memory at all has to be a memory all the same */
 
 void policy_default_guard(void *base)
 {
@@ -55,10 +57,10 @@ static void check_responses(struct policy_walk *walk, const struct policy *polic
 		const struct policy_node *detector = policy_node_find(monitor, names[i]);
 
 		if (detector && detectors[i]->respond & POLICY_RESPOND_PAUSE)
-			policy_error_found(
-			        policy_walk_refuse(walk, policy_node_find(detector, "respond"),
-			                           "alert or quarantine"),
-			        "pause, of a guest that another VMM runs");
+			policy_error_found(policy_walk_refuse(walk,
+			                                      policy_node_find(detector, "respond"),
+			                                      "alert or quarantine"),
+			                   "pause, of a guest that another VMM runs");
 	}
 }
 

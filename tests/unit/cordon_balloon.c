@@ -21,7 +21,7 @@ static enum answer how;
 static uint64_t wanted; /* the target that the device was told */
 static unsigned int connections;
 
-int method_vm(const json_t *params, struct host_vm *vm, struct host_error *error)
+int method_own_vm(const json_t *params, struct host_vm *vm, struct host_error *error)
 {
 	(void)params, (void)error;
 	memset(vm, 0, sizeof(*vm));

@@ -11,7 +11,7 @@
 static struct limits_page page;
 static int page_fd = -1;
 
-int method_vm(const json_t *params, struct host_vm *vm, struct host_error *error)
+int method_own_vm(const json_t *params, struct host_vm *vm, struct host_error *error)
 {
 	static const char *const roles[] = {"blk0", "blk1", "net0", "rng0", "dnsmasq0", "vmm"};
 
