@@ -114,8 +114,10 @@ void firewall_text_bridge(const struct firewall_plan *plan, size_t i)
 {
 	const char *vm = plan->policy->vm.name, *tap = plan->nics[i].tap;
 	struct bridge_text t = {plan, i};
+	char record[FIREWALL_RECORD_MAX];
 
-	rule(&t, "from", "counter comment \"sent, tap %s\"", tap);
+	firewall_spoof_record(record, sizeof(record), &plan->nics[i]);
+	rule(&t, "from", "counter comment \"sent, %s\"", record);
 	write_from(&t, "from");
 	rule(&t, "from", "goto vm_%s_egress", vm);
 	write_to(&t, "to");

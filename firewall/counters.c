@@ -76,7 +76,7 @@ static int gather_chain(struct firewall *fw, struct gathering *g, const char *fa
 }
 
 static int gather_nic(struct firewall *fw, struct gathering *g, const char *family, const char *vm,
-                      size_t nic)
+                      size_t nic, const char *tap)
 {
 	char suffix[32];
 	int error = 0;
@@ -88,14 +88,7 @@ static int gather_nic(struct firewall *fw, struct gathering *g, const char *fami
 	snprintf(suffix, sizeof(suffix), "%zu_forwards", nic);
 	if (!error)
 		error = gather_chain(fw, g, family, vm, suffix);
-	snprintf(suffix, sizeof(suffix), "%zu", nic);
-	if (!error)
-		error = gather_chain(fw, g, "netdev", vm, suffix);
-	for (size_t c = 0; c < firewall_spoof_chain_count && !error; c++) {
-		snprintf(suffix, sizeof(suffix), "%zu_%s", nic, firewall_spoof_chains[c]);
-		error = gather_chain(fw, g, "netdev", vm, suffix);
-	}
-	return error;
+	return error ? error : firewall_tally_read(tap, gather, g);
 }
 
 static int gather_limits(struct firewall *fw, struct gathering *g, const char *family,
@@ -132,7 +125,7 @@ static int gather_family(struct firewall *fw, struct gathering *g, const char *f
 		                      state.slots[side]);
 	for (size_t i = 0; i < state.nic_count && !error; i++)
 		if (state.nics[i].tap[0])
-			error = gather_nic(fw, g, family, vm, i);
+			error = gather_nic(fw, g, family, vm, i, state.nics[i].tap);
 	for (size_t c = 0; c < BASE_COUNT(quarantine) && !error; c++)
 		error = gather_chain(fw, g, family, vm, quarantine[c]);
 	return error;

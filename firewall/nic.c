@@ -61,9 +61,11 @@ static void write_forward(const struct nic_text *t)
 {
 	const char *vm = t->plan->policy->vm.name;
 	bool host_only = t->nic->mode == POLICY_NIC_HOST_ONLY;
+	char record[FIREWALL_RECORD_MAX];
 
-	/* the comment is also the record of which tap is this NIC's: see firewall_state_read() */
-	rule(t, "from", "counter comment \"sent, tap %s\"", t->nic->tap);
+	/* the comment also tells firewall_state_read() which tap and guest are this NIC's */
+	firewall_spoof_record(record, sizeof(record), t->nic);
+	rule(t, "from", "counter comment \"sent, %s\"", record);
 	if (host_only) {
 		rule(t, "from",
 		     "oifname != @vms counter drop comment \"egress of a host-only nic\"");

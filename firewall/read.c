@@ -72,25 +72,28 @@ static void read_expression(const char *kind, const struct nlattr *data, struct 
 	rule->counted |= strcmp(kind, "counter") == 0;
 }
 
+/* A name and what it is given. */
+static void read_named(const struct nlattr *element, struct firewall_rule *rule)
+{
+	const struct nlattr *at, *data = NULL;
+	const char *kind = NULL;
+
+	mnl_attr_for_each_nested(at, element)
+	{
+		if (mnl_attr_get_type(at) == NFTA_EXPR_NAME)
+			kind = name_of(at);
+		if (mnl_attr_get_type(at) == NFTA_EXPR_DATA)
+			data = at;
+	}
+	if (kind && data)
+		read_expression(kind, data, rule);
+}
+
 static void read_expressions(const struct nlattr *list, struct firewall_rule *rule)
 {
-	const struct nlattr *element, *at;
+	const struct nlattr *element;
 
-	mnl_attr_for_each_nested(element, list)
-	{
-		const struct nlattr *data = NULL;
-		const char *kind = NULL;
-
-		mnl_attr_for_each_nested(at, element)
-		{
-			if (mnl_attr_get_type(at) == NFTA_EXPR_NAME)
-				kind = name_of(at);
-			if (mnl_attr_get_type(at) == NFTA_EXPR_DATA)
-				data = at;
-		}
-		if (kind && data)
-			read_expression(kind, data, rule);
-	}
+	mnl_attr_for_each_nested(element, list) read_named(element, rule);
 }
 
 /* User data is a list of type, length, value, a byte each but the value. */
@@ -229,6 +232,46 @@ int firewall_read_set(const char *family, const char *set)
 	mnl_attr_put_strz(message, NFTA_SET_TABLE, "cordon");
 	mnl_attr_put_strz(message, NFTA_SET_NAME, set);
 	return ask(message, NULL, NULL);
+}
+
+/* An element may have one expression. */
+static int read_element(const struct nlmsghdr *message, void *data)
+{
+	const struct nlattr *list, *element, *at;
+
+	mnl_attr_for_each(list, message, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(list) != NFTA_SET_ELEM_LIST_ELEMENTS)
+			continue;
+		mnl_attr_for_each_nested(element, list)
+		{
+			mnl_attr_for_each_nested(at, element)
+			{
+				if (mnl_attr_get_type(at) == NFTA_SET_ELEM_EXPR)
+					read_named(at, data);
+			}
+		}
+	}
+	return MNL_CB_OK;
+}
+
+int firewall_read_element(const char *family, const char *set, const void *key, size_t size,
+                          struct firewall_rule *rule)
+{
+	char buffer[READ_REQUEST];
+	struct nlmsghdr *message = request(buffer, NFT_MSG_GETSETELEM, NLM_F_ACK, family);
+	struct nlattr *list, *element, *value;
+
+	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, "cordon");
+	mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set);
+	list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
+	element = mnl_attr_nest_start(message, NFTA_LIST_ELEM);
+	value = mnl_attr_nest_start(message, NFTA_SET_ELEM_KEY);
+	mnl_attr_put(message, NFTA_DATA_VALUE, size, key);
+	mnl_attr_nest_end(message, value);
+	mnl_attr_nest_end(message, element);
+	mnl_attr_nest_end(message, list);
+	return ask(message, read_element, rule);
 }
 
 static int read_commit(const struct nlmsghdr *message, void *data)

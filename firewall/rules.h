@@ -5,13 +5,13 @@
  * Names. A VM's objects are `vm_NAME_…`; '_' is not in VM names, so the parts can be told apart, and
  * the prefix keeps names clear of nft's keywords. Per VM there are the chains egress, ingress, host
  * and egress_allow/ingress_allow (its limits); per NIC (I = 0…) the chains I_from, I_to, I_input,
- * I_output, I_ports_in, I_ports_out, I_nat, and in `netdev cordon` I, I_arp, I_ip4, I_ip6, I_ip6_own.
+ * I_output, I_ports_in, I_ports_out, I_nat, and in `netdev cordon` I, I_groups, I_routing.
  *
  * What goes into the text is either fixed here, or a number, or an address that was printed from its
  * bytes, or the VM's or the tap's name after firewall_check() has seen that it holds nothing special.
  *
- * Counters are rule comments, "WHAT" or "WHAT, line N" or "WHAT, tap TAP": rules with equal comments
- * (a policy rule may need several nft rules) are one counter.
+ * Counters are rule comments, "WHAT" or "WHAT, line N" or "WHAT, tap TAP…": rules with equal comments
+ * (a policy rule may need several nft rules) are one counter. Those of rules that all VMs share are in tally.c.
  */
 #ifndef CORDON_FIREWALL_RULES_H
 #define CORDON_FIREWALL_RULES_H
@@ -22,6 +22,8 @@
 enum {
 	FIREWALL_NAME_MAX = 128, /* of a chain or set, with its NUL */
 	FIREWALL_NAMES_MAX = POLICY_RULES_MAX * 6 + POLICY_SETS_MAX * 2 + POLICY_NAMES_MAX * 2,
+	FIREWALL_SPOOF_MAPS = 2,     /* groups, routing */
+	FIREWALL_RECORD_MAX = 112,   /* what is written down of a NIC, for who takes it out again */
 	FIREWALL_NFLOG_GROUP = 4404, /* where `log: true` rules send their packets */
 };
 
@@ -64,6 +66,8 @@ bool firewall_name_valid(const char *vm);
 
 /* The tables, maps and base chains that all VMs share; adding them again changes nothing. */
 void firewall_text_tables(FILE *out, const char *family);
+/* True when they are there, as this version of them makes them. */
+bool firewall_tables_there(const char *family);
 /* Declares and empties all of the VM's chains, so that what follows can refer to any of them. */
 void firewall_text_chains(const struct firewall_plan *plan);
 /* The VM's egress, ingress and host chains with their sets. 0 or -ENOMEM. */
@@ -72,8 +76,16 @@ int firewall_text_policy(const struct firewall_plan *plan);
 void firewall_text_nic(const struct firewall_plan *plan, size_t i);
 /* NIC i of mode bridge: its chains in the bridge family, its elements in that family's maps. */
 void firewall_text_bridge(const struct firewall_plan *plan, size_t i);
-/* NIC i: the netdev chains. */
+/* The chains and sets that all taps share in the netdev family. */
+void firewall_text_spoof_tables(FILE *out);
+/* NIC i: the netdev base chain, its elements in those sets. */
 void firewall_text_spoof(const struct firewall_plan *plan, size_t i);
+struct firewall_state;
+/* Takes out what that put in, but for the base chain. */
+void firewall_text_unspoof(FILE *out, const char *vm, const struct firewall_state *old, size_t i);
+/* Who the guest is, as a part of a comment, and back; zeros when it cannot be read. */
+void firewall_spoof_record(char *to, size_t size, const struct firewall_nic *nic);
+void firewall_spoof_recall(struct firewall_nic *nic, const char *record);
 /* One rule of the VM's: "add rule inet cordon vm_NAME_CHAIN " and the rest. */
 void firewall_text_rule(const struct firewall_plan *plan, const char *chain, const char *tail, ...)
         BASE_PRINTF(3, 4);
@@ -181,8 +193,7 @@ extern const struct firewall_map firewall_maps[];
 size_t firewall_maps_of(const char *family);
 extern const char *const firewall_vm_chains[];
 extern const size_t firewall_vm_chain_count;
-extern const char *const firewall_spoof_chains[];
-extern const size_t firewall_spoof_chain_count;
+extern const char *const firewall_spoof_maps[FIREWALL_SPOOF_MAPS];
 
 /* A list of names without doubles; freed by firewall_state_clear(). */
 struct firewall_names {
@@ -200,7 +211,9 @@ struct firewall_state {
 	struct {
 		char tap[16]; /* empty: this NIC is not in this table */
 		bool hooked; /* its netdev base chain is there (older kernels drop it with the device) */
-		bool forwarding; /* it has a chain of forwards */
+		struct firewall_nic was;        /* its tap, MAC and addresses */
+		bool maps[FIREWALL_SPOOF_MAPS]; /* those that it has a chain in */
+		bool forwarding;                /* it has a chain of forwards */
 		struct policy_forward forwards[POLICY_FORWARDS_MAX];
 		size_t forward_count;
 	} nics[POLICY_NICS_MAX];
@@ -228,11 +241,24 @@ struct firewall_rule {       /* valid in the call only */
 	const char *object; /* a quota's name, or NULL */
 };
 typedef int firewall_rule_fn(const struct firewall_rule *rule, void *data);
+
+/* ---- tally.c: counters of rules that all VMs share ---- */
+
+void firewall_tally_tables(FILE *out);
+/* The end of a rule that drops, with a newline. */
+void firewall_tally_drop(FILE *out, const char *what);
+/* Takes the tap's counters out. */
+void firewall_tally_forget(FILE *out, const char *tap);
+/* Each of them, those that have counted nothing too. */
+int firewall_tally_read(const char *tap, firewall_rule_fn *take, void *data);
 /* Each rule of a chain of cordon's table (`take` NULL: none). 0, -ENOENT: no such chain, or another error, `take`'s
  * too. */
 int firewall_read_chain(const char *family, const char *chain, firewall_rule_fn *take, void *data);
 /* 0 when there is such a set, -ENOENT when there is none, or another negative errno. */
 int firewall_read_set(const char *family, const char *set);
+/* The counter of one element; 0, -ENOENT: no such element, or another negative errno. */
+int firewall_read_element(const char *family, const char *set, const void *key, size_t size,
+                          struct firewall_rule *rule);
 /* True when cordon's table of that family is there. */
 bool firewall_table_there(struct firewall *fw, const char *family);
 

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What one NIC adds in `netdev cordon`: a base chain at ingress of its tap, ahead of everything else that
- * reads the frame, where the guest can only be itself. The policy has no say in it.
+ * `netdev cordon`: each tap has a base chain at its ingress, ahead of everything else that reads the frame, and
+ * all of them go to the same chains, where a guest can only be itself. Who that is stand in sets, by the tap's
+ * name, so that a VM more is a handful of elements and no rules. The policy has a say in groups and routing
+ * headers only: a tap whose policy allows groups has a chain for them, in the map `groups`.
  *
- * The chain's own policy is drop; a frame passes only at the end of the chain of its protocol, by a match
- * that says what it is: a header that is cut short matches nothing, and is dropped.
+ * The base chain's policy is drop; a frame passes only at the end of the chain of its protocol, by a match
+ * that says what it is: a header that is cut short matches nothing, and is dropped. A tap that is in no set
+ * has no address that it could send from.
  *
  *   ARP   Ethernet/IPv4 requests and replies whose sender is the guest, gratuitous ones too (RFC 5227
  *         section 3); an address probe (section 2.1.1, sender 0.0.0.0) only for the guest's own address.
@@ -29,301 +32,341 @@
  * Anything else (VLAN tags, 802.3 with LLC, other EtherTypes) is dropped.
  */
 #include <arpa/inet.h>
-#include <stdarg.h>
 
 #include "base/base.h"
 #include "firewall/rules.h"
 
-const char *const firewall_spoof_chains[] = {"arp", "ip4", "ip6", "ip6_own"};
-const size_t firewall_spoof_chain_count = BASE_COUNT(firewall_spoof_chains);
+#define PROBE   "ip6 saddr :: ip6 hoplimit 255 ip6 length <= 32 icmpv6 type nd-neighbor-solicit"
+#define SOLICIT "icmpv6 type nd-neighbor-solicit "
+#define ADVERT  "icmpv6 type nd-neighbor-advert "
 
-struct spoof {
-	const struct firewall_plan *plan;
-	size_t index;
-	char mac[18], mac_number[15];
-	char ip4[INET_ADDRSTRLEN], ip6[INET6_ADDRSTRLEN], ip6_number[35];
+/* One rule of a chain that all taps share: its match, and why it drops. */
+struct shared {
+	const char *chain, *match, *drops; /* `drops` NULL: the match ends with its verdict */
 };
 
-static void BASE_PRINTF(3, 4) rule(const struct spoof *s, const char *suffix, const char *tail, ...)
+/* In the order in which they are met. */
+static const struct shared shared[] = {
+        {"tap", "iifname . ether saddr != @macs", "spoofed mac"},
+        {"tap", "iifname @with4 ether type ip goto tap_ip4", NULL},
+        {"tap", "iifname @with4 ether type arp goto tap_arp", NULL},
+        {"tap", "iifname @with6 ether type ip6 goto tap_ip6", NULL},
+        {"tap", "ether type ip6", "ipv6 without an address"},
+        {"tap", "ether type 8021q", "vlan tag"},
+        {"tap", "ether type 8021ad", "vlan tag"},
+        {"tap", "ether type < 0x0600", "802.3 frame"},
+        {"tap", "", "other ethertype"},
+
+        {"tap_arp", "arp htype != 1", "malformed arp"},
+        {"tap_arp", "arp ptype != ip", "malformed arp"},
+        {"tap_arp", "arp hlen != 6", "malformed arp"},
+        {"tap_arp", "arp plen != 4", "malformed arp"},
+        {"tap_arp", "arp operation > 2", "malformed arp"},
+        {"tap_arp", "iifname . arp saddr ether != @macs", "spoofed arp mac"},
+        {"tap_arp",
+         "arp saddr ip 0.0.0.0 iifname . arp daddr ip @addresses4 arp operation request accept",
+         NULL},
+        {"tap_arp", "iifname . arp saddr ip != @addresses4", "spoofed arp ip"},
+        {"tap_arp", "iifname . arp saddr ip @addresses4 iifname . arp saddr ether @macs accept",
+         NULL},
+        {"tap_arp", "", "malformed arp"},
+
+        {"tap_ip4", "ip version != 4", "malformed ipv4"},
+        {"tap_ip4", "ip hdrlength != 5", "ipv4 options"},
+        {"tap_ip4", "ip frag-off & 0x8000 != 0", "malformed ipv4"},
+        {"tap_ip4", "ip frag-off & 0x1fff == 1", "tiny fragment"},
+        {"tap_ip4", "ip frag-off & 0x3fff == 0x2000 ip length < 68", "tiny fragment"},
+        {"tap_ip4", "ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept",
+         NULL},
+        {"tap_ip4", "iifname . ip saddr != @addresses4", "spoofed ipv4 source"},
+        {"tap_ip4", "ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept", NULL},
+        {"tap_ip4", "udp sport 67", "dhcp server"},
+        {"tap_ip4", "meta pkttype broadcast ip daddr < 224.0.0.0", "unicast in a broadcast frame"},
+        {"tap_ip4", "meta pkttype multicast ip daddr < 224.0.0.0", "unicast in a broadcast frame"},
+        {"tap_ip4", "iifname vmap @groups", NULL},
+        {"tap_ip4", "ip daddr 224.0.0.0/3", "ipv4 multicast or broadcast"},
+        {"tap_ip4", "iifname . ip saddr @addresses4 accept", NULL},
+        {"tap_ip4", "", "malformed ipv4"},
+
+        {"tap_ip6", "ip6 version != 6", "malformed ipv6"},
+        {"tap_ip6", "iifname @members goto tap_member", NULL},
+        {"tap_ip6", "goto tap_ip6_any", NULL},
+        /* what a switch that snoops has to hear: reports in a packet with a router alert, from a local address */
+        {"tap_member",
+         "ip6 saddr fe80::/64 ip6 daddr ff02::16 ip6 hoplimit 1 ip6 nexthdr 0 hbh nexthdr 58 "
+         "icmpv6 type mld2-listener-report accept",
+         NULL},
+        {"tap_member",
+         "ip6 saddr fe80::/64 ip6 daddr ff02::2 ip6 hoplimit 255 ip6 nexthdr 58 ip6 length <= 16 "
+         "icmpv6 type nd-router-solicit accept",
+         NULL},
+        {"tap_member",
+         "ip6 saddr :: ip6 daddr ff02::16 ip6 hoplimit 1 ip6 nexthdr 0 hbh nexthdr 58 icmpv6 type "
+         "mld2-listener-report accept",
+         NULL},
+        {"tap_member",
+         "ip6 saddr :: ip6 daddr ff02::2 ip6 hoplimit 255 ip6 nexthdr 58 ip6 length <= 16 icmpv6 "
+         "type nd-router-solicit accept",
+         NULL},
+        {"tap_member", "goto tap_ip6_any", NULL},
+        {"tap_ip6_any", "frag nexthdr 0", "hidden ipv6 header"},
+        {"tap_ip6_any", "frag nexthdr 43", "hidden ipv6 header"},
+        {"tap_ip6_any", "frag nexthdr 44", "hidden ipv6 header"},
+        {"tap_ip6_any", "frag nexthdr 60", "hidden ipv6 header"},
+        {"tap_ip6_any", "frag nexthdr 58", "fragmented icmpv6"},
+        {"tap_ip6_any", "exthdr hbh exists", "ipv6 hop-by-hop options"},
+        {"tap_ip6_any", "exthdr dst exists", "ipv6 destination options"},
+        {"tap_ip6_any", "exthdr rt exists iifname vmap @routing", NULL},
+        {"tap_ip6_any", "frag frag-off 0 frag more-fragments 0", "ipv6 fragment of nothing"},
+        /* 1280 less the header, rounded down as fragments are: RFC 8200 section 4.5 */
+        {"tap_ip6_any", "frag more-fragments 1 ip6 length < 1233", "tiny fragment"},
+        {"tap_ip6_any", "iifname . ip6 saddr @addresses6 goto tap_ip6_own", NULL},
+        {"tap_ip6_any", "ip6 saddr fe80::/64 goto tap_ip6_own", NULL},
+        /* :: is for duplicate address detection of the guest's own addresses: RFC 4862 section 5.4 */
+        {"tap_ip6_any", PROBE " ip6 length > 24 @th,192,16 0x0101",
+         "spoofed neighbour solicitation"},
+        {"tap_ip6_any", PROBE " iifname . @th,64,128 @targets accept", NULL},
+        {"tap_ip6_any", PROBE " @th,64,64 0xfe80000000000000 accept", NULL},
+        {"tap_ip6_any", "ip6 saddr ::", "unspecified ipv6 source"},
+        {"tap_ip6_any", "", "spoofed ipv6 source"},
+
+        {"tap_routed", "", "ipv6 routing header"},
+
+        {"tap_ip6_own", "icmpv6 type nd-router-advert", "router advertisement"},
+        {"tap_ip6_own", "icmpv6 type nd-redirect", "icmpv6 redirect"},
+        /* 24 bytes are the message alone, 32 with one option of 8 (RFC 4861 section 4.3, 4.4) */
+        {"tap_ip6_own", SOLICIT "ip6 length > 32", "spoofed neighbour solicitation"},
+        {"tap_ip6_own", SOLICIT "ip6 nexthdr != 58", "spoofed neighbour solicitation"},
+        {"tap_ip6_own", SOLICIT "ip6 length > 24 @th,192,16 != 0x0101",
+         "spoofed neighbour solicitation"},
+        {"tap_ip6_own", SOLICIT "ip6 length > 24 iifname . @th,208,48 != @options",
+         "spoofed neighbour solicitation"},
+        {"tap_ip6_own", ADVERT "ip6 length > 32", "spoofed neighbour advertisement"},
+        {"tap_ip6_own", ADVERT "ip6 nexthdr != 58", "spoofed neighbour advertisement"},
+        {"tap_ip6_own", ADVERT "ip6 length > 24 @th,192,16 != 0x0201",
+         "spoofed neighbour advertisement"},
+        {"tap_ip6_own", ADVERT "ip6 length > 24 iifname . @th,208,48 != @options",
+         "spoofed neighbour advertisement"},
+        {"tap_ip6_own", ADVERT "iifname . @th,64,128 @targets accept", NULL},
+        {"tap_ip6_own", ADVERT "@th,64,64 0xfe80000000000000 accept", NULL},
+        {"tap_ip6_own", ADVERT, "spoofed neighbour advertisement"},
+        {"tap_ip6_own", "udp sport 547", "dhcp server"},
+        {"tap_ip6_own", "ip6 daddr ff02::1:ff00:0/104 icmpv6 type nd-neighbor-solicit accept",
+         NULL},
+        {"tap_ip6_own", "ip6 daddr ff02::1:2 udp sport 546 udp dport 547 accept", NULL},
+        {"tap_ip6_own", "iifname vmap @groups", NULL},
+        {"tap_ip6_own", "ip6 daddr ff00::/8", "ipv6 multicast"},
+        {"tap_ip6_own", "meta pkttype broadcast", "unicast in a broadcast frame"},
+        {"tap_ip6_own", "meta pkttype multicast", "unicast in a broadcast frame"},
+        {"tap_ip6_own", "accept", NULL},
+};
+
+void firewall_text_spoof_tables(FILE *out)
 {
-	va_list arguments;
+	static const char *const chains[] = {"tap",        "tap_arp",    "tap_ip4",
+	                                     "tap_ip6",    "tap_member", "tap_ip6_any",
+	                                     "tap_routed", "tap_ip6_own"};
 
-	fprintf(s->plan->out, "add rule netdev cordon vm_%s_%zu%s ", s->plan->policy->vm.name,
-	        s->index, suffix);
-	va_start(arguments, tail);
-	vfprintf(s->plan->out, tail, arguments);
-	va_end(arguments);
-	fputc('\n', s->plan->out);
-}
-
-static void declare(const struct spoof *s)
-{
-	const char *vm = s->plan->policy->vm.name;
-
-	fprintf(s->plan->out,
-	        "add chain netdev cordon vm_%s_%zu { type filter hook ingress device \"%s\" "
-	        "priority -500 ; "
-	        "policy drop ; }\nflush chain netdev cordon vm_%s_%zu\n",
-	        vm, s->index, s->plan->nics[s->index].tap, vm, s->index);
-	for (size_t i = 0; i < firewall_spoof_chain_count; i++)
-		fprintf(s->plan->out,
-		        "add chain netdev cordon vm_%s_%zu_%s\nflush chain netdev cordon "
-		        "vm_%s_%zu_%s\n",
-		        vm, s->index, firewall_spoof_chains[i], vm, s->index,
-		        firewall_spoof_chains[i]);
-}
-
-static void write_entry(const struct spoof *s, bool has4, bool has6)
-{
-	const char *vm = s->plan->policy->vm.name;
-
-	rule(s, "", "ether saddr != %s counter drop comment \"spoofed mac\"", s->mac);
-	if (has4) {
-		rule(s, "", "ether type ip goto vm_%s_%zu_ip4", vm, s->index);
-		rule(s, "", "ether type arp goto vm_%s_%zu_arp", vm, s->index);
+	firewall_tally_tables(out);
+	fputs("add set netdev cordon macs { type ifname . ether_addr ; }\n"
+	      "add set netdev cordon addresses4 { type ifname . ipv4_addr ; }\n"
+	      "add set netdev cordon addresses6 { type ifname . ipv6_addr ; }\n"
+	      "add set netdev cordon with4 { type ifname ; }\n"
+	      "add set netdev cordon with6 { type ifname ; }\n"
+	      "add set netdev cordon members { type ifname ; }\n"
+	      "add set netdev cordon targets { typeof iifname . @th,64,128 ; }\n"
+	      "add set netdev cordon options { typeof iifname . @th,208,48 ; }\n"
+	      "add map netdev cordon routing { type ifname : verdict ; }\n"
+	      "add map netdev cordon groups { type ifname : verdict ; }\n",
+	      out);
+	for (size_t i = 0; i < BASE_COUNT(chains); i++)
+		fprintf(out, "add chain netdev cordon %s\nflush chain netdev cordon %s\n",
+		        chains[i], chains[i]);
+	fputs("add element netdev cordon routing { * : goto tap_routed }\n", out);
+	for (size_t i = 0; i < BASE_COUNT(shared); i++) {
+		fprintf(out, "add rule netdev cordon %s %s ", shared[i].chain, shared[i].match);
+		if (shared[i].drops)
+			firewall_tally_drop(out, shared[i].drops);
+		else
+			fputc('\n', out);
 	}
-	if (has6)
-		rule(s, "", "ether type ip6 goto vm_%s_%zu_ip6", vm, s->index);
-	else
-		rule(s, "", "ether type ip6 counter drop comment \"ipv6 without an address\"");
-	rule(s, "", "ether type 8021q counter drop comment \"vlan tag\"");
-	rule(s, "", "ether type 8021ad counter drop comment \"vlan tag\"");
-	rule(s, "", "ether type < 0x0600 counter drop comment \"802.3 frame\"");
-	rule(s, "", "counter drop comment \"other ethertype\"");
-}
-
-static void write_arp(const struct spoof *s)
-{
-	rule(s, "_arp", "arp htype != 1 counter drop comment \"malformed arp\"");
-	rule(s, "_arp", "arp ptype != ip counter drop comment \"malformed arp\"");
-	rule(s, "_arp", "arp hlen != 6 counter drop comment \"malformed arp\"");
-	rule(s, "_arp", "arp plen != 4 counter drop comment \"malformed arp\"");
-	rule(s, "_arp", "arp operation > 2 counter drop comment \"malformed arp\"");
-	rule(s, "_arp", "arp saddr ether != %s counter drop comment \"spoofed arp mac\"", s->mac);
-	rule(s, "_arp", "arp saddr ip 0.0.0.0 arp daddr ip %s arp operation request accept",
-	     s->ip4);
-	rule(s, "_arp", "arp saddr ip != %s counter drop comment \"spoofed arp ip\"", s->ip4);
-	rule(s, "_arp", "arp saddr ip %s arp saddr ether %s accept", s->ip4, s->mac);
-	rule(s, "_arp", "counter drop comment \"malformed arp\"");
 }
 
 /* Groups that the list names: networks that are multicast or broadcast as a whole. */
-static void write_groups(const struct spoof *s, struct policy_span cidrs, int family)
+static size_t write_groups(FILE *out, const char *chain, const struct policy *policy,
+                           struct policy_span cidrs)
 {
-	const struct policy *policy = s->plan->policy;
 	char text[INET6_ADDRSTRLEN + 4];
+	size_t count = 0;
 
 	for (size_t i = 0; i < cidrs.count; i++) {
 		const struct policy_cidr *cidr = &policy->cidrs[cidrs.first + i];
 		bool group = cidr->family == 4 ? cidr->addr[0] >= 224 && cidr->prefix >= 3
 		                               : cidr->addr[0] == 0xff && cidr->prefix >= 8;
 
-		if (cidr->family != family || !group)
+		if (!group)
 			continue;
+		count++;
 		firewall_text_address(text, sizeof(text), cidr);
-		if (family == 4)
-			rule(s, "_ip4", "ip daddr %s ip saddr %s accept", text, s->ip4);
-		else
-			rule(s, "_ip6_own", "ip6 daddr %s accept", text);
+		if (out)
+			fprintf(out, "add rule netdev cordon %s %s daddr %s accept\n", chain,
+			        cidr->family == 4 ? "ip" : "ip6", text);
 	}
+	return count;
 }
 
-static void write_allowed_groups(const struct spoof *s, int family)
+/* How many groups the policy allows; with `out`, their rules too. */
+static size_t write_allowed_groups(FILE *out, const char *chain, const struct policy *policy)
 {
-	const struct policy *policy = s->plan->policy;
 	const struct policy_firewall *firewall = &policy->firewall;
+	size_t count = 0;
 
 	for (size_t i = 0; i < firewall->egress_count; i++) {
 		const struct policy_rule *egress = &firewall->egress[i];
 
 		if (egress->action != POLICY_ALLOW)
 			continue;
-		write_groups(s, egress->cidrs, family);
+		count += write_groups(out, chain, policy, egress->cidrs);
 		for (size_t k = 0; k < egress->peers.count; k++) {
 			const struct policy_peer *peer = &policy->peers[egress->peers.first + k];
 			const struct policy_set *set = policy_set_find(policy, peer->name);
 
 			if (peer->kind == POLICY_PEER_SET && set)
-				write_groups(s, set->cidrs, family);
+				count += write_groups(out, chain, policy, set->cidrs);
 		}
 	}
+	return count;
 }
 
-static void write_ip4(const struct spoof *s)
+/* The chain of one NIC for what its policy allows, in a map of the same name. */
+static void open_chain(const struct firewall_plan *plan, size_t i, const char *map,
+                       char chain[FIREWALL_NAME_MAX])
 {
-	static const char *const casts[] = {"broadcast", "multicast"};
-	const char *dhcp = "ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept";
-
-	rule(s, "_ip4", "ip version != 4 counter drop comment \"malformed ipv4\"");
-	rule(s, "_ip4", "ip hdrlength != 5 counter drop comment \"ipv4 options\"");
-	rule(s, "_ip4", "ip frag-off & 0x8000 != 0 counter drop comment \"malformed ipv4\"");
-	rule(s, "_ip4", "ip frag-off & 0x1fff == 1 counter drop comment \"tiny fragment\"");
-	rule(s, "_ip4",
-	     "ip frag-off & 0x3fff == 0x2000 ip length < 68 counter drop comment \"tiny "
-	     "fragment\"");
-	rule(s, "_ip4", "ip saddr 0.0.0.0 %s", dhcp);
-	rule(s, "_ip4", "ip saddr != %s counter drop comment \"spoofed ipv4 source\"", s->ip4);
-	rule(s, "_ip4", "%s", dhcp);
-	rule(s, "_ip4", "udp sport 67 counter drop comment \"dhcp server\"");
-	for (size_t i = 0; i < BASE_COUNT(casts); i++)
-		rule(s, "_ip4",
-		     "meta pkttype %s ip daddr < 224.0.0.0 counter drop comment \"unicast in a "
-		     "broadcast frame\"",
-		     casts[i]);
-	write_allowed_groups(s, 4);
-	rule(s, "_ip4",
-	     "ip daddr 224.0.0.0/3 counter drop comment \"ipv4 multicast or broadcast\"");
-	rule(s, "_ip4", "ip saddr %s accept", s->ip4);
-	rule(s, "_ip4", "counter drop comment \"malformed ipv4\"");
+	snprintf(chain, FIREWALL_NAME_MAX, "vm_%s_%zu_%s", plan->policy->vm.name, i, map);
+	fprintf(plan->out,
+	        "add chain netdev cordon %s\nadd element netdev cordon %s { \"%s\" : jump %s }\n",
+	        chain, map, plan->nics[i].tap, chain);
 }
 
-/* What a switch that snoops has to hear: reports in a packet with a router alert, from a local address. */
-static void write_bridged(const struct spoof *s)
+/* The types that the policy allows go on; type 0 is never among them. */
+static void write_routing(const struct firewall_plan *plan, size_t i)
 {
-	static const char *const sources[] = {"fe80::/64", "::"};
+	const uint8_t *allowed = plan->policy->firewall.routing_headers;
+	char chain[FIREWALL_NAME_MAX];
+	bool any = false;
 
-	for (size_t i = 0; i < BASE_COUNT(sources); i++) {
-		rule(s, "_ip6",
-		     "ip6 saddr %s ip6 daddr ff02::16 ip6 hoplimit 1 ip6 nexthdr 0 hbh nexthdr 58 "
-		     "icmpv6 type mld2-listener-report accept",
-		     sources[i]);
-		rule(s, "_ip6",
-		     "ip6 saddr %s ip6 daddr ff02::2 ip6 hoplimit 255 ip6 nexthdr 58 ip6 length <= "
-		     "16 icmpv6 type nd-router-solicit accept",
-		     sources[i]);
-	}
-}
-
-static void write_routing(const struct spoof *s)
-{
-	const uint8_t *allowed = s->plan->policy->firewall.routing_headers;
-
-	fprintf(s->plan->out, "add rule netdev cordon vm_%s_%zu_ip6 exthdr rt exists ",
-	        s->plan->policy->vm.name, s->index);
+	for (unsigned int type = 1; type < 256; type++)
+		any |= allowed[type / 8] & 1u << type % 8;
+	if (!any)
+		return;
+	open_chain(plan, i, "routing", chain);
+	fprintf(plan->out, "add rule netdev cordon %s ", chain);
 	for (unsigned int type = 1; type < 256; type++)
 		if (allowed[type / 8] & 1u << type % 8)
-			fprintf(s->plan->out, "rt type != %u ", type);
-	fputs("counter drop comment \"ipv6 routing header\"\n", s->plan->out);
+			fprintf(plan->out, "rt type != %u ", type);
+	fputs("goto tap_routed\n", plan->out);
 }
 
-static void write_extensions(const struct spoof *s)
+static void write_group_chain(const struct firewall_plan *plan, size_t i)
 {
-	static const struct {
-		uint8_t next;
-		const char *what;
-	} behind[] = {{0, "hidden ipv6 header"},
-	              {43, "hidden ipv6 header"},
-	              {44, "hidden ipv6 header"},
-	              {60, "hidden ipv6 header"},
-	              {58, "fragmented icmpv6"}};
+	char chain[FIREWALL_NAME_MAX];
 
-	for (size_t i = 0; i < BASE_COUNT(behind); i++)
-		rule(s, "_ip6", "frag nexthdr %u counter drop comment \"%s\"", behind[i].next,
-		     behind[i].what);
-	rule(s, "_ip6", "exthdr hbh exists counter drop comment \"ipv6 hop-by-hop options\"");
-	rule(s, "_ip6", "exthdr dst exists counter drop comment \"ipv6 destination options\"");
-	write_routing(s);
-	rule(s, "_ip6",
-	     "frag frag-off 0 frag more-fragments 0 counter drop comment \"ipv6 fragment of "
-	     "nothing\"");
-	/* 1280 less the header, rounded down as fragments are: RFC 8200 section 4.5 */
-	rule(s, "_ip6",
-	     "frag more-fragments 1 ip6 length < 1233 counter drop comment \"tiny fragment\"");
+	if (!write_allowed_groups(NULL, "", plan->policy))
+		return;
+	open_chain(plan, i, "groups", chain);
+	write_allowed_groups(plan->out, chain, plan->policy);
 }
 
-/* :: as a source is for duplicate address detection of the guest's own addresses (RFC 4862 section 5.4). */
-static void write_ip6(const struct spoof *s)
+static bool is_set(const uint8_t *address, size_t size)
 {
-	const char *vm = s->plan->policy->vm.name;
-	const char *probe =
-	        "ip6 saddr :: ip6 hoplimit 255 ip6 length <= 32 icmpv6 type nd-neighbor-solicit";
-
-	rule(s, "_ip6", "ip6 version != 6 counter drop comment \"malformed ipv6\"");
-	if (s->plan->nics[s->index].mode == POLICY_NIC_BRIDGE || s->plan->nics[s->index].foreign)
-		write_bridged(s);
-	write_extensions(s);
-	rule(s, "_ip6", "ip6 saddr %s goto vm_%s_%zu_ip6_own", s->ip6, vm, s->index);
-	rule(s, "_ip6", "ip6 saddr fe80::/64 goto vm_%s_%zu_ip6_own", vm, s->index);
-	rule(s, "_ip6",
-	     "%s ip6 length > 24 @th,192,16 0x0101 counter drop comment \"spoofed neighbour "
-	     "solicitation\"",
-	     probe);
-	rule(s, "_ip6", "%s @th,64,128 %s accept", probe, s->ip6_number);
-	rule(s, "_ip6", "%s @th,64,64 0xfe80000000000000 accept", probe);
-	rule(s, "_ip6", "ip6 saddr :: counter drop comment \"unspecified ipv6 source\"");
-	rule(s, "_ip6", "counter drop comment \"spoofed ipv6 source\"");
+	for (size_t i = 0; i < size; i++)
+		if (address[i])
+			return true;
+	return false;
 }
 
-static void write_neighbours(const struct spoof *s)
+/* The elements that say who the guest is. */
+static void write_identity(FILE *out, const char *verb, const struct firewall_nic *nic, bool member)
 {
-	static const struct {
-		const char *type, *option, *comment;
-	} kinds[] = {{"nd-neighbor-solicit", "0x0101", "spoofed neighbour solicitation"},
-	             {"nd-neighbor-advert", "0x0201", "spoofed neighbour advertisement"}};
+	const uint8_t *m = nic->mac, *t = nic->ip6;
+	char ip4[INET_ADDRSTRLEN], ip6[INET6_ADDRSTRLEN], target[35] = "0x";
 
-	for (size_t i = 0; i < BASE_COUNT(kinds); i++) {
-		const char *type = kinds[i].type, *option = kinds[i].option,
-		           *comment = kinds[i].comment;
-
-		/* 24 bytes are the message alone, 32 with one option of 8 (RFC 4861 section 4.3, 4.4) */
-		rule(s, "_ip6_own", "icmpv6 type %s ip6 length > 32 counter drop comment \"%s\"",
-		     type, comment);
-		rule(s, "_ip6_own", "icmpv6 type %s ip6 nexthdr != 58 counter drop comment \"%s\"",
-		     type, comment);
-		rule(s, "_ip6_own",
-		     "icmpv6 type %s ip6 length > 24 @th,192,16 != %s counter drop comment \"%s\"",
-		     type, option, comment);
-		rule(s, "_ip6_own",
-		     "icmpv6 type %s ip6 length > 24 @th,208,48 != %s counter drop comment \"%s\"",
-		     type, s->mac_number, comment);
-	}
-	rule(s, "_ip6_own", "icmpv6 type nd-neighbor-advert @th,64,128 %s accept", s->ip6_number);
-	rule(s, "_ip6_own", "icmpv6 type nd-neighbor-advert @th,64,64 0xfe80000000000000 accept");
-	rule(s, "_ip6_own",
-	     "icmpv6 type nd-neighbor-advert counter drop comment \"spoofed neighbour "
-	     "advertisement\"");
-}
-
-static void write_ip6_own(const struct spoof *s)
-{
-	rule(s, "_ip6_own",
-	     "icmpv6 type nd-router-advert counter drop comment \"router advertisement\"");
-	rule(s, "_ip6_own", "icmpv6 type nd-redirect counter drop comment \"icmpv6 redirect\"");
-	write_neighbours(s);
-	rule(s, "_ip6_own", "udp sport 547 counter drop comment \"dhcp server\"");
-	rule(s, "_ip6_own", "ip6 daddr ff02::1:ff00:0/104 icmpv6 type nd-neighbor-solicit accept");
-	rule(s, "_ip6_own", "ip6 daddr ff02::1:2 udp sport 546 udp dport 547 accept");
-	write_allowed_groups(s, 6);
-	rule(s, "_ip6_own", "ip6 daddr ff00::/8 counter drop comment \"ipv6 multicast\"");
-	rule(s, "_ip6_own",
-	     "meta pkttype broadcast counter drop comment \"unicast in a broadcast frame\"");
-	rule(s, "_ip6_own",
-	     "meta pkttype multicast counter drop comment \"unicast in a broadcast frame\"");
-	rule(s, "_ip6_own", "accept");
+	fprintf(out,
+	        "%s element netdev cordon macs { \"%s\" . %02x:%02x:%02x:%02x:%02x:%02x }\n"
+	        "%s element netdev cordon options { \"%s\" . 0x%02x%02x%02x%02x%02x%02x }\n",
+	        verb, nic->tap, m[0], m[1], m[2], m[3], m[4], m[5], verb, nic->tap, m[0], m[1],
+	        m[2], m[3], m[4], m[5]);
+	if (is_set(nic->ip4, sizeof(nic->ip4)))
+		fprintf(out,
+		        "%s element netdev cordon with4 { \"%s\" }\n"
+		        "%s element netdev cordon addresses4 { \"%s\" . %s }\n",
+		        verb, nic->tap, verb, nic->tap,
+		        inet_ntop(AF_INET, nic->ip4, ip4, sizeof(ip4)));
+	for (size_t k = 0; k < sizeof(nic->ip6); k++)
+		snprintf(target + 2 + 2 * k, sizeof(target) - 2 - 2 * k, "%02x", t[k]);
+	if (is_set(nic->ip6, sizeof(nic->ip6)))
+		fprintf(out,
+		        "%s element netdev cordon with6 { \"%s\" }\n"
+		        "%s element netdev cordon addresses6 { \"%s\" . %s }\n"
+		        "%s element netdev cordon targets { \"%s\" . %s }\n",
+		        verb, nic->tap, verb, nic->tap,
+		        inet_ntop(AF_INET6, nic->ip6, ip6, sizeof(ip6)), verb, nic->tap, target);
+	if (member)
+		fprintf(out, "%s element netdev cordon members { \"%s\" }\n", verb, nic->tap);
 }
 
 void firewall_text_spoof(const struct firewall_plan *plan, size_t i)
 {
-	static const uint8_t none[16];
 	const struct firewall_nic *nic = &plan->nics[i];
-	const uint8_t *m = nic->mac;
-	struct spoof s = {.plan = plan, .index = i};
-	size_t at = 2;
+	const char *vm = plan->policy->vm.name;
 
-	snprintf(s.mac, sizeof(s.mac), "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3],
-	         m[4], m[5]);
-	snprintf(s.mac_number, sizeof(s.mac_number), "0x%02x%02x%02x%02x%02x%02x", m[0], m[1], m[2],
-	         m[3], m[4], m[5]);
-	inet_ntop(AF_INET, nic->ip4, s.ip4, sizeof(s.ip4));
-	inet_ntop(AF_INET6, nic->ip6, s.ip6, sizeof(s.ip6));
-	snprintf(s.ip6_number, sizeof(s.ip6_number), "0x");
-	for (size_t k = 0; k < sizeof(nic->ip6); k++, at += 2)
-		snprintf(s.ip6_number + at, sizeof(s.ip6_number) - at, "%02x", nic->ip6[k]);
-	declare(&s);
-	write_entry(&s, memcmp(nic->ip4, none, sizeof(nic->ip4)) != 0,
-	            memcmp(nic->ip6, none, sizeof(nic->ip6)) != 0);
-	write_arp(&s);
-	write_ip4(&s);
-	write_ip6(&s);
-	write_ip6_own(&s);
+	fprintf(plan->out,
+	        "add chain netdev cordon vm_%s_%zu { type filter hook ingress device \"%s\" "
+	        "priority -500 ; policy drop ; }\nflush chain netdev cordon vm_%s_%zu\n"
+	        "add rule netdev cordon vm_%s_%zu goto tap\n",
+	        vm, i, nic->tap, vm, i, vm, i);
+	write_identity(plan->out, "add", nic, nic->mode == POLICY_NIC_BRIDGE || nic->foreign);
+	write_routing(plan, i);
+	write_group_chain(plan, i);
+}
+
+const char *const firewall_spoof_maps[] = {"groups", "routing"};
+_Static_assert(BASE_COUNT(firewall_spoof_maps) == FIREWALL_SPOOF_MAPS, "one for each");
+
+void firewall_text_unspoof(FILE *out, const char *vm, const struct firewall_state *old, size_t i)
+{
+	const struct firewall_nic *was = &old->nics[i].was;
+
+	/* added first, so that one that somebody else has deleted is no reason to fail */
+	write_identity(out, "add", was, true);
+	write_identity(out, "delete", was, true);
+	for (size_t m = 0; m < FIREWALL_SPOOF_MAPS; m++)
+		if (old->nics[i].maps[m])
+			fprintf(out,
+			        "delete element netdev cordon %s { \"%s\" }\n"
+			        "flush chain netdev cordon vm_%s_%zu_%s\n"
+			        "delete chain netdev cordon vm_%s_%zu_%s\n",
+			        firewall_spoof_maps[m], was->tap, vm, i, firewall_spoof_maps[m], vm,
+			        i, firewall_spoof_maps[m]);
+}
+
+void firewall_spoof_record(char *to, size_t size, const struct firewall_nic *nic)
+{
+	const uint8_t *m = nic->mac;
+	char ip4[INET_ADDRSTRLEN], ip6[INET6_ADDRSTRLEN];
+
+	snprintf(to, size, "tap %s %02x:%02x:%02x:%02x:%02x:%02x %s %s", nic->tap, m[0], m[1], m[2],
+	         m[3], m[4], m[5], inet_ntop(AF_INET, nic->ip4, ip4, sizeof(ip4)),
+	         inet_ntop(AF_INET6, nic->ip6, ip6, sizeof(ip6)));
+}
+
+void firewall_spoof_recall(struct firewall_nic *nic, const char *record)
+{
+	uint8_t *m = nic->mac;
+	char ip4[INET_ADDRSTRLEN] = "", ip6[INET6_ADDRSTRLEN] = "";
+
+	if (sscanf(record, "tap %15s %hhx:%hhx:%hhx:%hhx:%hhx:%hhx %15s %45s", nic->tap, &m[0],
+	           &m[1], &m[2], &m[3], &m[4], &m[5], ip4, ip6) != 9 ||
+	    inet_pton(AF_INET, ip4, nic->ip4) != 1 || inet_pton(AF_INET6, ip6, nic->ip6) != 1)
+		*nic = (struct firewall_nic){0};
 }

@@ -3,8 +3,8 @@
  * What the kernel holds of a VM, read from the kernel itself, so that a restarted daemon (or another
  * one) can change and remove rules that it did not make.
  *
- * Nothing is searched for: the names of a VM's chains follow from its own, the tap of each NIC stands
- * in the comment of the first rule of its chain I_from, its generation and its forwards in comments too,
+ * Nothing is searched for: the names of a VM's chains follow from its own, the tap of each NIC and its
+ * guest stand in the comment of the first rule of its chain I_from, its generation and its forwards in comments too,
  * and sets and quotas are those that its rules refer to. So reading one VM's state costs the same
  * however many VMs there are.
  */
@@ -106,14 +106,16 @@ struct nic_reading {
 	size_t nic;
 };
 
-/* "…, tap TAP" */
+/* "…, tap TAP MAC IP4 IP6" */
 static int take_tap(const struct firewall_rule *rule, void *data)
 {
 	const struct nic_reading *r = data;
 	const char *at = rule->comment ? strstr(rule->comment, ", tap ") : NULL;
 
-	if (at && !r->state->nics[r->nic].tap[0])
-		base_copy_string(r->state->nics[r->nic].tap, 16, at + strlen(", tap "));
+	if (at && !r->state->nics[r->nic].tap[0]) {
+		firewall_spoof_recall(&r->state->nics[r->nic].was, at + strlen(", "));
+		memcpy(r->state->nics[r->nic].tap, r->state->nics[r->nic].was.tap, 16);
+	}
 	return 0;
 }
 
@@ -158,6 +160,13 @@ static int read_nic(struct reading *r, size_t i)
 	if (error && error != -ENOENT)
 		return error;
 	r->state->nics[i].hooked = error == 0;
+	for (size_t m = 0; m < FIREWALL_SPOOF_MAPS; m++) {
+		snprintf(suffix, sizeof(suffix), "%zu_%s", i, firewall_spoof_maps[m]);
+		error = each_rule(r, "netdev", suffix, NULL, NULL);
+		if (error && error != -ENOENT)
+			return error;
+		r->state->nics[i].maps[m] = error == 0;
+	}
 	r->state->nic_count = i + 1;
 	return 0;
 }

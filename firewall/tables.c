@@ -13,8 +13,8 @@
  * "it may leave"; quarantine of the receiver; the receiver's chain. From VM to VM both have to agree,
  * because no chain on the way accepts for the other.
  *
- * The chains are emptied and written anew with each transaction, so that one that somebody edited is
- * whole again with the next VM's start.
+ * They are written when they are not there yet, as the chain `layout_N` tells, which nothing refers to: to write
+ * them anew would have the kernel look at all VMs once for each of them. Who edits them has watch.c against him.
  */
 #include "base/base.h"
 #include "firewall/rules.h"
@@ -95,7 +95,7 @@ static const char text[] =
         "add rule inet cordon forward_ports iifname != @vms fib daddr type local meta l4proto . th "
         "dport vmap @forwards\n";
 
-static const char bridge_begin[] = "add table bridge cordon\nadd table netdev cordon\n";
+static const char bridge_begin[] = "add table bridge cordon\n";
 static const char bridge_text[] =
         "add map bridge cordon forward_from { type ifname : verdict ; }\n"
         "add map bridge cordon forward_to { type ifname : verdict ; }\n"
@@ -139,6 +139,9 @@ static const char bridge_text[] =
         "add rule bridge cordon output oifname vmap @quarantine_to\n"
         "add rule bridge cordon output oifname vmap @output_to\n";
 
+/* To be raised with each change of what is shared. */
+static const char layout[] = "layout_1";
+
 void firewall_text_tables(FILE *out, const char *family)
 {
 	bool bridge = strcmp(family, "bridge") == 0;
@@ -146,4 +149,15 @@ void firewall_text_tables(FILE *out, const char *family)
 	fputs(bridge ? bridge_begin : begin, out);
 	firewall_set_tables(out, family);
 	fputs(bridge ? bridge_text : text, out);
+	fprintf(out, "add chain %s cordon %s\n", family, layout);
+	if (bridge)
+		return;
+	firewall_text_spoof_tables(out);
+	fprintf(out, "add chain netdev cordon %s\n", layout);
+}
+
+bool firewall_tables_there(const char *family)
+{
+	return firewall_read_chain(family, layout, NULL, NULL) == 0 &&
+	       firewall_read_chain("netdev", layout, NULL, NULL) == 0;
 }

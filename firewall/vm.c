@@ -85,6 +85,7 @@ static void detach_nic(FILE *out, const char *family, const char *vm,
 		        "flush chain netdev cordon vm_%s_%zu\ndelete chain netdev cordon "
 		        "vm_%s_%zu\n",
 		        vm, i, vm, i);
+	firewall_tally_forget(out, old->nics[i].tap);
 }
 
 /* The host's ports that were the NIC's; its chain goes unless the new rules have one. */
@@ -110,14 +111,6 @@ static void drop_nic(FILE *out, const char *family, const char *vm, size_t i)
 		snprintf(suffix, sizeof(suffix), "%zu_%s", i, firewall_maps[m].suffix);
 		fprintf(out, "flush chain %s cordon vm_%s_%s\n", family, vm, suffix);
 		drop_chain(out, family, vm, suffix);
-	}
-	/* ip6 goes to ip6_own: empty all before deleting any */
-	for (size_t c = 0; c < firewall_spoof_chain_count; c++)
-		fprintf(out, "flush chain netdev cordon vm_%s_%zu_%s\n", vm, i,
-		        firewall_spoof_chains[c]);
-	for (size_t c = 0; c < firewall_spoof_chain_count; c++) {
-		snprintf(suffix, sizeof(suffix), "%zu_%s", i, firewall_spoof_chains[c]);
-		drop_chain(out, "netdev", vm, suffix);
 	}
 }
 
@@ -191,6 +184,7 @@ static void write_old_nics(const struct firewall_plan *plan, const struct firewa
 			continue;
 		if (gone || strcmp(old->nics[i].tap, plan->nics[i].tap) != 0)
 			detach_nic(plan->out, plan->family, vm, old, i);
+		firewall_text_unspoof(plan->out, vm, old, i);
 		drop_forwards(plan->out, vm, old, i,
 		              gone || !plan->policy->vm.nics[i].forward_count);
 		if (gone)
@@ -209,7 +203,8 @@ static int write_apply(struct firewall *fw, const struct firewall_plan *plan,
 	bool groups = policy->vm.group_count > 0;
 	int error;
 
-	firewall_text_tables(plan->out, family);
+	if (!fw || !firewall_tables_there(family))
+		firewall_text_tables(plan->out, family);
 	error = old->present ? firewall_peers_leave(fw, plan->out, family, vm, old) : 0;
 	write_old_nics(plan, old);
 	firewall_text_chains(plan);
@@ -352,6 +347,7 @@ static int write_remove(struct firewall *fw, FILE *out, const char *family, cons
 	for (size_t i = 0; i < old->nic_count; i++)
 		if (old->nics[i].tap[0]) {
 			detach_nic(out, family, vm, old, i);
+			firewall_text_unspoof(out, vm, old, i);
 			drop_forwards(out, vm, old, i, true);
 		}
 	for (size_t c = 0; c < firewall_vm_chain_count; c++)

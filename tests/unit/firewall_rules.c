@@ -226,8 +226,8 @@ START_TEST(modes)
 	expect("add element bridge cordon forward_to { \"cn5\" : jump vm_web0_0_to }");
 	expect("add rule bridge cordon vm_web0_egress counter drop comment \"egress default "
 	       "deny\"");
-	expect("add rule netdev cordon vm_web0_0 ether saddr != 02:ab:00:00:00:0f counter drop "
-	       "comment \"spoofed mac\"");
+	expect("add element netdev cordon macs { \"cn5\" . 02:ab:00:00:00:0f }");
+	expect("add element netdev cordon members { \"cn5\" }");
 	expect_none("add rule inet cordon vm_web0_0_from");
 	add_rule(POLICY_REJECT, POLICY_PROTO_TCP)->any = true;
 	free(explain(-EOPNOTSUPP));
@@ -442,12 +442,12 @@ END_TEST
 
 START_TEST(guests_without_ipv6_have_none)
 {
-	expect("add rule netdev cordon vm_web0_0 ether type ip6 counter drop comment \"ipv6 "
-	       "without an address\"");
-	expect("add rule netdev cordon vm_web0_0 ether saddr != 02:ab:00:00:00:0f counter drop "
-	       "comment \"spoofed mac\"");
+	expect("add element netdev cordon with4 { \"cn5\" }");
+	expect("add element netdev cordon addresses4 { \"cn5\" . 10.77.0.2 }");
+	expect("add rule netdev cordon vm_web0_0 goto tap");
 	expect_none("vm_web0_0_input icmpv6");
-	expect_none("goto vm_web0_0_ip6\n");
+	expect_none("element netdev cordon with6");
+	expect_none("element netdev cordon members");
 }
 END_TEST
 
