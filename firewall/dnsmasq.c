@@ -14,6 +14,7 @@
 #include <stdarg.h>
 
 #include "base/base.h"
+#include "firewall/names.h"
 #include "firewall/rules.h"
 
 enum { ARGUMENTS_MAX = 40, ARGUMENT_MAX = 320, SERVERS_MAX = 3 /* as resolv.conf(5) has it */ };
@@ -64,10 +65,18 @@ static void add_servers(struct arguments *a, const char *resolv_conf)
 	}
 }
 
-static void add_dns(struct arguments *a, const struct firewall_nic *nic, const char *gateway,
-                    const char *resolv_conf)
+uint16_t firewall_dnsmasq_port(const struct policy *policy, const struct firewall_nic *nic)
 {
-	add(a, "--port=%u", nic->dns_port);
+	return (uint16_t)(nic->dns_port + (firewall_named_any(policy) ? 1 : 0));
+}
+
+static void add_dns(struct arguments *a, const struct policy *policy,
+                    const struct firewall_nic *nic, const char *gateway, const char *resolv_conf)
+{
+	add(a, "--port=%u", firewall_dnsmasq_port(policy, nic));
+	/* the guest is told no more than the sets will hold */
+	if (firewall_named_any(policy))
+		add(a, "--max-ttl=%d", NAMES_TTL_MAX);
 	add(a, "--no-resolv");
 	add(a, "--no-hosts");
 	add(a, "--dhcp-option=option:dns-server,%s", gateway);
@@ -126,7 +135,7 @@ int firewall_dnsmasq_make(const struct policy *policy, const struct firewall_nic
 	if (nic->dhcp_port)
 		add_dhcp(a, nic, gateway, guest);
 	if (nic->dns_port && policy->firewall.dns)
-		add_dns(a, nic, gateway, resolv_conf);
+		add_dns(a, policy, nic, gateway, resolv_conf);
 	else
 		add(a, "--port=0");
 	if (a->cut)

@@ -91,6 +91,11 @@ struct firewall_dnsmasq {
 	char *const *argv;
 	const char *const *binds; /* all that its root holds */
 };
+/* The policy's names, a line each and each once: what cordon-names reads. */
+void firewall_names_write(FILE *out, const struct policy *policy);
+/* The port that it answers DNS on: another than the guest asks at, where the policy has names and cordon-names (see
+ * firewall/names.h) stands between. */
+uint16_t firewall_dnsmasq_port(const struct policy *policy, const struct firewall_nic *nic);
 /* `preload` is the absolute path of dnsmasq-preload.so as it is installed or built, `resolv_conf` the
  * host's (its name servers are asked in the guest's place). *made is one block, freed with free(). */
 int firewall_dnsmasq_make(const struct policy *policy, const struct firewall_nic *nic,

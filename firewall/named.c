@@ -219,6 +219,18 @@ void firewall_named_declare(const struct firewall_plan *plan)
 		}
 }
 
+void firewall_names_write(FILE *out, const struct policy *policy)
+{
+	for (size_t i = 0; i < policy->name_count; i++) {
+		bool again = false;
+
+		for (size_t k = 0; k < i; k++)
+			again |= strcmp(policy->names[k], policy->names[i]) == 0;
+		if (!again)
+			fprintf(out, "%s\n", policy->names[i]);
+	}
+}
+
 bool firewall_named_keeps(const struct policy *policy, const char *set)
 {
 	char own[FIREWALL_NAME_MAX];

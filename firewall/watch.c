@@ -84,8 +84,8 @@ static void take_commit(struct firewall_watch *watch, const struct nlmsghdr *mes
 			base_copy_string(change.process, sizeof(change.process),
 			                 mnl_attr_get_str(at));
 	}
-	/* names that a guest may reach get their addresses from there */
-	if (!watch->rules && strcmp(change.process, "dnsmasq") == 0)
+	/* names that a guest may reach get their addresses from there: see names.h */
+	if (!watch->rules && strcmp(change.process, "cordon-sets") == 0)
 		watch->ours = false;
 	if (watch->ours && watch->count < WATCH_COMMITS) {
 		watch->commits[watch->count++] = commit;

@@ -20,7 +20,7 @@ static int enter_privileged(const struct isolate_role *role)
 	if (error == 0)
 		error = isolate_limits_set(role->file_size_max, 0);
 	if (error == 0)
-		error = isolate_identity_take(role->uid, role->gid);
+		error = isolate_identity_take(role->uid, role->gid, 0);
 	return error;
 }
 

@@ -52,16 +52,52 @@ int isolate_limits_set(uint64_t file_size_max, uint64_t open_files_max)
 	return error;
 }
 
-int isolate_privileges_drop(void)
+/* Sets all three sets, `more` beside `keep` in those that are not inherited. */
+static int capabilities_set(uint64_t keep, uint64_t more)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0, 0, 0}, {0, 0, 0}};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
 
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ||
-	    syscall(SYS_capset, &header, none) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
-	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+	for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+		data[i].permitted = data[i].effective = (uint32_t)((keep | more) >> (32 * i));
+		data[i].inheritable = (uint32_t)(keep >> (32 * i));
+	}
+	return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
+static int privileges_end(uint64_t keep)
+{
+	int error = capabilities_set(keep, 0);
+
+	if (error < 0)
+		return error;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return -errno;
 	return 0;
+}
+
+int isolate_privileges_drop(void)
+{
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
+		return -errno;
+	return privileges_end(0);
+}
+
+/*
+ * After the uid: what is kept has to be ambient to survive the exec, as the file has none. With `keep` the
+ * secure bits are closed here and not before, since one of them forbids just that.
+ */
+static int capability_keep(uint64_t keep)
+{
+	int error = capabilities_set(keep, 1ull << CAP_SETPCAP);
+
+	for (int cap = 0; cap < 64 && error == 0; cap++)
+		if (keep & 1ull << cap &&
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+			error = -errno;
+	if (error == 0 && prctl(PR_SET_SECUREBITS, SECURE_BITS, 0, 0, 0) < 0)
+		error = -errno;
+	return error < 0 ? error : privileges_end(keep);
 }
 
 int isolate_identity_check(uid_t uid, gid_t gid)
@@ -69,18 +105,19 @@ int isolate_identity_check(uid_t uid, gid_t gid)
 	return uid == 0 || uid == (uid_t)-1 || gid == 0 || gid == (gid_t)-1 ? -EINVAL : 0;
 }
 
-int isolate_identity_take(uid_t uid, gid_t gid)
+int isolate_identity_take(uid_t uid, gid_t gid, uint64_t keep)
 {
 	/* The bounding set and the secure bits need CAP_SETPCAP, so they come before the uid. */
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+		if (!(cap < 64 && keep & 1ull << cap) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			return -errno;
-	if (prctl(PR_SET_SECUREBITS, SECURE_BITS, 0, 0, 0) < 0)
+	if (prctl(PR_SET_SECUREBITS, keep ? SECBIT_NOROOT | SECBIT_KEEP_CAPS : SECURE_BITS, 0, 0,
+	          0) < 0)
 		return -errno;
 	if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, gid, gid, gid) < 0 ||
 	    syscall(SYS_setresuid, uid, uid, uid) < 0)
 		return -errno;
-	return isolate_privileges_drop();
+	return keep ? capability_keep(keep) : isolate_privileges_drop();
 }
 
 int isolate_keyring_leave(void)

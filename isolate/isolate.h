@@ -71,6 +71,8 @@ struct isolate_process {
 	 */
 	uint64_t file_size_max;
 	uint64_t open_files_max; /* RLIMIT_NOFILE; 0: just what it was handed and a few */
+	/* The one capability that it keeps, as a bit; 0 for all but who has nothing to do with guests' bytes. */
+	uint64_t capability;
 	/*
 	 * NULL, or installed before exec (programs that are not ours). Such a list needs
 	 * execveat(arg0 = 97, arg4 = AT_EMPTY_PATH) and write(arg0 = 96): ISOLATE_EXEC_FD, _REPORT_FD.

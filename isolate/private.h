@@ -22,8 +22,8 @@ int isolate_root_enter(const char *const *binds);
 
 int isolate_limits_set(uint64_t file_size_max, uint64_t open_files_max);
 
-/* Own uid and gid, no groups, no capability in any set, no way to get one. */
-int isolate_identity_take(uid_t uid, gid_t gid);
+/* Own uid and gid, no groups, no capability in any set but `keep` (bits), no way to get one. */
+int isolate_identity_take(uid_t uid, gid_t gid, uint64_t keep);
 
 /* The part of it that needs no privilege: no capability, no new ones. */
 int isolate_privileges_drop(void);

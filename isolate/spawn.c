@@ -58,7 +58,7 @@ static int stage_limits(const struct isolate_process *process)
 
 static int stage_identity(const struct isolate_process *process)
 {
-	return isolate_identity_take(process->uid, process->gid);
+	return isolate_identity_take(process->uid, process->gid, process->capability);
 }
 
 static int stage_keyring(const struct isolate_process *process)

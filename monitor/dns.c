@@ -11,7 +11,13 @@
 
 #include "base/base.h"
 
-enum { DNS_HEADER = 12, DNS_POINTER = 0xc0, DNS_QUESTION = 4, DNS_RECORD = 10 };
+enum {
+	DNS_CLASS_INTERNET = 1,
+	DNS_HEADER = 12,
+	DNS_POINTER = 0xc0,
+	DNS_QUESTION = 4,
+	DNS_RECORD = 10
+};
 
 /* One label into the name; false when it does not fit. */
 static bool dns_label_add(struct dns_name *name, const uint8_t *bytes, size_t size)
@@ -107,6 +113,51 @@ int dns_parse(const uint8_t *bytes, size_t size, struct dns_message *message)
 	if (message->response && base_be16(bytes + 4) == 1)
 		dns_answers(bytes, size, at + DNS_QUESTION, base_be16(bytes + 6), message);
 	return 0;
+}
+
+/* Reads the record at `at`; returns where the next one begins, or 0. */
+static size_t dns_record_at(const uint8_t *bytes, size_t size, size_t at, struct dns_record *record)
+{
+	memset(&record->owner, 0, sizeof(record->owner));
+	at = dns_name_at(bytes, size, at, &record->owner);
+	if (at == 0 || size - at < DNS_RECORD)
+		return 0;
+	record->type = base_be16(bytes + at);
+	record->internet = base_be16(bytes + at + 2) == DNS_CLASS_INTERNET;
+	record->ttl = base_be32(bytes + at + 4);
+	record->size = base_be16(bytes + at + 8);
+	at += DNS_RECORD;
+	if (record->size > size - at)
+		return 0;
+	record->data = bytes + at;
+	memset(&record->target, 0, sizeof(record->target));
+	/* the name has to end where its record does */
+	if (record->type == DNS_TYPE_CNAME &&
+	    dns_name_at(bytes, size, at, &record->target) != at + record->size)
+		return 0;
+	return at + record->size;
+}
+
+int dns_walk(const uint8_t *bytes, size_t size, size_t max,
+             bool (*take)(const struct dns_record *record, void *data), void *data)
+{
+	struct dns_message message;
+	struct dns_record record;
+	size_t at;
+	int taken = 0;
+
+	if (dns_parse(bytes, size, &message) < 0 || !message.response || base_be16(bytes + 4) != 1)
+		return -EBADMSG;
+	at = dns_name_at(bytes, size, DNS_HEADER, NULL) + DNS_QUESTION;
+	for (size_t i = 0; i < base_be16(bytes + 6) && i < max; i++) {
+		at = dns_record_at(bytes, size, at, &record);
+		if (at == 0)
+			break;
+		taken++;
+		if (!take(&record, data))
+			break;
+	}
+	return taken;
 }
 
 size_t dns_label_size(const struct dns_name *name, size_t i)

@@ -15,7 +15,6 @@ enum {
 	DNS_NAME_MAX =
 	        253, /* 255 with the lengths of the first label and the last (RFC 1035, 2.3.4) */
 	DNS_LABELS_MAX = 127,
-	DNS_ADDRESSES_MAX = 8,
 };
 
 enum dns_type {
@@ -58,6 +57,23 @@ struct dns_message {
 
 /* Takes apart `size` bytes, which may be less than there were. 0, or -EBADMSG: no question that is whole. */
 int dns_parse(const uint8_t *bytes, size_t size, struct dns_message *message);
+
+/* One record of the answer section. */
+struct dns_record {
+	struct dns_name owner;
+	uint16_t type;
+	bool internet; /* its class */
+	uint32_t ttl;  /* as it came */
+	const uint8_t *data;
+	uint16_t size;
+	struct dns_name target; /* of a CNAME */
+};
+/*
+ * Calls `take` for each record of an answer to one question, at most `max`, until it returns false; stops at one
+ * that is not whole. Returns how many records were taken, or -EBADMSG when it is no such answer.
+ */
+int dns_walk(const uint8_t *bytes, size_t size, size_t max,
+             bool (*take)(const struct dns_record *record, void *data), void *data);
 
 /* Length of label `i`. */
 size_t dns_label_size(const struct dns_name *name, size_t i);

@@ -26,6 +26,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/keyctl.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -60,6 +61,28 @@ START_TEST(test_it_is_somebody_else_without_privileges)
 	ck_assert_int_eq(getsid(probe.pid), probe.pid);
 	ck_assert_int_eq(fixture_said(&probe, "securebits"), SECURE_BITS);
 	ck_assert_int_ne(fixture_said(&probe, "session_keyring"), keyring);
+	ck_assert_int_eq(WEXITSTATUS(fixture_finish(&probe)), 42);
+}
+END_TEST
+
+/* cordon-sets: one capability, in every set, for the program itself; nothing else of a role is different. */
+START_TEST(test_it_keeps_the_one_capability_that_it_is_given)
+{
+	static const char *const sets[] = {"CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"};
+	struct isolate_process process = fixture_process();
+	struct fixture_probe probe;
+
+	process.capability = 1ull << CAP_NET_ADMIN;
+	fixture_start(&probe, &process, NULL);
+	for (size_t i = 0; i < BASE_COUNT(sets); i++)
+		fixture_expect(probe.pid, "status", sets[i], "0000000000001000");
+	fixture_expect(probe.pid, "status",
+	               "Uid:", "2000000007\t2000000007\t2000000007\t2000000007");
+	fixture_expect(probe.pid, "status", "NoNewPrivs:", "1");
+	fixture_expect(probe.pid, "status", "Seccomp:", "2");
+	ck_assert_int_eq(fixture_said(&probe, "securebits"), SECURE_BITS);
+	ck_assert_int_eq(fixture_said(&probe, "setuid"), EPERM);
+	ck_assert_int_eq(fixture_said(&probe, "mount"), EPERM);
 	ck_assert_int_eq(WEXITSTATUS(fixture_finish(&probe)), 42);
 }
 END_TEST
@@ -333,6 +356,7 @@ int main(void)
 	TCase *tests = tcase_create("spawn");
 
 	tcase_add_test(tests, test_it_is_somebody_else_without_privileges);
+	tcase_add_test(tests, test_it_keeps_the_one_capability_that_it_is_given);
 	tcase_add_test(tests, test_its_world_is_empty);
 	tcase_add_test(tests, test_its_root_is_read_only_and_the_old_one_is_gone);
 	tcase_add_test(tests, test_it_has_namespaces_of_its_own);

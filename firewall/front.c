@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * cordon-names PORT RESOLVER-PORT ADDRESS...: stands between a guest and its dnsmasq where the policy has names.
+ *
+ * A question is handed on as it is, under another identifier. The answer is read (names_judge.c), what it opens is
+ * handed to cordon-sets, and when that has said that the sets have it, the guest gets its answer. An
+ * answer that opens nothing is handed on too: it is of no use to a guest whose rules are closed. Whatever ends here
+ * (this process, cordon-sets, dnsmasq), the guest gets no answers any more, and what is open closes with its TTL.
+ *
+ * The policy's names are read from a file anew with each answer, as `cordon apply` may change them.
+ *
+ * It reads what the guest wrote and what came from the network, so it has no capability, no file, and a list. It
+ * keeps the host's network namespace, as dnsmasq does, for sockets to that.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/base.h"
+#include "firewall/front.h"
+#include "firewall/list_names.h"
+#include "firewall/names_fds.h"
+#include "isolate/isolate.h"
+
+enum { FRONT_EVENTS = 16, FRONT_TURNS = 64, FRONT_SAY_MS = 10000, FRONT_BACKLOG = 16 };
+enum { FRONT_FLAGS = 2, FRONT_RESPONSE = 0x80, FRONT_SERVER_FAILURE = 2 };
+
+int64_t front_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* #syscall names: epoll_ctl - connections come and go, and wait for one thing or another */
+int front_watch(struct front *front, int operation, int fd, uint32_t events, enum front_kind kind,
+                size_t number)
+{
+	struct epoll_event event = {.events = events, .data.u64 = (uint64_t)kind << 32 | number};
+
+	return epoll_ctl(front->epoll, operation, fd, &event) < 0 ? -errno : 0;
+}
+
+/* ---- what an answer opens ---- */
+
+/* Not each time: who sends answers may send many. The counts are ours, and nothing of the answer's is said. */
+static void say(struct front *front, const struct names_answer *answer)
+{
+	int64_t now = front_now();
+
+	if ((!answer->refused && !answer->failed) ||
+	    (front->said && now - front->said < FRONT_SAY_MS))
+		return;
+	front->said = now;
+	if (answer->refused)
+		fprintf(stderr,
+		        "cordon-names: an answer had %u private addresses, which no name opens\n",
+		        answer->refused);
+	if (answer->failed)
+		fprintf(stderr, "cordon-names: %u addresses of an answer were not opened: %s\n",
+		        answer->failed,
+		        answer->error == -ENFILE ? "their name has too many"
+		                                 : strerrordesc_np(-answer->error));
+}
+
+/* #syscall names: pread64 - the policy's names, as they are now */
+static void read_patterns(struct front *front)
+{
+	ssize_t n = pread(NAMES_FD_LIST, front->patterns.text, sizeof(front->patterns.text) - 1, 0);
+
+	names_patterns_split(&front->patterns, n > 0 ? (size_t)n : 0);
+}
+
+void front_open(struct front *front, const uint8_t *message, size_t size)
+{
+	struct names_answer answer;
+	size_t length;
+
+	read_patterns(front);
+	names_judge(&front->patterns, message, size, &front->request);
+	if (front->request.count == 0)
+		return;
+	length = offsetof(struct names_request, items) +
+	         front->request.count * sizeof(struct names_item);
+	if (send(NAMES_FD_REQUESTS, &front->request, length, MSG_NOSIGNAL) < 0 ||
+	    recv(NAMES_FD_REQUESTS, &answer, sizeof(answer), 0) != (ssize_t)sizeof(answer)) {
+		fputs("cordon-names: cordon-sets is gone, so no name can be opened\n", stderr);
+		exit(1);
+	}
+	say(front, &answer);
+}
+
+/* ---- UDP ---- */
+
+static void set_id(uint8_t *message, uint16_t id)
+{
+	message[0] = (uint8_t)(id >> 8);
+	message[1] = (uint8_t)id;
+}
+
+/*
+ * The question itself, marked as an answer: the resolver failed (RFC 1035, 4.1.1).
+ *
+ * #syscall names: sendto - questions to dnsmasq, answers to the guest, requests to cordon-sets
+ */
+static void fail(struct front *front, const struct front_asked *asked, size_t size)
+{
+	uint8_t *flags = front->message + FRONT_FLAGS;
+
+	set_id(front->message, asked->id);
+	flags[0] |= FRONT_RESPONSE;
+	flags[1] = (uint8_t)((flags[1] & 0xf0) | FRONT_SERVER_FAILURE);
+	sendto(front->udp[asked->listener], front->message, size, MSG_DONTWAIT,
+	       (const struct sockaddr *)&asked->from, asked->from_size);
+}
+
+/* False when there is no more to read. */
+static bool take_question(struct front *front, size_t listener)
+{
+	struct front_asked *asked = &front->asked[front->next_id % FRONT_ASKED_MAX];
+	struct front_asked new = {.waits = true, .listener = listener};
+	ssize_t n;
+
+	new.from_size = sizeof(new.from);
+	n = recvfrom(front->udp[listener], front->message, FRONT_QUESTION_MAX, MSG_DONTWAIT,
+	             (struct sockaddr *)&new.from, &new.from_size);
+	if (n < 0)
+		return false;
+	if (n < FRONT_HEADER || front->message[FRONT_FLAGS] & FRONT_RESPONSE)
+		return true;
+	/* the oldest is forgotten: the guest asks again */
+	new.id = base_be16(front->message);
+	new.own_id = front->next_id++;
+	*asked = new;
+	set_id(front->message, new.own_id);
+	if (send(front->resolver, front->message, (size_t)n, MSG_DONTWAIT) < 0) {
+		asked->waits = false;
+		fail(front, asked, (size_t)n);
+	}
+	return true;
+}
+
+/* #syscall names: recvfrom - questions, answers, and what cordon-sets says */
+static bool take_answer(struct front *front)
+{
+	ssize_t n = recv(front->resolver, front->message, FRONT_MESSAGE_MAX, MSG_DONTWAIT);
+	struct front_asked *asked;
+
+	if (n < 0) /* ECONNREFUSED: nobody is there by now, and the guest will ask again */
+		return errno != EAGAIN;
+	asked = &front->asked[n >= 2 ? base_be16(front->message) % FRONT_ASKED_MAX : 0];
+	if (n < FRONT_HEADER || !asked->waits || asked->own_id != base_be16(front->message))
+		return true;
+	asked->waits = false;
+	set_id(front->message, asked->id);
+	front_open(front, front->message, (size_t)n);
+	sendto(front->udp[asked->listener], front->message, (size_t)n, MSG_DONTWAIT,
+	       (const struct sockaddr *)&asked->from, asked->from_size);
+	return true;
+}
+
+/* ---- start ---- */
+
+static socklen_t make_address(struct sockaddr_storage *to, const char *text, uint16_t port)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)to;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)to;
+
+	memset(to, 0, sizeof(*to));
+	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(port);
+		return sizeof(*v4);
+	}
+	if (inet_pton(AF_INET6, text, &v6->sin6_addr) != 1)
+		return 0;
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons(port);
+	return sizeof(*v6);
+}
+
+static int listen_at(struct front *front, const char *text, uint16_t port)
+{
+	const size_t i = front->listeners;
+	struct sockaddr_storage address;
+	socklen_t size = make_address(&address, text, port);
+	int one = 1;
+
+	if (size == 0 || i == FRONT_LISTEN_MAX)
+		return -EINVAL;
+	front->udp[i] = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	front->tcp[i] = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (front->udp[i] < 0 || front->tcp[i] < 0 ||
+	    setsockopt(front->tcp[i], SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+	    bind(front->udp[i], (struct sockaddr *)&address, size) < 0 ||
+	    bind(front->tcp[i], (struct sockaddr *)&address, size) < 0 ||
+	    listen(front->tcp[i], FRONT_BACKLOG) < 0)
+		return -errno;
+	front->listeners++;
+	if (front_watch(front, EPOLL_CTL_ADD, front->udp[i], EPOLLIN, FRONT_UDP, i) < 0)
+		return -errno;
+	return front_watch(front, EPOLL_CTL_ADD, front->tcp[i], EPOLLIN, FRONT_TCP, i);
+}
+
+static int resolver_at(struct front *front, const char *text, uint16_t port)
+{
+	front->resolver_size = make_address(&front->resolver_address, text, port);
+	front->resolver = socket(front->resolver_address.ss_family,
+	                         SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (front->resolver_size == 0 || front->resolver < 0 ||
+	    connect(front->resolver, (struct sockaddr *)&front->resolver_address,
+	            front->resolver_size) < 0)
+		return -errno;
+	return front_watch(front, EPOLL_CTL_ADD, front->resolver, EPOLLIN, FRONT_RESOLVER, 0);
+}
+
+static int start(struct front *front, int argc, char **argv)
+{
+	unsigned long port = strtoul(argv[1], NULL, 10), resolver = strtoul(argv[2], NULL, 10);
+	int error = 0;
+
+	if (port == 0 || port > UINT16_MAX || resolver == 0 || resolver > UINT16_MAX)
+		return -EINVAL;
+	front->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (front->epoll < 0)
+		return -errno;
+	for (int i = 3; i < argc && !error; i++)
+		error = listen_at(front, argv[i], (uint16_t)port);
+	return error ? error : resolver_at(front, argv[3], (uint16_t)resolver);
+}
+
+/* ---- the loop ---- */
+
+/* A few at a time, so that a guest that asks without end keeps nobody's answer waiting. */
+static void handle(struct front *front, const struct epoll_event *event)
+{
+	const size_t number = (uint32_t)event->data.u64;
+
+	switch ((enum front_kind)(event->data.u64 >> 32)) {
+	case FRONT_UDP:
+		for (int i = 0; i < FRONT_TURNS && take_question(front, number); i++)
+			;
+		break;
+	case FRONT_RESOLVER:
+		for (int i = 0; i < FRONT_TURNS && take_answer(front); i++)
+			;
+		break;
+	case FRONT_TCP: front_tcp_accept(front, number); break;
+	case FRONT_CONNECTION: front_tcp_event(front, number, event->events); break;
+	}
+}
+
+/* #syscall names: epoll_wait - waits for packets and connections */
+static int serve(struct front *front)
+{
+	struct epoll_event events[FRONT_EVENTS];
+
+	for (;;) {
+		int count = epoll_wait(front->epoll, events, FRONT_EVENTS, front_tcp_expire(front));
+
+		if (count < 0 && errno != EINTR)
+			return 1;
+		for (int i = 0; i < count; i++)
+			handle(front, &events[i]);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct front front;
+	int error = argc > 3 ? start(&front, argc, argv) : -EINVAL;
+
+	if (error) {
+		fprintf(stderr, "cordon-names: %s (it takes PORT RESOLVER-PORT ADDRESS...)\n",
+		        strerrordesc_np(-error));
+		return 2;
+	}
+	error = isolate_lock(&list_names);
+	if (error) {
+		fputs("cordon-names: its seccomp list could not be installed\n", stderr);
+		return 126;
+	}
+	return serve(&front);
+}

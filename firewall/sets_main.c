@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * cordon-sets VM: puts addresses into the sets of one VM's names, and does nothing else. It is the one process of a
+ * VM that has a capability, CAP_NET_ADMIN, without which the kernel takes no change of rules; so it reads
+ * neither what a guest wrote nor what came from a network, but a request of fixed size (names.h), and has two calls.
+ *
+ * It keeps no state. The kernel's own sets say what may be: the sets of names that the policy has, and @private4
+ * and @private6, what is no part of the world and is not added to any. What is in a set for long enough is
+ * left alone, so that a guest that asks and asks again changes no rules. What is to stay for longer is deleted and added
+ * in one transaction, as older kernels do not change the timeout of an element (6.12 does).
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include "base/base.h"
+#include "firewall/list_sets.h"
+#include "firewall/names.h"
+#include "firewall/names_fds.h"
+#include "isolate/isolate.h"
+
+enum {
+	SETS_BATCH =
+	        65536, /* three messages of less than 256 bytes for each address, and two more */
+	SETS_NAME_MAX = 64,
+	SETS_SLACK_MS = 2000, /* answers from a cache are told in whole seconds */
+	SETS_VM_MAX = 31,
+};
+
+struct batch {
+	uint8_t bytes[SETS_BATCH] __attribute__((aligned(4)));
+	size_t size, message; /* where the last message begins */
+	uint32_t sequence;
+};
+
+struct sets {
+	const char *vm;
+	int grace;
+	struct batch batch;
+	uint8_t answer[SETS_BATCH] __attribute__((aligned(4)));
+	struct names_request request;
+};
+
+/* ---- netlink (linux/netlink.h): every length is known to fit ---- */
+
+static void put(struct batch *b, const void *data, size_t size)
+{
+	memcpy(b->bytes + b->size, data, size);
+	b->size += size;
+	memset(b->bytes + b->size, 0, NLMSG_ALIGN(b->size) - b->size);
+	b->size = NLMSG_ALIGN(b->size);
+}
+
+static void message_begin(struct batch *b, uint16_t type, uint16_t flags, uint8_t family,
+                          uint16_t resource)
+{
+	const struct nlmsghdr header = {.nlmsg_type = type,
+	                                .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags),
+	                                .nlmsg_seq = ++b->sequence};
+	const struct nfgenmsg generic = {.nfgen_family = family, .res_id = htons(resource)};
+
+	b->message = b->size;
+	put(b, &header, sizeof(header));
+	put(b, &generic, sizeof(generic));
+}
+
+static void message_end(struct batch *b)
+{
+	((struct nlmsghdr *)(void *)(b->bytes + b->message))->nlmsg_len =
+	        (uint32_t)(b->size - b->message);
+}
+
+static void attribute(struct batch *b, uint16_t type, const void *data, size_t size)
+{
+	const struct nlattr header = {.nla_len = (uint16_t)(sizeof(header) + size),
+	                              .nla_type = type};
+
+	put(b, &header, sizeof(header));
+	put(b, data, size);
+}
+
+static size_t nest_begin(struct batch *b, uint16_t type)
+{
+	size_t at = b->size;
+
+	attribute(b, type | NLA_F_NESTED, "", 0);
+	return at;
+}
+
+static void nest_end(struct batch *b, size_t at)
+{
+	((struct nlattr *)(void *)(b->bytes + at))->nla_len = (uint16_t)(b->size - at);
+}
+
+/* One message about one element of a set. `timeout` in milliseconds, or 0: none is said. */
+static void element(struct batch *b, uint16_t type, uint16_t flags, const char *set,
+                    const struct names_item *item, uint64_t timeout)
+{
+	const uint64_t big = htobe64(timeout);
+	size_t list, one, key;
+
+	message_begin(b, (uint16_t)(NFNL_SUBSYS_NFTABLES << 8 | type), flags, NFPROTO_INET, 0);
+	attribute(b, NFTA_SET_ELEM_LIST_TABLE, "cordon", sizeof("cordon"));
+	attribute(b, NFTA_SET_ELEM_LIST_SET, set, strlen(set) + 1);
+	list = nest_begin(b, NFTA_SET_ELEM_LIST_ELEMENTS);
+	one = nest_begin(b, NFTA_LIST_ELEM);
+	key = nest_begin(b, NFTA_SET_ELEM_KEY);
+	attribute(b, NFTA_DATA_VALUE, item->address, item->family == 4 ? 4 : 16);
+	nest_end(b, key);
+	if (timeout)
+		attribute(b, NFTA_SET_ELEM_TIMEOUT, &big, sizeof(big));
+	nest_end(b, one);
+	nest_end(b, list);
+	message_end(b);
+}
+
+static void batch_mark(struct batch *b, uint16_t type)
+{
+	message_begin(b, type, 0, AF_UNSPEC, NFNL_SUBSYS_NFTABLES);
+	message_end(b);
+}
+
+/* The attribute of that type among those in [at, end), or NULL. */
+static const struct nlattr *find(const uint8_t *at, const uint8_t *end, uint16_t type)
+{
+	while (end - at >= (ptrdiff_t)sizeof(struct nlattr)) {
+		const struct nlattr *one = (const void *)at;
+
+		if (one->nla_len < sizeof(*one) || one->nla_len > end - at)
+			return NULL;
+		if ((one->nla_type & NLA_TYPE_MASK) == type)
+			return one;
+		at += BASE_MIN((ptrdiff_t)NLA_ALIGN(one->nla_len), end - at);
+	}
+	return NULL;
+}
+
+static const struct nlattr *within(const struct nlattr *outer, uint16_t type)
+{
+	const uint8_t *at = (const uint8_t *)outer;
+
+	return outer ? find(at + NLA_HDRLEN, at + outer->nla_len, type) : NULL;
+}
+
+/* How long the element that the kernel tells of has yet, in milliseconds. */
+static uint64_t remaining(const struct nlmsghdr *message)
+{
+	const uint8_t *at = (const uint8_t *)message;
+	const struct nlattr *found = find(at + NLMSG_LENGTH(sizeof(struct nfgenmsg)),
+	                                  at + message->nlmsg_len, NFTA_SET_ELEM_LIST_ELEMENTS);
+	uint64_t left = 0;
+
+	found = within(within(found, NFTA_LIST_ELEM), NFTA_SET_ELEM_EXPIRATION);
+	if (found && found->nla_len == NLA_HDRLEN + sizeof(left))
+		memcpy(&left, (const uint8_t *)found + NLA_HDRLEN, sizeof(left));
+	return be64toh(left);
+}
+
+/*
+ * Sends what is in the batch, and reads what the kernel says to it, which is there when the call returns. 0, or the
+ * first error. *left: of an element that was asked for.
+ *
+ * #syscall sets: sendto - changes of sets, and questions about them; answers to cordon-names
+ * #syscall sets: recvfrom - the kernel's answers; requests of cordon-names
+ */
+static int talk(struct sets *sets, uint64_t *left)
+{
+	int error = -EIO;
+	ssize_t n;
+
+	if (send(NAMES_FD_NETLINK, sets->batch.bytes, sets->batch.size, 0) < 0)
+		return -errno;
+	while ((n = recv(NAMES_FD_NETLINK, sets->answer, sizeof(sets->answer), MSG_DONTWAIT)) > 0) {
+		const struct nlmsghdr *message = (const void *)sets->answer;
+		int code = 0;
+
+		for (size_t rest = (size_t)n; NLMSG_OK(message, rest);
+		     message = NLMSG_NEXT(message, rest)) {
+			if (message->nlmsg_type == NLMSG_ERROR &&
+			    message->nlmsg_len >= NLMSG_LENGTH(sizeof(code)))
+				memcpy(&code, NLMSG_DATA(message), sizeof(code));
+			else if (left)
+				*left = remaining(message);
+			error = error == -EIO || error == 0 ? code : error;
+		}
+	}
+	return error;
+}
+
+/* ---- what is done ---- */
+
+static int ask(struct sets *sets, const char *set, const struct names_item *item, uint64_t *left)
+{
+	sets->batch.size = 0;
+	element(&sets->batch, NFT_MSG_GETSETELEM, 0, set, item, 0);
+	return talk(sets, left);
+}
+
+static void set_name(const struct sets *sets, const struct names_item *item,
+                     char name[SETS_NAME_MAX])
+{
+	snprintf(name, SETS_NAME_MAX, NAMES_SET_FORMAT, sets->vm, item->family,
+	         (unsigned long long)item->name);
+}
+
+static uint64_t wanted_ms(const struct sets *sets, const struct names_item *item)
+{
+	uint32_t ttl = item->ttl > INT32_MAX ? 0 : BASE_MIN(item->ttl, (uint32_t)NAMES_TTL_MAX);
+
+	return (uint64_t)(ttl + (uint32_t)sets->grace) * 1000;
+}
+
+/* Writes what the item needs into the batch: nothing (0), something (1), or it is refused (-EPERM). */
+static int prepare(struct sets *sets, const struct names_item *item, struct batch *to)
+{
+	char name[SETS_NAME_MAX], other[16];
+	uint64_t left = 0, want = wanted_ms(sets, item);
+
+	if (item->family != 4 && item->family != 6)
+		return -EINVAL;
+	snprintf(other, sizeof(other), "private%u", item->family);
+	if (ask(sets, other, item, NULL) != -ENOENT)
+		return -EPERM;
+	set_name(sets, item, name);
+	if (ask(sets, name, item, &left) == 0) {
+		if (left + SETS_SLACK_MS >= want)
+			return 0;
+		element(to, NFT_MSG_DELSETELEM, 0, name, item, 0);
+	}
+	element(to, NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_ACK, name, item, want);
+	return 1;
+}
+
+/* Items [first, first + count) in one transaction. */
+static int change(struct sets *sets, size_t first, size_t count, struct names_answer *answer)
+{
+	struct batch *whole BASE_AUTO_FREE = malloc(sizeof(*whole));
+	bool some = false;
+	uint32_t refused = 0;
+
+	if (!whole)
+		return -ENOMEM;
+	whole->size = whole->sequence = 0;
+	batch_mark(whole, NFNL_MSG_BATCH_BEGIN);
+	for (size_t i = first; i < first + count; i++) {
+		int done = prepare(sets, &sets->request.items[i], whole);
+
+		refused += done < 0;
+		some |= done > 0;
+	}
+	batch_mark(whole, NFNL_MSG_BATCH_END);
+	if (some) {
+		int error;
+
+		memcpy(sets->batch.bytes, whole->bytes, whole->size);
+		sets->batch.size = whole->size;
+		error = talk(sets, NULL);
+		if (error)
+			return error;
+	}
+	answer->refused += refused;
+	answer->added += (uint32_t)count - refused;
+	return 0;
+}
+
+/* All at once; where that fails (a set is full, is gone, or an address expired meanwhile), one by one. */
+static void serve(struct sets *sets, struct names_answer *answer)
+{
+	const size_t count = sets->request.count;
+	int error = change(sets, 0, count, answer);
+
+	for (size_t i = 0; error && i < count; i++) {
+		int one = change(sets, i, 1, answer);
+
+		answer->failed += one != 0;
+		answer->error = one ? one : answer->error;
+	}
+}
+
+/* What cannot be part of a set's name is no VM's. */
+static bool valid_vm(const char *vm)
+{
+	size_t length = strlen(vm);
+
+	return length > 0 && length <= SETS_VM_MAX &&
+	       strspn(vm, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
+}
+
+int main(int argc, char **argv)
+{
+	static struct sets sets;
+	ssize_t n;
+
+	sets.vm = argc > 1 ? argv[1] : "";
+	sets.grace = argc > 2 ? atoi(argv[2]) : NAMES_GRACE_S;
+	if (argc > 3 || !valid_vm(sets.vm) || sets.grace < 0 || sets.grace > NAMES_TTL_MAX) {
+		fputs("usage: cordon-sets VM [GRACE-SECONDS]\n", stderr);
+		return 2;
+	}
+	prctl(PR_SET_NAME, "cordon-sets"); /* by which firewall/watch.c knows it */
+	if (isolate_lock(&list_sets) < 0) {
+		fputs("cordon-sets: its seccomp list could not be installed\n", stderr);
+		return 126;
+	}
+	while ((n = recv(NAMES_FD_REQUESTS, &sets.request, sizeof(sets.request), 0)) > 0) {
+		struct names_answer answer = {0};
+
+		if ((size_t)n < offsetof(struct names_request, items) ||
+		    sets.request.count > NAMES_ITEMS_MAX ||
+		    (size_t)n != offsetof(struct names_request, items) +
+		                         sets.request.count * sizeof(struct names_item))
+			answer.error = -EBADMSG;
+		else
+			serve(&sets, &answer);
+		if (send(NAMES_FD_REQUESTS, &answer, sizeof(answer), MSG_NOSIGNAL) < 0)
+			break;
+	}
+	return 0;
+}
