@@ -96,6 +96,9 @@ static int apply_load(struct firewall *fw, struct apply *apply, struct host_erro
 	if (err)
 		return host_fail(error, err, 125, "the rules of '%s' were not changed: %s",
 		                 apply->vm.name, firewall_error(fw));
+	err = names_change(&apply->new, error);
+	if (err)
+		return err;
 	registry_path(file, apply->vm.name, "policy.yaml");
 	err = registry_write_file(file, apply->text, strlen(apply->text), 0640);
 	if (!err) {

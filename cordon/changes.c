@@ -236,5 +236,8 @@ json_t *changes_refused(const struct policy *old, const struct policy *new)
 		           (const char *)after + changes_fields[i].offset,
 		           changes_fields[i].size) != 0)
 			json_array_append_new(list, json_string(changes_fields[i].name));
+	/* some names may become others, or none; but who asks for them was started with the guest, or was not */
+	if (!old->name_count && new->name_count)
+		json_array_append_new(list, json_string("firewall.egress: the first names"));
 	return list;
 }

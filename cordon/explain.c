@@ -17,6 +17,7 @@ struct explain {
 	struct policy policy;
 	char text[POLICY_SIZE_MAX + 1]; /* the policy's, for its lines */
 	struct policy_cidr allow;
+	bool runs; /* its rules are in the kernel */
 };
 
 static int explain_text(struct explain *part)
@@ -31,6 +32,7 @@ static int explain_text(struct explain *part)
 		return (int)size;
 	memcpy(part->text, text, (size_t)size);
 	part->text[size] = '\0';
+	part->runs = true;
 	return registry_policy(part->vm.name, &part->policy);
 }
 
@@ -89,9 +91,18 @@ static int explain_part(struct explain *part, const struct firewall_packet *pack
 	bool host_bits,
 	        some = vm->quarantine_allow[0] &&
 	               policy_value_cidr(vm->quarantine_allow, &part->allow, &host_bits) == 0;
+	uint8_t names[POLICY_NAMES_MAX / 8];
+	struct firewall_packet named = *packet;
 	char line[128];
-	int err = firewall_judge(&part->policy, vm->nics, vm->nic_count, packet, vm->quarantined,
-	                         some ? &part->allow : NULL, verdict);
+	int err;
+
+	/* of a policy that no guest runs under, nobody has asked for a name yet */
+	if (part->runs) {
+		firewall_vm_names_of(&part->policy, packet->family, packet->to, names);
+		named.names = names;
+	}
+	err = firewall_judge(&part->policy, vm->nics, vm->nic_count, &named, vm->quarantined,
+	                     some ? &part->allow : NULL, verdict);
 
 	if (err)
 		return err;

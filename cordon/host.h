@@ -18,6 +18,7 @@
  *   reap.c       undoes all of it, from what the registry says; the only way a VM is cleaned up
  *   watch.c      the link to the monitor: starts it, hands it VMs, does what its alerts ask for
  *   guard.c      the tap of a guest that another VMM runs
+ *   names.c      what a policy's names stand for, and the file by which cordon-names knows them
  *   limit.c      what its disks and NICs may do, while it runs
  *   rules.c      its rules: what they counted, and quarantine
  *   explain.c    what they would do with a packet, which packet.c reads
@@ -310,6 +311,15 @@ json_t *limit_method(const json_t *params, struct host_error *error);
 
 /* The method vm.balloon: {name, target} -> what the guest has, wants and has given back. */
 json_t *balloon_method(const json_t *params, struct host_error *error);
+
+/* --- names.c --- */
+
+/* Writes the policy's names for cordon-names to read; an fd of the file, for reading, is in *fd, or -1: it has none. */
+int names_open(const struct policy *policy, int *fd, struct host_error *error);
+/* Other names for a VM that was started with some: those who have the file open see them. */
+int names_change(const struct policy *policy, struct host_error *error);
+/* [{name, address, seconds}]: what the names stand for by now; the caller's. NULL with an error. */
+json_t *names_json(struct firewall *fw, const char *vm, struct host_error *error);
 
 /* --- methods.c --- */
 

@@ -59,7 +59,6 @@ static int launch_not_yet(const struct policy *policy, struct host_error *error)
 	{monitor->key.respond & answers, monitor->key.line, "the responses capture and throttle"},
 	        POLICY_DETECTORS(LAUNCH_ANSWERS){policy->capture.ring > 0, policy->capture.line,
 	                                         "the flight recorder"},
-	        {policy->name_count > 0, policy->firewall.line, "egress by name"},
 	};
 
 	for (size_t i = 0; i < BASE_COUNT(missing); i++)

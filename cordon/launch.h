@@ -23,6 +23,7 @@ struct launch {
 	bool again;          /* after a reset: the logs go on */
 	bool watchdog_fired; /* and why */
 	int limits;          /* the page that devices read */
+	int names;           /* the file with the policy's names, or -1 */
 	int disks[POLICY_DISKS_MAX];
 	bool disk_read_only[POLICY_DISKS_MAX];
 	size_t disk_count;

@@ -25,7 +25,7 @@ void launch_init(struct launch *launch, const struct policy *policy)
 	launch->serial_old = -1;
 	launch->cgroup = launch->status = launch->record = launch->limits = -1;
 	launch->balloon = launch->node = launch->vsock = launch->dial[0] = launch->dial[1] = -1;
-	launch->console_size = launch->console_log = -1;
+	launch->console_size = launch->console_log = launch->names = -1;
 	for (size_t i = 0; i < POLICY_DISKS_MAX; i++)
 		launch->disks[i] = -1;
 	for (size_t i = 0; i < POLICY_VHOST_MAX; i++)
@@ -61,7 +61,7 @@ void launch_close(struct launch *launch)
 	              &launch->status,       &launch->record,      &launch->limits,
 	              &launch->last,         &launch->serial_old,  &launch->balloon,
 	              &launch->console_size, &launch->console_log, &launch->vsock,
-	              &launch->dial[0],      &launch->dial[1]};
+	              &launch->dial[0],      &launch->dial[1],     &launch->names};
 
 	for (size_t i = 0; i < BASE_COUNT(fds); i++)
 		base_close(fds[i]);
@@ -299,6 +299,8 @@ int launch_open(struct launch *launch, const char *dir, struct host_error *error
 	    launch->limits < 0)
 		return host_fail(error, -EIO, 125,
 		                 "cannot make the sockets, logs and limits of '%s'", name);
-	err = policy->vm.vsock.line ? launch_vsock(launch, error) : 0;
+	err = names_open(policy, &launch->names, error);
+	if (!err && policy->vm.vsock.line)
+		err = launch_vsock(launch, error);
 	return err ? err : launch_cgroup(launch, error);
 }

@@ -6,11 +6,15 @@
  */
 #include "cordon/plan.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/netlink.h>
 #include <stdarg.h>
 #include <sys/socket.h>
 
 #include "base/base.h"
+#include "firewall/names_fds.h"
 #include "vmm/devices/limits.h"
 
 /* Numbers of the vmm's fds; its device sockets follow. */
@@ -46,6 +50,8 @@ void plan_free(struct plan **plan)
 		for (size_t k = 0; k < each->argc; k++)
 			free(each->argv[k]);
 		base_close(&each->binary);
+		base_close(&each->own[0]);
+		base_close(&each->own[1]);
 		free(each->dnsmasq);
 		for (size_t k = 0; k < POLICY_VSOCK_MAX; k++)
 			free(each->binds[k]);
@@ -102,6 +108,7 @@ static struct plan_process *plan_add(struct plan *plan, const struct launch *lau
 		return NULL;
 	}
 	each->binary = binary;
+	each->own[0] = each->own[1] = -1;
 	base_copy_string(each->role, sizeof(each->role), role);
 	each->process = (struct isolate_process){
 	        .name = each->role,
@@ -335,6 +342,68 @@ static int plan_dnsmasq(struct plan *plan, const struct launch *launch, const st
 	return 0;
 }
 
+/* Who changes the sets of names: the one process of a VM with a capability, and with no fd but these two. */
+static int plan_sets(struct plan *plan, const struct launch *launch, const struct host_vm *vm,
+                     size_t i, int requests)
+{
+	struct plan_process *each;
+	char role[16];
+
+	snprintf(role, sizeof(role), "sets%zu", i);
+	each = plan_add(plan, launch, vm, programs_open("cordon-sets", plan->error), role);
+	if (!each) {
+		close(requests);
+		return plan->error->code;
+	}
+	each->own[0] = requests;
+	each->own[1] = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+	if (each->own[1] < 0)
+		return host_fail(plan->error, -errno, 125, "no netlink socket for %s: %s", role,
+		                 strerror(errno));
+	each->process.capability = 1ull << CAP_NET_ADMIN;
+	plan_arg(each, "cordon-sets");
+	plan_arg(each, "%s", vm->name);
+	plan_fd(each, requests, NAMES_FD_REQUESTS);
+	plan_fd(each, each->own[1], NAMES_FD_NETLINK);
+	return 0;
+}
+
+/* Between the guest and its dnsmasq, where the policy has names: see firewall/names.h. */
+static int plan_names(struct plan *plan, const struct launch *launch, const struct host_vm *vm,
+                      size_t i)
+{
+	static const uint8_t none[16];
+	const struct firewall_nic *nic = &vm->nics[i];
+	struct plan_process *each;
+	char role[16], address[INET6_ADDRSTRLEN];
+	int pair[2], err;
+
+	if (launch->names < 0)
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return host_fail(plan->error, -errno, 125, "no socket pair for names: %s",
+		                 strerror(errno));
+	err = plan_sets(plan, launch, vm, i, pair[0]);
+	snprintf(role, sizeof(role), "names%zu", i);
+	each = err ? NULL
+	           : plan_add(plan, launch, vm, programs_open("cordon-names", plan->error), role);
+	if (!each) {
+		close(pair[1]);
+		return plan->error->code;
+	}
+	each->own[0] = pair[1];
+	each->process.flags |= ISOLATE_KEEP_NET;
+	plan_fd(each, pair[1], NAMES_FD_REQUESTS);
+	plan_fd(each, launch->names, NAMES_FD_LIST);
+	plan_arg(each, "cordon-names");
+	plan_arg(each, "%u", nic->dns_port);
+	plan_arg(each, "%u", firewall_dnsmasq_port(launch->policy, nic));
+	plan_arg(each, "%s", inet_ntop(AF_INET, nic->gateway4, address, sizeof(address)));
+	if (memcmp(nic->gateway6, none, sizeof(none)) != 0)
+		plan_arg(each, "%s", inet_ntop(AF_INET6, nic->gateway6, address, sizeof(address)));
+	return 0;
+}
+
 /* What the vmm does by itself about a panic and a hang; a restart is cordon's (restart.c). */
 static void plan_life(struct plan_process *each, const struct launch *launch)
 {
@@ -455,10 +524,13 @@ int plan_make(struct plan *plan, const struct launch *launch, const struct host_
 		err = plan_vsock(plan, launch, vm);
 	if (!err && launch->policy->vm.balloon)
 		err = plan_balloon(plan, launch, vm);
-	for (size_t i = 0; !err && i < vm->nic_count; i++)
-		err = vm->nics[i].mode == POLICY_NIC_BRIDGE
-		              ? 0 /* the network has servers of its own */
-		              : plan_dnsmasq(plan, launch, vm, i);
+	for (size_t i = 0; !err && i < vm->nic_count; i++) {
+		if (vm->nics[i].mode == POLICY_NIC_BRIDGE)
+			continue; /* the network has servers of its own */
+		err = plan_dnsmasq(plan, launch, vm, i);
+		if (!err)
+			err = plan_names(plan, launch, vm, i);
+	}
 	if (!err)
 		err = plan_vmm(plan, launch, vm);
 	for (size_t i = 0; i < plan->count; i++)

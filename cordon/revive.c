@@ -175,6 +175,20 @@ static bool revive_may(struct host_process *process)
 	return process->recent < REVIVE_MAX;
 }
 
+/* What has come of it where nobody comes in its place. */
+static const char *revive_lost(const struct revive *revive, bool may)
+{
+	static const char *const resolvers[] = {"dnsmasq", "names", "sets"};
+
+	for (size_t i = 0; i < BASE_COUNT(resolvers); i++)
+		if (strncmp(revive->death.role, resolvers[i], strlen(resolvers[i])) == 0)
+			return "it is lost, the guest gets no answers of DNS, and what is open by "
+			       "name "
+			       "closes";
+	return may ? "it is lost, and the guest runs on"
+	           : "it has died too often, and is not started again";
+}
+
 static void revive_device(struct revive *revive, struct host_process *process)
 {
 	int err = -ENOENT;
@@ -190,8 +204,7 @@ static void revive_device(struct revive *revive, struct host_process *process)
 		revive->death.became = "it was started again";
 		base_copy_string(process->state, sizeof(process->state), "running");
 	} else {
-		revive->death.became = may ? "it is lost, and the guest runs on"
-		                           : "it has died too often, and is not started again";
+		revive->death.became = revive_lost(revive, may);
 		base_copy_string(process->state, sizeof(process->state), "lost");
 		/* a process that is no device is no device of the vmm's */
 		control_device(revive->name, revive->death.role, -1, REVIVE_CONTROL_MS);

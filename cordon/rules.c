@@ -152,7 +152,7 @@ json_t *rules_counters(const json_t *params, struct host_error *error)
 	BASE_AUTO_FREE char *policy = NULL;
 	char path[POLICY_PATH_MAX];
 	struct firewall *fw;
-	json_t *list;
+	json_t *list, *names = NULL;
 	int count;
 
 	if (!vm || !counters || method_vm(params, vm, error) < 0)
@@ -162,9 +162,11 @@ json_t *rules_counters(const json_t *params, struct host_error *error)
 	if (count < 0)
 		host_fail(error, count, 125, "cannot read the rules of '%s': %s", vm->name,
 		          fw ? firewall_error(fw) : strerror(-count));
+	else
+		names = names_json(fw, vm->name, error);
 	if (fw)
 		firewall_close(fw);
-	if (count < 0)
+	if (!names)
 		return NULL;
 	/* the text that the rules were made of, not what the file says by now */
 	registry_path(path, vm->name, "policy.yaml");
@@ -172,7 +174,8 @@ json_t *rules_counters(const json_t *params, struct host_error *error)
 	list = json_array();
 	for (int i = 0; i < BASE_MIN(count, RULES_COUNTERS_MAX); i++)
 		json_array_append_new(list, rules_row(&counters[i], policy));
-	return json_pack("{s:s, s:s, s:b, s:s*, s:o}", "name", vm->name, "policy", vm->policy_path,
-	                 "quarantined", vm->quarantined, "quarantine_allow",
-	                 vm->quarantine_allow[0] ? vm->quarantine_allow : NULL, "rules", list);
+	return json_pack("{s:s, s:s, s:b, s:s*, s:o, s:o}", "name", vm->name, "policy",
+	                 vm->policy_path, "quarantined", vm->quarantined, "quarantine_allow",
+	                 vm->quarantine_allow[0] ? vm->quarantine_allow : NULL, "rules", list,
+	                 "names", names);
 }

@@ -40,6 +40,20 @@ static void show_row(const json_t *rule, const char *file)
 	               text ? text : "");
 }
 
+/* What the policy's names stand for by now. */
+static void show_names(const json_t *names)
+{
+	const json_t *each;
+	size_t i;
+
+	if (json_array_size(names) > 0)
+		printf("\n%-40s %-40s %s\n", "NAME", "ADDRESS", "FOR");
+	json_array_foreach(names, i, each) cli_print_text(
+	        "%-40s %-40s %llds\n", json_string_value(json_object_get(each, "name")),
+	        json_string_value(json_object_get(each, "address")),
+	        (long long)json_integer_value(json_object_get(each, "seconds")));
+}
+
 static int firewall_show(const char *name, bool json)
 {
 	struct host_error error = {0};
@@ -61,6 +75,7 @@ static int firewall_show(const char *name, bool json)
 
 		printf("%-32s %10s %12s  %-20s %s\n", "RULE", "PACKETS", "BYTES", "WHERE", "TEXT");
 		json_array_foreach(json_object_get(result, "rules"), i, rule) show_row(rule, file);
+		show_names(json_object_get(result, "names"));
 	}
 	json_decref(result);
 	return VERB_OK;

@@ -71,6 +71,20 @@ struct firewall_counter {
 int firewall_vm_counters(struct firewall *fw, const char *vm, struct firewall_counter *list,
                          size_t max);
 
+/* An address that a name of the VM's policy stands for by now. */
+struct firewall_named {
+	uint16_t name;              /* of policy.names */
+	struct policy_cidr address; /* one */
+	uint32_t seconds;           /* that it has yet */
+};
+/* Fills at most `max`; returns how many there are, or a negative errno. */
+int firewall_vm_names(struct firewall *fw, const struct policy *policy, struct firewall_named *list,
+                      size_t max);
+
+/* Bits of policy.names: those that stand for the address by now. */
+void firewall_vm_names_of(const struct policy *policy, uint8_t family, const uint8_t *address,
+                          uint8_t bits[POLICY_NAMES_MAX / 8]);
+
 /* VMs that have rules now: fills at most `max` names, returns how many there are (recovery, reaping). */
 int firewall_vm_list(struct firewall *fw, char (*names)[POLICY_NAME_MAX], size_t max);
 
@@ -123,7 +137,7 @@ struct firewall_packet {
 	const char *vm; /* FIREWALL_END_VM: its name, and its groups */
 	const char (*groups)[POLICY_NAME_MAX];
 	size_t group_count;
-	/* bits of policy.names: those that stand for the other end by now; NULL: none. See firewall_vm_names() */
+	/* bits of policy.names: those that stand for the other end by now; NULL: none. See firewall_vm_names_of() */
 	const uint8_t *names;
 };
 

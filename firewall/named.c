@@ -219,6 +219,61 @@ void firewall_named_declare(const struct firewall_plan *plan)
 		}
 }
 
+struct names_reading {
+	struct firewall_named *list;
+	size_t max, count;
+	uint16_t name;
+};
+
+static void read_named(const void *key, size_t size, uint64_t left, void *data)
+{
+	struct names_reading *r = data;
+
+	if (size != 4 && size != 16)
+		return;
+	if (r->count < r->max) {
+		struct firewall_named *to = &r->list[r->count];
+
+		*to = (struct firewall_named){.name = r->name, .seconds = (uint32_t)(left / 1000)};
+		to->address.family = size == 4 ? 4 : 6;
+		to->address.prefix = (uint8_t)(size * 8);
+		memcpy(to->address.addr, key, size);
+	}
+	r->count++;
+}
+
+int firewall_vm_names(struct firewall *fw, const struct policy *policy, struct firewall_named *list,
+                      size_t max)
+{
+	struct names_reading r = {.list = list, .max = max};
+	char set[FIREWALL_NAME_MAX];
+	int error = 0;
+
+	for (; r.name < policy->name_count && !error; r.name++)
+		for (int family = 4; family <= 6 && !error; family += 2) {
+			firewall_named_set(set, policy->vm.name, policy->names[r.name], family);
+			error = firewall_read_set_elements("inet", set, read_named, &r);
+			if (error)
+				firewall_fail(fw, "the set %s cannot be read: %s", set,
+				              strerror(-error));
+		}
+	return error ? error : (int)r.count;
+}
+
+void firewall_vm_names_of(const struct policy *policy, uint8_t family, const uint8_t *address,
+                          uint8_t bits[POLICY_NAMES_MAX / 8])
+{
+	struct firewall_rule unused = {0};
+	char set[FIREWALL_NAME_MAX];
+
+	memset(bits, 0, POLICY_NAMES_MAX / 8);
+	for (size_t i = 0; i < policy->name_count; i++) {
+		firewall_named_set(set, policy->vm.name, policy->names[i], family);
+		if (firewall_read_element("inet", set, address, family == 4 ? 4 : 16, &unused) == 0)
+			bits[i / 8] |= (uint8_t)(1u << i % 8);
+	}
+}
+
 void firewall_names_write(FILE *out, const struct policy *policy)
 {
 	for (size_t i = 0; i < policy->name_count; i++) {

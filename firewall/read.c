@@ -274,6 +274,65 @@ int firewall_read_element(const char *family, const char *set, const void *key, 
 	return ask(message, read_element, rule);
 }
 
+struct set_reading {
+	firewall_element_fn *take;
+	void *data;
+};
+
+static void take_element(const struct nlattr *element, const struct set_reading *reading)
+{
+	const struct nlattr *at, *key;
+	const void *address = NULL;
+	uint64_t left = 0;
+	size_t size = 0;
+
+	mnl_attr_for_each_nested(at, element)
+	{
+		if (mnl_attr_get_type(at) == NFTA_SET_ELEM_EXPIRATION)
+			left = number_of(at);
+		if (mnl_attr_get_type(at) != NFTA_SET_ELEM_KEY)
+			continue;
+		mnl_attr_for_each_nested(key, at)
+		{
+			if (mnl_attr_get_type(key) != NFTA_DATA_VALUE)
+				continue;
+			address = mnl_attr_get_payload(key);
+			size = mnl_attr_get_payload_len(key);
+		}
+	}
+	if (address)
+		reading->take(address, size, left, reading->data);
+}
+
+static int take_elements(const struct nlmsghdr *message, void *data)
+{
+	const struct nlattr *at, *element;
+
+	mnl_attr_for_each(at, message, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(at) == NFTA_SET_ELEM_LIST_ELEMENTS)
+			mnl_attr_for_each_nested(element, at) take_element(element, data);
+	}
+	return MNL_CB_OK;
+}
+
+int firewall_read_set_elements(const char *family, const char *set, firewall_element_fn *take,
+                               void *data)
+{
+	struct set_reading reading = {take, data};
+	char buffer[READ_REQUEST];
+	int error = -EINTR;
+
+	for (int attempt = 0; attempt < READ_ATTEMPTS && error == -EINTR; attempt++) {
+		struct nlmsghdr *message = request(buffer, NFT_MSG_GETSETELEM, NLM_F_DUMP, family);
+
+		mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, "cordon");
+		mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set);
+		error = ask(message, take_elements, &reading);
+	}
+	return error;
+}
+
 static int read_commit(const struct nlmsghdr *message, void *data)
 {
 	const struct nlattr *at;

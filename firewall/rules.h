@@ -259,6 +259,10 @@ int firewall_read_set(const char *family, const char *set);
 /* The counter of one element; 0, -ENOENT: no such element, or another negative errno. */
 int firewall_read_element(const char *family, const char *set, const void *key, size_t size,
                           struct firewall_rule *rule);
+/* Each element of a set: its key, and the milliseconds that it has yet (0: no end). 0 or a negative errno. */
+typedef void firewall_element_fn(const void *key, size_t size, uint64_t left, void *data);
+int firewall_read_set_elements(const char *family, const char *set, firewall_element_fn *take,
+                               void *data);
 /* True when cordon's table of that family is there. */
 bool firewall_table_there(struct firewall *fw, const char *family);
 

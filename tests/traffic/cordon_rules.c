@@ -4,11 +4,13 @@
  * is the one that is recorded; what cannot change is refused by name; a quarantine survives whoever made it.
  */
 #include <check.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/base.h"
 #include "cordon/rules.h"
+#include "firewall/names.h"
 #include "tests/traffic/firewall_fixture.h"
 
 enum { GUEST = 1 }; /* link 1's addresses are those of the fixture's second guest */
@@ -47,12 +49,19 @@ static char *whole(const char *rules)
 	return text;
 }
 
-static void start(void)
+static const char named[] =
+        "  egress:\n    - {to: {names: [www.example.org, \"*.example.com\"]}, proto: tcp}\n"
+        "    - {to: {names: [www.example.org]}, proto: udp}\n";
+static const char named_less[] =
+        "  egress:\n    - {to: {names: [\"*.example.com\"]}, proto: tcp}\n";
+
+static void start_with(const char *rules)
 {
 	struct policy *policy = calloc(1, sizeof(*policy));
 	struct host_vm *vm = calloc(1, sizeof(*vm));
 	struct host_error error = {0};
-	char *text BASE_AUTO_FREE = whole(first);
+	char *text BASE_AUTO_FREE = whole(rules);
+	int names BASE_AUTO_FD = -1;
 
 	fixture_open();
 	mkdir(HOST_RUN_DIR, 0700);
@@ -69,15 +78,26 @@ static void start(void)
 	ck_assert_int_eq(
 	        registry_write_file(HOST_RUN_DIR "/vms/web0/policy.yaml", text, strlen(text), 0640),
 	        0);
+	ck_assert_int_eq(names_open(policy, &names, &error), 0);
 	ck_assert_msg(rules_load(fixture.fw, policy, vm) == 0, "%s", firewall_error(fixture.fw));
 	net_tap_up(&fixture.net, GUEST);
 	free(policy);
 	free(vm);
 }
 
+static void start(void)
+{
+	start_with(first);
+}
+
+static void start_named(void)
+{
+	start_with(named);
+}
+
 static void stop(void)
 {
-	static const char *const names[] = {"state.json", "policy.yaml", ""};
+	static const char *const names[] = {"state.json", "policy.yaml", "names", ""};
 	char path[POLICY_PATH_MAX];
 
 	for (size_t i = 0; i < BASE_COUNT(names); i++) {
@@ -222,6 +242,59 @@ START_TEST(quarantine_stays)
 }
 END_TEST
 
+static char *names_read(void)
+{
+	char *text = NULL;
+
+	ck_assert_int_ge(policy_read_file(HOST_RUN_DIR "/vms/web0/names", &text), 0);
+	return text;
+}
+
+/* Who has the file open sees the names that a change leaves; what a name that stays stands for, stays. */
+START_TEST(names_change_in_place)
+{
+	char *text BASE_AUTO_FREE = whole(named_less), *none BASE_AUTO_FREE = whole(first);
+	char *list BASE_AUTO_FREE = names_read(), set[64], command[160];
+	int open_file BASE_AUTO_FD = open(HOST_RUN_DIR "/vms/web0/names", O_RDONLY | O_CLOEXEC);
+	char now[64] = "";
+
+	ck_assert_str_eq(list, "www.example.org\n*.example.com\n");
+	snprintf(set, sizeof(set), NAMES_SET_FORMAT, "web0", 4,
+	         (unsigned long long)names_hash("*.example.com"));
+	snprintf(command, sizeof(command), "nft add element inet cordon %s { %s timeout 60s }", set,
+	         world);
+	net_run(&fixture.net, NET_HOST, command);
+	ck_assert(reaches(ALLOWED_PORT) && reaches(DENIED_PORT));
+	char *done BASE_AUTO_FREE = ask(apply_method, "policy", text);
+	ck_assert_msg(strstr(done, "allow tcp to *.example.com"), "%s", done);
+	ck_assert_int_gt(read(open_file, now, sizeof(now) - 1), 0);
+	ck_assert_str_eq(now, "*.example.com\n");
+	ck_assert(reaches(ALLOWED_PORT));
+	char *shown BASE_AUTO_FREE = ask(rules_counters, "policy", NULL);
+	ck_assert_msg(strstr(shown, "\"names\":[{\"name\":\"*.example.com\",\"address\":"
+	                            "\"192.0.2.10\",\"seconds\":"),
+	              "%s", shown);
+	/* all of them may go; the file stays, for whoever has it open */
+	char *gone BASE_AUTO_FREE = ask(apply_method, "policy", none);
+	ck_assert_msg(strstr(gone, "changes"), "%s", gone);
+	ck_assert_int_eq(pread(open_file, now, sizeof(now), 0), 0);
+	char *shown_none BASE_AUTO_FREE = ask(rules_counters, "policy", NULL);
+	ck_assert_msg(strstr(shown_none, "\"names\":[]"), "%s", shown_none);
+}
+END_TEST
+
+/* Nobody was started that would ask for them. */
+START_TEST(first_names_are_refused)
+{
+	char *text BASE_AUTO_FREE = whole(named);
+	char *said BASE_AUTO_FREE = ask(apply_method, "policy", text);
+
+	ck_assert_msg(strstr(said, "firewall.egress: the first names cannot be changed"), "%s",
+	              said);
+	ck_assert(reaches(ALLOWED_PORT));
+}
+END_TEST
+
 START_TEST(lines)
 {
 	char line[16];
@@ -242,6 +315,7 @@ END_TEST
 int main(void)
 {
 	TCase *tests = tcase_create("rules"), *text = tcase_create("text");
+	TCase *names = tcase_create("names");
 	Suite *suite = suite_create("cordon rules");
 	SRunner *runner;
 	int failed;
@@ -254,6 +328,10 @@ int main(void)
 	tcase_add_test(tests, what_cannot_change);
 	tcase_add_test(tests, old_or_new);
 	tcase_add_test(tests, quarantine_stays);
+	tcase_add_test(tests, first_names_are_refused);
+	tcase_add_checked_fixture(names, start_named, stop);
+	tcase_add_test(names, names_change_in_place);
+	suite_add_tcase(suite, names);
 	tcase_add_test(text, lines);
 	suite_add_tcase(suite, tests);
 	suite_add_tcase(suite, text);
