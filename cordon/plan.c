@@ -50,8 +50,8 @@ void plan_free(struct plan **plan)
 		for (size_t k = 0; k < each->argc; k++)
 			free(each->argv[k]);
 		base_close(&each->binary);
-		base_close(&each->own[0]);
-		base_close(&each->own[1]);
+		for (size_t k = 0; k < BASE_COUNT(each->own); k++)
+			base_close(&each->own[k]);
 		free(each->dnsmasq);
 		for (size_t k = 0; k < POLICY_VSOCK_MAX; k++)
 			free(each->binds[k]);
@@ -108,7 +108,7 @@ static struct plan_process *plan_add(struct plan *plan, const struct launch *lau
 		return NULL;
 	}
 	each->binary = binary;
-	each->own[0] = each->own[1] = -1;
+	each->own[0] = each->own[1] = each->own[2] = -1;
 	base_copy_string(each->role, sizeof(each->role), role);
 	each->process = (struct isolate_process){
 	        .name = each->role,
@@ -365,6 +365,11 @@ static int plan_sets(struct plan *plan, const struct launch *launch, const struc
 	plan_arg(each, "%s", vm->name);
 	plan_fd(each, requests, NAMES_FD_REQUESTS);
 	plan_fd(each, each->own[1], NAMES_FD_NETLINK);
+	each->own[2] = firewall_lock_open();
+	if (each->own[2] < 0)
+		return host_fail(plan->error, each->own[2], 125, "no lock for %s: %s", role,
+		                 strerror(-each->own[2]));
+	plan_fd(each, each->own[2], NAMES_FD_LOCK);
 	return 0;
 }
 

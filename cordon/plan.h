@@ -22,7 +22,7 @@ struct plan_process {
 	char *binds[POLICY_VSOCK_MAX +
 	            1]; /* owned: what it sees of the host's files, but dnsmasq's */
 	struct firewall_dnsmasq *dnsmasq; /* owned: its argv and binds */
-	int own[2];                       /* owned: fds that nobody else has a use for, or -1 */
+	int own[3];                       /* owned: fds that nobody else has a use for, or -1 */
 	struct isolate_process process;
 };
 

@@ -49,6 +49,9 @@ void firewall_close(struct firewall *fw);
 /* The kernel's words for the last error, one line; never NULL. */
 const char *firewall_error(const struct firewall *fw);
 
+/* An fd of its own for the lock that whoever changes cordon's tables takes by flock(), or a negative errno. */
+int firewall_lock_open(void);
+
 /* Adds or atomically replaces the VM's rules, and cordon's tables if they are not there yet.
  * Returns 0 or a negative errno; after an error nothing has changed. */
 int firewall_vm_apply(struct firewall *fw, const struct policy *policy,

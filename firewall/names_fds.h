@@ -6,6 +6,7 @@
 enum {
 	NAMES_FD_REQUESTS = 3, /* both: a socket pair, SOCK_SEQPACKET */
 	NAMES_FD_NETLINK = 4,  /* cordon-sets: NETLINK_NETFILTER, in the host's network namespace */
+	NAMES_FD_LOCK = 5,     /* cordon-sets: of firewall_lock_open() */
 	NAMES_FD_LIST =
 	        4, /* cordon-names: the policy's names, a line each, to be read again and again */
 };

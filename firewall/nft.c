@@ -65,24 +65,31 @@ void firewall_fail(struct firewall *fw, const char *format, ...)
 	va_end(arguments);
 }
 
+int firewall_lock_open(void)
+{
+	int fd;
+
+	if (mkdir(lock_folder, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	/* 0600: nobody else may hold up the firewall by holding the lock */
+	fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return fd < 0 ? -errno : fd;
+}
+
 int firewall_lock(struct firewall *fw)
 {
-	if (mkdir(lock_folder, 0755) < 0 && errno != EEXIST) {
-		int error = -errno;
+	int error;
 
-		firewall_fail(fw, "%s cannot be made: %s", lock_folder, strerror(-error));
-		return error;
-	}
-	/* 0600: nobody else may hold up the firewall by holding the lock */
-	fw->lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fw->lock < 0 || flock(fw->lock, LOCK_EX) < 0) {
-		int error = -errno;
-
+	fw->lock = firewall_lock_open();
+	error = BASE_MIN(fw->lock, 0);
+	if (!error && flock(fw->lock, LOCK_EX) < 0)
+		error = -errno;
+	if (error) {
 		firewall_fail(fw, "%s cannot be locked: %s", lock_path, strerror(-error));
 		base_close(&fw->lock);
-		return error;
+		fw->lock = -1;
 	}
-	return 0;
+	return error;
 }
 
 void firewall_unlock(struct firewall *fw)

@@ -2,12 +2,13 @@
 /*
  * cordon-sets VM: puts addresses into the sets of one VM's names, and does nothing else. It is the one process of a
  * VM that has a capability, CAP_NET_ADMIN, without which the kernel takes no change of rules; so it reads
- * neither what a guest wrote nor what came from a network, but a request of fixed size (names.h), and has two calls.
+ * neither what a guest wrote nor what came from a network, but a request of fixed size (names.h), and has few calls.
  *
  * It keeps no state. The kernel's own sets say what may be: the sets of names that the policy has, and @private4
  * and @private6, what is no part of the world and is not added to any. What is in a set for long enough is
- * left alone, so that a guest that asks and asks again changes no rules. What is to stay for longer is deleted and added
- * in one transaction, as older kernels do not change the timeout of an element (6.12 does).
+ * left alone, so that a guest that asks and asks again changes no rules; one that learns new addresses without end
+ * is kept waiting, alone, beyond SETS_RATE changes a second. What is to stay for longer is deleted and added in one
+ * transaction, as older kernels do not change the timeout of an element (6.12 does).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,8 +18,11 @@
 #include <linux/netlink.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/base.h"
 #include "firewall/list_sets.h"
@@ -32,6 +36,7 @@ enum {
 	SETS_NAME_MAX = 64,
 	SETS_SLACK_MS = 2000, /* answers from a cache are told in whole seconds */
 	SETS_VM_MAX = 31,
+	SETS_RATE = 500, /* changes of rules a second, and as many at once */
 };
 
 struct batch {
@@ -43,6 +48,7 @@ struct batch {
 struct sets {
 	const char *vm;
 	int grace;
+	int64_t paid; /* when the changes so far have been waited for, in microseconds */
 	struct batch batch;
 	uint8_t answer[SETS_BATCH] __attribute__((aligned(4)));
 	struct names_request request;
@@ -238,6 +244,32 @@ static int prepare(struct sets *sets, const struct names_item *item, struct batc
 	return 1;
 }
 
+/*
+ * A transaction of ours, while nobody else makes one: who changes the rules knows his own by their number
+ * (firewall/watch.c).
+ *
+ * #syscall sets: flock(arg0 = 5) - one change of rules at a time
+ * #syscall sets: clock_nanosleep - no more than so many changes a second
+ */
+static int commit(struct sets *sets)
+{
+	const int64_t each = 1000000 / SETS_RATE, burst = 1000000;
+	struct timespec now;
+	int64_t at;
+	int error;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	at = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+	sets->paid = BASE_MAX(sets->paid, at - burst) + each;
+	if (sets->paid > at)
+		usleep((useconds_t)(sets->paid - at));
+	if (flock(NAMES_FD_LOCK, LOCK_EX) < 0)
+		return -errno;
+	error = talk(sets, NULL);
+	flock(NAMES_FD_LOCK, LOCK_UN);
+	return error;
+}
+
 /* Items [first, first + count) in one transaction. */
 static int change(struct sets *sets, size_t first, size_t count, struct names_answer *answer)
 {
@@ -261,7 +293,7 @@ static int change(struct sets *sets, size_t first, size_t count, struct names_an
 
 		memcpy(sets->batch.bytes, whole->bytes, whole->size);
 		sets->batch.size = whole->size;
-		error = talk(sets, NULL);
+		error = commit(sets);
 		if (error)
 			return error;
 	}

@@ -149,8 +149,11 @@ static void start_sets(int requests)
 	snprintf(grace, sizeof(grace), "%d", NAMES_GRACE);
 	int binary BASE_AUTO_FD = open(path, O_RDONLY | O_CLOEXEC);
 	char *argv[] = {(char *)"cordon-sets", fixture.policies[0]->vm.name, grace, NULL};
-	struct isolate_fd fds[] = {
-	        {2, 2}, {requests, NAMES_FD_REQUESTS}, {netlink, NAMES_FD_NETLINK}};
+	int lock BASE_AUTO_FD = firewall_lock_open();
+	struct isolate_fd fds[] = {{2, 2},
+	                           {requests, NAMES_FD_REQUESTS},
+	                           {netlink, NAMES_FD_NETLINK},
+	                           {lock, NAMES_FD_LOCK}};
 
 	names_world.sets = spawn(&(struct isolate_process){.name = "sets",
 	                                                   .binary = binary,
