@@ -167,6 +167,51 @@ START_TEST(input_waits_for_buffers)
 }
 END_TEST
 
+/* A script types a line and is gone before the device has looked, as often as it likes. */
+START_TEST(who_types_and_goes_was_heard)
+{
+	struct client_used used;
+
+	start();
+	guest_says("login: ");
+	for (unsigned int i = 0; i < 6; i++) {
+		int one;
+
+		ck_assert_int_eq(kill(client.pid, SIGSTOP), 0);
+		one = reach(SOCK_STREAM, &listener_at);
+		ck_assert_int_eq(write(one, "root\n", 5), 5);
+		close(one);
+		ck_assert_int_eq(kill(client.pid, SIGCONT), 0);
+		post(CLIENT_DATA + 4096, 64);
+		ck_assert_int_eq(vhost_client_used(&client.queue[RX], &used, CLIENT_WAIT_MS), 0);
+		ck_assert_uint_eq(used.length, 5);
+	}
+	stop();
+}
+END_TEST
+
+/* Those who have gone unheard, as the guest reads nothing, keep nobody out. */
+START_TEST(who_has_gone_keeps_no_place)
+{
+	int one;
+
+	start();
+	guest_says("login: ");
+	for (unsigned int i = 0; i < 6; i++) {
+		ck_assert_int_eq(kill(client.pid, SIGSTOP), 0);
+		one = reach(SOCK_STREAM, &listener_at);
+		ck_assert_int_eq(write(one, "root\n", 5), 5);
+		close(one);
+		ck_assert_int_eq(kill(client.pid, SIGCONT), 0);
+		ck_assert_int_eq(vhost_client_sync(&client), 0);
+	}
+	one = reach(SOCK_STREAM, &listener_at);
+	want_read(one, "login: ");
+	close(one);
+	stop();
+}
+END_TEST
+
 START_TEST(who_comes_late_sees_the_last_lines)
 {
 	char line[64];
@@ -438,6 +483,8 @@ int main(void)
 	tcase_set_timeout(cases, 60);
 	tcase_add_test(cases, bytes_both_ways);
 	tcase_add_test(cases, input_waits_for_buffers);
+	tcase_add_test(cases, who_types_and_goes_was_heard);
+	tcase_add_test(cases, who_has_gone_keeps_no_place);
 	tcase_add_test(cases, who_comes_late_sees_the_last_lines);
 	tcase_add_test(cases, all_see_all_and_a_fifth_is_turned_away);
 	tcase_add_test(cases, who_does_not_read_holds_nobody_up);

@@ -47,6 +47,7 @@ struct console_client {
 	uint64_t stalled; /* for how long it has taken nothing, ns */
 	uint64_t looked;  /* when that was added to last */
 	bool slow;        /* it is not waited for, until it has caught up */
+	bool deaf;        /* it takes nothing more, but what it said may not have been read yet */
 	bool readable;
 };
 
@@ -82,6 +83,8 @@ static void client_feed(struct console *console, struct console_client *client)
 {
 	uint64_t behind = console->written - client->seen;
 
+	if (client->deaf)
+		return;
 	if (behind > CONSOLE_RECENT) {
 		char note[80];
 		int size =
@@ -106,8 +109,8 @@ static void client_feed(struct console *console, struct console_client *client)
 	client->slow = false;
 	return;
 failed:
-	if (errno != EAGAIN && errno != EINTR)
-		client_drop(client);
+	/* who types a line and goes at once has still said it: reading comes to the end of it */
+	client->deaf = errno != EAGAIN && errno != EINTR;
 }
 
 static void feed_all(struct console *console)
@@ -125,12 +128,12 @@ static bool must_wait(struct console *console)
 	for (unsigned int i = 0; i < CONSOLE_CLIENTS; i++) {
 		struct console_client *client = &console->clients[i];
 
-		if (client->fd < 0 || client->slow)
+		if (client->fd < 0 || client->slow || client->deaf)
 			continue;
 		/* EPOLLOUT comes late: the socket may have room long before */
 		if (console->written - client->seen > CONSOLE_BEHIND)
 			client_feed(console, client);
-		if (client->fd < 0 || console->written - client->seen <= CONSOLE_BEHIND)
+		if (client->deaf || console->written - client->seen <= CONSOLE_BEHIND)
 			continue;
 		now = now ? now : device_now();
 		client->stalled += BASE_MIN(now - client->looked, (uint64_t)CONSOLE_LOOK);
@@ -292,6 +295,22 @@ static uint64_t greeting(const struct console *console)
 	return at;
 }
 
+/* A free place; else that of one who has gone, and whom the guest has let wait; else CONSOLE_CLIENTS. */
+static unsigned int place_for_client(struct console *console)
+{
+	unsigned int gone = CONSOLE_CLIENTS;
+
+	for (unsigned int i = 0; i < CONSOLE_CLIENTS; i++) {
+		if (console->clients[i].fd < 0)
+			return i;
+		if (console->clients[i].deaf)
+			gone = i;
+	}
+	if (gone < CONSOLE_CLIENTS)
+		client_drop(&console->clients[gone]);
+	return gone;
+}
+
 /*
  * #syscall console: accept4 - somebody attaches
  * #syscall console: getsockopt - the C library's, for accept4
@@ -301,10 +320,8 @@ static void accept_client(struct console *console)
 	int fd;
 
 	while ((fd = accept4(console->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
-		unsigned int i = 0;
+		unsigned int i = place_for_client(console);
 
-		while (i < CONSOLE_CLIENTS && console->clients[i].fd >= 0)
-			i++;
 		if (i == CONSOLE_CLIENTS ||
 		    vhost_back_watch_tag(console->back, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP,
 		                         (uint16_t)i) < 0) {
