@@ -79,16 +79,13 @@ static int gather_nic(struct firewall *fw, struct gathering *g, const char *fami
                       size_t nic, const char *tap)
 {
 	char suffix[32];
-	int error = 0;
+	int error;
 
-	for (size_t m = 0; m < firewall_maps_of(family) && !error; m++) {
-		snprintf(suffix, sizeof(suffix), "%zu_%s", nic, firewall_maps[m].suffix);
-		error = gather_chain(fw, g, family, vm, suffix);
-	}
 	snprintf(suffix, sizeof(suffix), "%zu_forwards", nic);
+	error = gather_chain(fw, g, family, vm, suffix);
 	if (!error)
-		error = gather_chain(fw, g, family, vm, suffix);
-	return error ? error : firewall_tally_read(tap, gather, g);
+		error = firewall_tally_read(family, tap, gather, g);
+	return error ? error : firewall_tally_read("netdev", tap, gather, g);
 }
 
 static int gather_limits(struct firewall *fw, struct gathering *g, const char *family,
@@ -119,7 +116,8 @@ static int gather_family(struct firewall *fw, struct gathering *g, const char *f
 	if (error || !state.present)
 		return error;
 	for (size_t c = 0; c < firewall_vm_chain_count && !error; c++)
-		error = gather_chain(fw, g, family, vm, firewall_vm_chains[c]);
+		if (state.chains & 1u << c)
+			error = gather_chain(fw, g, family, vm, firewall_vm_chains[c].suffix);
 	for (size_t side = 0; side < 2 && !error; side++)
 		error = gather_limits(fw, g, family, vm, side ? "egress" : "ingress",
 		                      state.slots[side]);
@@ -174,32 +172,35 @@ bool firewall_table_there(struct firewall *fw, const char *family)
 	return false;
 }
 
-int firewall_vm_list(struct firewall *fw, char (*names)[POLICY_NAME_MAX], size_t max)
+struct vm_listing {
+	char (*names)[POLICY_NAME_MAX];
+	size_t max, count;
+};
+
+/* By the chain that each of them has. */
+static int list_vm(const char *chain, void *data)
 {
 	static const char tail[] = "_egress";
-	json_t *array AUTO_JSON = NULL;
-	const json_t *entry;
-	size_t i, count = 0;
-	int error = firewall_list(fw, "list chains inet", &array);
+	struct vm_listing *listing = data;
+	size_t length = strlen(chain);
+
+	if (strncmp(chain, "vm_", 3) != 0 || length <= 3 + strlen(tail) ||
+	    length - 3 - strlen(tail) >= POLICY_NAME_MAX ||
+	    strcmp(chain + length - strlen(tail), tail) != 0)
+		return 0;
+	if (listing->count < listing->max)
+		snprintf(listing->names[listing->count], POLICY_NAME_MAX, "%.*s",
+		         (int)(length - 3 - strlen(tail)), chain + 3);
+	listing->count++;
+	return 0;
+}
+
+int firewall_vm_list(struct firewall *fw, char (*names)[POLICY_NAME_MAX], size_t max)
+{
+	struct vm_listing listing = {.names = names, .max = max};
+	int error = firewall_read_chains("inet", list_vm, &listing);
 
 	if (error)
-		return error;
-	json_array_foreach(array, i, entry)
-	{
-		const json_t *chain = json_object_get(entry, "chain");
-		const char *table = json_string_value(json_object_get(chain, "table"));
-		const char *name = json_string_value(json_object_get(chain, "name"));
-		size_t length = name ? strlen(name) : 0;
-
-		if (!table || strcmp(table, "cordon") != 0 || !name ||
-		    strncmp(name, "vm_", 3) != 0 || length <= 3 + strlen(tail) ||
-		    length - 3 - strlen(tail) >= POLICY_NAME_MAX ||
-		    strcmp(name + length - strlen(tail), tail) != 0)
-			continue;
-		if (count < max)
-			snprintf(names[count], POLICY_NAME_MAX, "%.*s",
-			         (int)(length - 3 - strlen(tail)), name + 3);
-		count++;
-	}
-	return (int)count;
+		firewall_fail(fw, "the chains cannot be listed: %s", strerror(-error));
+	return error ? error : (int)listing.count;
 }

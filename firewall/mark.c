@@ -7,12 +7,15 @@
  *   bits 15..4   the generation of the VM's rules that allowed it, never 0
  *   bits  3..0   the place of the rule among those with limits of their own, or 0
  *
+ * What the rules of now have allowed is known by tap and generation in the shared sets known_out and known_in; if
+ * rules of the VM's have limits of their own, its chains begin with a rule that tells them apart instead.
+ *
  * A change of rules takes the next generation, so every older connection is looked at again, with its
  * next packet. A VM's first generation is chosen by chance, so that a connection to an earlier VM of the
  * same address does not pass for one of this one's.
  *
- * Limits on connections are met once, in SIDE_allow (the VM's) and SIDE_aN (a rule's, which then asks
- * the VM's); limits on packets are met by each packet, at the head of the chain (the VM's) and in SIDE_rN
+ * Limits on connections are met once, in SIDE_allow (the VM's, if it has any) and SIDE_aN (a rule's, which then
+ * asks the VM's); limits on packets are met by each packet, in SIDE_head (the VM's) and in SIDE_rN
  * (a rule's, both ways). Quotas are objects: the VM's stays as long as the VM's rules, a rule's until
  * the rules are replaced.
  */
@@ -65,14 +68,26 @@ void firewall_mark_set(char *to, size_t size, const struct firewall_plan *plan, 
 void firewall_mark_known(const struct firewall_plan *plan, const char *chain, bool outward)
 {
 	unsigned int shift = half_shift(outward);
-	char verdict[FIREWALL_NAME_MAX] = "return";
 
 	if (firewall_mark_slots(plan->policy, outward))
-		snprintf(verdict, sizeof(verdict), "goto vm_%s_%s_known", plan->policy->vm.name,
-		         side_name(outward));
-	firewall_text_rule(plan, chain, "ct mark & 0x%08x == 0x%08x %s comment \"generation %u\"",
-	                   0xfff0u << shift, (unsigned int)plan->generation << 4 << shift, verdict,
-	                   plan->generation);
+		firewall_text_rule(plan, chain, "ct mark & 0x%08x == 0x%08x goto vm_%s_%s_known",
+		                   0xfff0u << shift, (unsigned int)plan->generation << 4 << shift,
+		                   plan->policy->vm.name, side_name(outward));
+}
+
+void firewall_mark_elements(FILE *out, const char *verb, const char *family, const char *tap,
+                            uint16_t generation, const struct policy *policy)
+{
+	for (int outward = 0; outward < 2; outward++)
+		if (!policy || !firewall_mark_slots(policy, outward))
+			fprintf(out, "%s element %s cordon known_%s { \"%s\" . 0x%08x }\n", verb,
+			        family, outward ? "out" : "in", tap,
+			        (unsigned int)generation << 4 << half_shift(outward));
+}
+
+bool firewall_mark_allows(const struct policy *policy)
+{
+	return policy->firewall.limits.new_connections || policy->firewall.limits.connections;
 }
 
 void firewall_mark_chains(const struct firewall_plan *plan)
@@ -82,6 +97,9 @@ void firewall_mark_chains(const struct firewall_plan *plan)
 	for (int outward = 0; outward < 2; outward++) {
 		size_t slots = firewall_mark_slots(plan->policy, outward);
 
+		snprintf(suffix, sizeof(suffix), "%s_allow", side_name(outward));
+		if (firewall_mark_allows(plan->policy))
+			firewall_text_chain(plan, suffix);
 		if (slots) {
 			snprintf(suffix, sizeof(suffix), "%s_known", side_name(outward));
 			firewall_text_chain(plan, suffix);
@@ -135,11 +153,13 @@ static void write_connections(const struct firewall_plan *plan, const char *chai
 		                   limits->connections, owner->name, owner->line);
 }
 
-void firewall_mark_head(const struct firewall_plan *plan, const char *chain)
+void firewall_mark_head(const struct firewall_plan *plan, const char *side)
 {
 	const struct policy_firewall *firewall = &plan->policy->firewall;
-	struct owner owner = {chain, firewall->line};
+	struct owner owner = {side, firewall->line};
+	char chain[32];
 
+	snprintf(chain, sizeof(chain), "%s_head", side);
 	write_packets(plan, chain, &firewall->limits, &owner);
 	if (firewall->limits.quota)
 		firewall_text_rule(plan, chain,
@@ -154,6 +174,8 @@ static void write_allow(const struct firewall_plan *plan, bool outward)
 	struct owner owner = {side_name(outward), firewall->line};
 	char chain[32], mark[96];
 
+	if (!firewall_mark_allows(plan->policy))
+		return;
 	snprintf(chain, sizeof(chain), "%s_allow", owner.name);
 	write_connections(plan, chain, &firewall->limits, &owner);
 	firewall_mark_set(mark, sizeof(mark), plan, outward, 0);
@@ -170,7 +192,8 @@ static void write_rule_limits(const struct firewall_plan *plan, bool outward,
 	snprintf(name, sizeof(name), "%s[%zu]", side, index);
 	snprintf(chain, sizeof(chain), "%s_a%u", side, slot);
 	write_connections(plan, chain, &rule->limits, &owner);
-	firewall_text_rule(plan, chain, "jump vm_%s_%s_allow", vm, side);
+	if (firewall_mark_allows(plan->policy))
+		firewall_text_rule(plan, chain, "jump vm_%s_%s_allow", vm, side);
 	firewall_mark_set(mark, sizeof(mark), plan, outward, slot);
 	firewall_text_rule(plan, chain, "%s goto vm_%s_%s_r%u", mark, vm, side, slot);
 

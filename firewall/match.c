@@ -79,12 +79,13 @@ static void write_rule(const struct firewall_writing *w, const char *address, co
 	if (w->rule->action == POLICY_ALLOW && w->back && slot)
 		snprintf(verdict, sizeof(verdict), "%s counter goto vm_%s_%s_r%u", mark, vm, name,
 		         slot);
-	else if (w->rule->action == POLICY_ALLOW && w->back)
-		snprintf(verdict, sizeof(verdict), "%s counter return", mark);
 	else if (w->rule->action == POLICY_ALLOW && slot)
 		snprintf(verdict, sizeof(verdict), "counter goto vm_%s_%s_a%u", vm, name, slot);
-	else if (w->rule->action == POLICY_ALLOW)
+	else if (w->rule->action == POLICY_ALLOW && !w->back &&
+	         firewall_mark_allows(w->plan->policy))
 		snprintf(verdict, sizeof(verdict), "counter goto vm_%s_%s_allow", vm, name);
+	else if (w->rule->action == POLICY_ALLOW)
+		snprintf(verdict, sizeof(verdict), "%s counter return", mark);
 	else if (w->rule->action == POLICY_REJECT && !w->back)
 		snprintf(verdict, sizeof(verdict), "counter reject with %s",
 		         tcp ? "tcp reset" : "icmpx admin-prohibited");

@@ -224,6 +224,42 @@ int firewall_read_chain(const char *family, const char *chain, firewall_rule_fn 
 	return error ? error : reading.error;
 }
 
+struct chains_reading {
+	int (*take)(const char *chain, void *data);
+	void *data;
+	int error;
+};
+
+static int read_chain_name(const struct nlmsghdr *message, void *data)
+{
+	struct chains_reading *reading = data;
+	const char *table = NULL, *chain = NULL;
+	const struct nlattr *at;
+
+	mnl_attr_for_each(at, message, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(at) == NFTA_CHAIN_TABLE)
+			table = name_of(at);
+		if (mnl_attr_get_type(at) == NFTA_CHAIN_NAME)
+			chain = name_of(at);
+	}
+	if (table && chain && strcmp(table, "cordon") == 0 && !reading->error)
+		reading->error = reading->take(chain, reading->data);
+	return MNL_CB_OK;
+}
+
+int firewall_read_chains(const char *family, int (*take)(const char *chain, void *data), void *data)
+{
+	struct chains_reading reading = {.take = take, .data = data};
+	char buffer[READ_REQUEST];
+	int error = -EINTR;
+
+	for (int attempt = 0; attempt < READ_ATTEMPTS && error == -EINTR; attempt++)
+		error = ask(request(buffer, NFT_MSG_GETCHAIN, NLM_F_DUMP, family), read_chain_name,
+		            &reading);
+	return error ? error : reading.error;
+}
+
 int firewall_read_set(const char *family, const char *set)
 {
 	char buffer[READ_REQUEST];

@@ -2,10 +2,10 @@
 /*
  * Private to the room: how a policy becomes nft text, and what the kernel says of it later.
  *
- * Names. A VM's objects are `vm_NAME_…`; '_' is not in VM names, so the parts can be told apart, and
- * the prefix keeps names clear of nft's keywords. Per VM there are the chains egress, ingress, host
- * and egress_allow/ingress_allow (its limits); per NIC (I = 0…) the chains I_from, I_to, I_input,
- * I_output, I_ports_in, I_ports_out, I_nat, and in `netdev cordon` I, I_groups, I_routing.
+ * Names. A VM's objects are `vm_NAME_…`; '_' is not in VM names, so the parts can be told apart, and the prefix keeps
+ * names clear of nft's keywords. Per VM there are the chains of firewall_vm_chains, as far as there is something to
+ * say in them (egress always), those of its rules' limits (mark.c), I_forwards for NIC I = 0…, and `is`, which no
+ * packet passes: its comments are the record of what the VM has. In `netdev cordon` there are I, I_groups, I_routing.
  *
  * What goes into the text is either fixed here, or a number, or an address that was printed from its
  * bytes, or the VM's or the tap's name after firewall_check() has seen that it holds nothing special.
@@ -23,7 +23,6 @@ enum {
 	FIREWALL_NAME_MAX = 128, /* of a chain or set, with its NUL */
 	FIREWALL_NAMES_MAX = POLICY_RULES_MAX * 6 + POLICY_SETS_MAX * 2 + POLICY_NAMES_MAX * 2,
 	FIREWALL_SPOOF_MAPS = 2,     /* groups, routing */
-	FIREWALL_RECORD_MAX = 112,   /* what is written down of a NIC, for who takes it out again */
 	FIREWALL_NFLOG_GROUP = 4404, /* where `log: true` rules send their packets */
 };
 
@@ -36,6 +35,7 @@ struct firewall_plan {
 	const char *family;  /* "inet", or "bridge" for NICs of that mode */
 	uint16_t generation; /* of these rules, 1 to FIREWALL_GENERATIONS: see mark.c */
 	bool replaces;       /* there may be connections that older rules allowed */
+	unsigned int chains; /* bits of firewall_vm_chains: those that were written */
 };
 
 /* One direction of connections: who opens them, and whether the other end is the host itself. */
@@ -68,14 +68,15 @@ bool firewall_name_valid(const char *vm);
 void firewall_text_tables(FILE *out, const char *family);
 /* True when they are there, as this version of them makes them. */
 bool firewall_tables_there(const char *family);
-/* Declares and empties all of the VM's chains, so that what follows can refer to any of them. */
-void firewall_text_chains(const struct firewall_plan *plan);
-/* The VM's egress, ingress and host chains with their sets. 0 or -ENOMEM. */
-int firewall_text_policy(const struct firewall_plan *plan);
-/* NIC i: the inet chains, the rewriting of ports, its elements in the shared maps. */
+/* The VM's own chains with their sets, and the elements that lead there; notes which in plan->chains. 0 or
+ * -ENOMEM. */
+int firewall_text_policy(struct firewall_plan *plan);
+/* NIC i of the inet table: its elements in the shared sets, and the ports that are forwarded to it. */
 void firewall_text_nic(const struct firewall_plan *plan, size_t i);
-/* NIC i of mode bridge: its chains in the bridge family, its elements in that family's maps. */
+/* NIC i of mode bridge. */
 void firewall_text_bridge(const struct firewall_plan *plan, size_t i);
+/* Takes the elements of either out. */
+void firewall_text_unnic(FILE *out, const char *family, const struct firewall_nic *was);
 /* The chains and sets that all taps share in the netdev family. */
 void firewall_text_spoof_tables(FILE *out);
 /* NIC i: the netdev base chain, its elements in those sets. */
@@ -83,9 +84,6 @@ void firewall_text_spoof(const struct firewall_plan *plan, size_t i);
 struct firewall_state;
 /* Takes out what that put in, but for the base chain. */
 void firewall_text_unspoof(FILE *out, const char *vm, const struct firewall_state *old, size_t i);
-/* Who the guest is, as a part of a comment, and back; zeros when it cannot be read. */
-void firewall_spoof_record(char *to, size_t size, const struct firewall_nic *nic);
-void firewall_spoof_recall(struct firewall_nic *nic, const char *record);
 /* One rule of the VM's: "add rule inet cordon vm_NAME_CHAIN " and the rest. */
 void firewall_text_rule(const struct firewall_plan *plan, const char *chain, const char *tail, ...)
         BASE_PRINTF(3, 4);
@@ -152,13 +150,19 @@ size_t firewall_mark_slots(const struct policy *policy, bool outward);
 /* "ct mark set …", for a connection that the side's rules allow. */
 void firewall_mark_set(char *to, size_t size, const struct firewall_plan *plan, bool outward,
                        unsigned int slot);
-/* At the head of CHAIN: what the rules of now have allowed needs no second look. */
+/* At the head of CHAIN, where rules have limits of their own: what they have allowed meets only those. */
 void firewall_mark_known(const struct firewall_plan *plan, const char *chain, bool outward);
+/* What the rules of now have allowed, by tap, in the shared sets; `verb` "add" or "delete". With a policy, only
+ * for sides whose rules have no limits of their own. */
+void firewall_mark_elements(FILE *out, const char *verb, const char *family, const char *tap,
+                            uint16_t generation, const struct policy *policy);
+/* True when the VM limits connections of all its rules: in the chains SIDE_allow. */
+bool firewall_mark_allows(const struct policy *policy);
 /* Chains and objects of limits, and their rules. */
 void firewall_mark_chains(const struct firewall_plan *plan);
 void firewall_mark_limits(const struct firewall_plan *plan);
-/* The VM's own limits on packets of one chain. */
-void firewall_mark_head(const struct firewall_plan *plan, const char *chain);
+/* The VM's own limits on packets of one side, in its chain SIDE_head. */
+void firewall_mark_head(const struct firewall_plan *plan, const char *side);
 
 /* ---- peers.c: sets of taps ---- */
 
@@ -182,16 +186,13 @@ void firewall_peers_sweep(struct firewall *fw, const char *family,
 /* The address part of a match, or the address alone: "10.0.0.0/8". */
 void firewall_text_address(char *to, size_t size, const struct policy_cidr *cidr);
 
-/* The maps that a tap has an element in, and the chain suffixes that the elements name. */
-struct firewall_map {
-	const char *map, *suffix;
-};
 /* The families with rules of VMs; every VM is in the first, those with a NIC of mode bridge in both. */
 extern const char *const firewall_families[2];
-extern const struct firewall_map firewall_maps[];
-/* How many of them the family has, from the first. */
-size_t firewall_maps_of(const char *family);
-extern const char *const firewall_vm_chains[];
+/* A VM's chains, and how the elements of map_SUFFIX lead there (NULL: there is no such map). */
+struct firewall_vm_chain {
+	const char *suffix, *verdict;
+};
+extern const struct firewall_vm_chain firewall_vm_chains[];
 extern const size_t firewall_vm_chain_count;
 extern const char *const firewall_spoof_maps[FIREWALL_SPOOF_MAPS];
 
@@ -203,7 +204,8 @@ struct firewall_names {
 
 /* What the kernel holds of a VM in one family's table. */
 struct firewall_state {
-	bool present; /* its chains are there */
+	bool present;        /* its chains are there: */
+	unsigned int chains; /* bits of firewall_vm_chains */
 	bool quarantined;
 	uint16_t generation; /* of its rules */
 	size_t slots[2];     /* rules with limits: ingress, egress */
@@ -211,7 +213,7 @@ struct firewall_state {
 	struct {
 		char tap[16]; /* empty: this NIC is not in this table */
 		bool hooked; /* its netdev base chain is there (older kernels drop it with the device) */
-		struct firewall_nic was;        /* its tap, MAC and addresses */
+		struct firewall_nic was;        /* its tap, MAC, addresses and ports */
 		bool maps[FIREWALL_SPOOF_MAPS]; /* those that it has a chain in */
 		bool forwarding;                /* it has a chain of forwards */
 		struct policy_forward forwards[POLICY_FORWARDS_MAX];
@@ -222,6 +224,8 @@ struct firewall_state {
 	struct firewall_names peers;        /* sets of taps that its rules name */
 };
 void firewall_state_clear(struct firewall_state *state);
+/* Writes the chain `is`, from which the next reader has it. */
+void firewall_state_write(const struct firewall_plan *plan);
 /* Reads it; 0 (also when nothing is there) or a negative errno. */
 int firewall_state_read(struct firewall *fw, const char *family, const char *vm,
                         struct firewall_state *state);
@@ -244,16 +248,19 @@ typedef int firewall_rule_fn(const struct firewall_rule *rule, void *data);
 
 /* ---- tally.c: counters of rules that all VMs share ---- */
 
-void firewall_tally_tables(FILE *out);
-/* The end of a rule that drops, with a newline. */
-void firewall_tally_drop(FILE *out, const char *what);
+void firewall_tally_tables(FILE *out, const char *family);
+/* The end of a rule that drops what comes "from" or goes "to" a tap, with a newline. */
+void firewall_tally_drop(FILE *out, const char *way, const char *what);
 /* Takes the tap's counters out. */
-void firewall_tally_forget(FILE *out, const char *tap);
+void firewall_tally_forget(FILE *out, const char *family, const char *tap);
 /* Each of them, those that have counted nothing too. */
-int firewall_tally_read(const char *tap, firewall_rule_fn *take, void *data);
+int firewall_tally_read(const char *family, const char *tap, firewall_rule_fn *take, void *data);
 /* Each rule of a chain of cordon's table (`take` NULL: none). 0, -ENOENT: no such chain, or another error, `take`'s
  * too. */
 int firewall_read_chain(const char *family, const char *chain, firewall_rule_fn *take, void *data);
+/* The name of each chain of cordon's table; ends with the first error of `take`'s. */
+int firewall_read_chains(const char *family, int (*take)(const char *chain, void *data),
+                         void *data);
 /* 0 when there is such a set, -ENOENT when there is none, or another negative errno. */
 int firewall_read_set(const char *family, const char *set);
 /* The counter of one element; 0, -ENOENT: no such element, or another negative errno. */

@@ -167,7 +167,7 @@ void firewall_text_spoof_tables(FILE *out)
 	                                     "tap_ip6",    "tap_member", "tap_ip6_any",
 	                                     "tap_routed", "tap_ip6_own"};
 
-	firewall_tally_tables(out);
+	firewall_tally_tables(out, "netdev");
 	fputs("add set netdev cordon macs { type ifname . ether_addr ; }\n"
 	      "add set netdev cordon addresses4 { type ifname . ipv4_addr ; }\n"
 	      "add set netdev cordon addresses6 { type ifname . ipv6_addr ; }\n"
@@ -186,7 +186,7 @@ void firewall_text_spoof_tables(FILE *out)
 	for (size_t i = 0; i < BASE_COUNT(shared); i++) {
 		fprintf(out, "add rule netdev cordon %s %s ", shared[i].chain, shared[i].match);
 		if (shared[i].drops)
-			firewall_tally_drop(out, shared[i].drops);
+			firewall_tally_drop(out, "from", shared[i].drops);
 		else
 			fputc('\n', out);
 	}
@@ -348,25 +348,4 @@ void firewall_text_unspoof(FILE *out, const char *vm, const struct firewall_stat
 			        "delete chain netdev cordon vm_%s_%zu_%s\n",
 			        firewall_spoof_maps[m], was->tap, vm, i, firewall_spoof_maps[m], vm,
 			        i, firewall_spoof_maps[m]);
-}
-
-void firewall_spoof_record(char *to, size_t size, const struct firewall_nic *nic)
-{
-	const uint8_t *m = nic->mac;
-	char ip4[INET_ADDRSTRLEN], ip6[INET6_ADDRSTRLEN];
-
-	snprintf(to, size, "tap %s %02x:%02x:%02x:%02x:%02x:%02x %s %s", nic->tap, m[0], m[1], m[2],
-	         m[3], m[4], m[5], inet_ntop(AF_INET, nic->ip4, ip4, sizeof(ip4)),
-	         inet_ntop(AF_INET6, nic->ip6, ip6, sizeof(ip6)));
-}
-
-void firewall_spoof_recall(struct firewall_nic *nic, const char *record)
-{
-	uint8_t *m = nic->mac;
-	char ip4[INET_ADDRSTRLEN] = "", ip6[INET6_ADDRSTRLEN] = "";
-
-	if (sscanf(record, "tap %15s %hhx:%hhx:%hhx:%hhx:%hhx:%hhx %15s %45s", nic->tap, &m[0],
-	           &m[1], &m[2], &m[3], &m[4], &m[5], ip4, ip6) != 9 ||
-	    inet_pton(AF_INET, ip4, nic->ip4) != 1 || inet_pton(AF_INET6, ip6, nic->ip6) != 1)
-		*nic = (struct firewall_nic){0};
 }

@@ -3,11 +3,13 @@
  * What the kernel holds of a VM, read from the kernel itself, so that a restarted daemon (or another
  * one) can change and remove rules that it did not make.
  *
- * Nothing is searched for: the names of a VM's chains follow from its own, the tap of each NIC and its
- * guest stand in the comment of the first rule of its chain I_from, its generation and its forwards in comments too,
- * and sets and quotas are those that its rules refer to. So reading one VM's state costs the same
- * however many VMs there are.
+ * Nothing is searched for: a VM's chain `is`, which no packet passes, has the record of it in its rules' comments,
+ * and sets and quotas are those that its rules refer to. So reading one VM's state costs the same however
+ * many VMs there are.
  */
+#include <arpa/inet.h>
+#include <stdarg.h>
+
 #include "base/base.h"
 #include "firewall/rules.h"
 
@@ -73,16 +75,12 @@ static int scan_set(struct reading *r, const char *name)
 	return 0;
 }
 
-/* What the rule refers to, and the generation that it may speak of. */
+/* What the rule refers to. */
 static int scan(const struct firewall_rule *rule, void *data)
 {
 	struct reading *r = data;
-	unsigned int generation;
 	int error = 0;
 
-	if (rule->comment && sscanf(rule->comment, "generation %u", &generation) == 1 &&
-	    generation && generation <= FIREWALL_GENERATIONS)
-		r->state->generation = (uint16_t)generation;
 	if (rule->object && strncmp(rule->object, r->own, strlen(r->own)) == 0)
 		error = firewall_names_add(&r->state->quotas, rule->object);
 	for (size_t i = 0; i < rule->set_count && !error; i++)
@@ -105,19 +103,6 @@ struct nic_reading {
 	struct firewall_state *state;
 	size_t nic;
 };
-
-/* "…, tap TAP MAC IP4 IP6" */
-static int take_tap(const struct firewall_rule *rule, void *data)
-{
-	const struct nic_reading *r = data;
-	const char *at = rule->comment ? strstr(rule->comment, ", tap ") : NULL;
-
-	if (at && !r->state->nics[r->nic].tap[0]) {
-		firewall_spoof_recall(&r->state->nics[r->nic].was, at + strlen(", "));
-		memcpy(r->state->nics[r->nic].tap, r->state->nics[r->nic].was.tap, 16);
-	}
-	return 0;
-}
 
 /* "forward tcp 8080, line N" */
 static int take_forward(const struct firewall_rule *rule, void *data)
@@ -146,10 +131,8 @@ static int read_nic(struct reading *r, size_t i)
 	char suffix[24];
 	int error;
 
-	snprintf(suffix, sizeof(suffix), "%zu_from", i);
-	error = each_rule(r, r->family, suffix, take_tap, &nic);
-	if (error)
-		return error == -ENOENT ? 0 : error;
+	if (!r->state->nics[i].tap[0])
+		return 0;
 	snprintf(suffix, sizeof(suffix), "%zu_forwards", i);
 	error = each_rule(r, r->family, suffix, take_forward, &nic);
 	if (error && error != -ENOENT)
@@ -167,7 +150,6 @@ static int read_nic(struct reading *r, size_t i)
 			return error;
 		r->state->nics[i].maps[m] = error == 0;
 	}
-	r->state->nic_count = i + 1;
 	return 0;
 }
 
@@ -213,29 +195,112 @@ static int read_groups(struct reading *r)
 	return error;
 }
 
+static const char about_chains[] = "generation %u, chains 0x%x",
+                  about_guest[] = "nic %u tap %s %02x:%02x:%02x:%02x:%02x:%02x %s %s",
+                  about_gateway[] = "nic %u gateways %s %s ports %u %u";
+
+static void write_record(const struct firewall_plan *plan, const char *format, ...)
+        BASE_PRINTF(2, 3);
+static void write_record(const struct firewall_plan *plan, const char *format, ...)
+{
+	char record[FIREWALL_NAME_MAX];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(record, sizeof(record), format, arguments);
+	va_end(arguments);
+	firewall_text_rule(plan, "is", "counter comment \"%s\"", record);
+}
+
+void firewall_state_write(const struct firewall_plan *plan)
+{
+	char ip4[INET_ADDRSTRLEN], ip6[INET6_ADDRSTRLEN];
+
+	firewall_text_chain(plan, "is");
+	write_record(plan, about_chains, plan->generation, plan->chains);
+	for (unsigned int i = 0; i < plan->nic_count; i++) {
+		const struct firewall_nic *nic = &plan->nics[i];
+		const uint8_t *m = nic->mac;
+
+		if (!firewall_nic_in(nic, plan->family))
+			continue;
+		write_record(plan, about_guest, i, nic->tap, m[0], m[1], m[2], m[3], m[4], m[5],
+		             inet_ntop(AF_INET, nic->ip4, ip4, sizeof(ip4)),
+		             inet_ntop(AF_INET6, nic->ip6, ip6, sizeof(ip6)));
+		write_record(plan, about_gateway, i,
+		             inet_ntop(AF_INET, nic->gateway4, ip4, sizeof(ip4)),
+		             inet_ntop(AF_INET6, nic->gateway6, ip6, sizeof(ip6)), nic->dhcp_port,
+		             nic->dns_port);
+	}
+}
+
+/* The NIC that a record speaks of, or NULL. */
+static struct firewall_nic *recorded(struct firewall_state *state, unsigned int i)
+{
+	if (i >= POLICY_NICS_MAX)
+		return NULL;
+	if (state->nic_count <= i)
+		state->nic_count = i + 1;
+	return &state->nics[i].was;
+}
+
+/* What cannot be read is left out: only root could have written it. */
+static int take_record(const struct firewall_rule *rule, void *data)
+{
+	struct firewall_state *state = ((struct reading *)data)->state;
+	char tap[16], ip4[INET_ADDRSTRLEN], ip6[INET6_ADDRSTRLEN];
+	unsigned int i, chains, dhcp, dns, m[6];
+	struct firewall_nic *nic;
+
+	if (!rule->comment)
+		return 0;
+	if (sscanf(rule->comment, "generation %u, chains 0x%x", &i, &chains) == 2 && i &&
+	    i <= FIREWALL_GENERATIONS) {
+		state->generation = (uint16_t)i;
+		state->chains = chains & ((1u << firewall_vm_chain_count) - 1);
+	} else if (sscanf(rule->comment, "nic %u tap %15s %x:%x:%x:%x:%x:%x %15s %45s", &i, tap,
+	                  &m[0], &m[1], &m[2], &m[3], &m[4], &m[5], ip4, ip6) == 10 &&
+	           (nic = recorded(state, i))) {
+		memcpy(nic->tap, tap, sizeof(nic->tap));
+		memcpy(state->nics[i].tap, tap, sizeof(state->nics[i].tap));
+		for (size_t k = 0; k < BASE_COUNT(m); k++)
+			nic->mac[k] = (uint8_t)m[k];
+		inet_pton(AF_INET, ip4, nic->ip4);
+		inet_pton(AF_INET6, ip6, nic->ip6);
+	} else if (sscanf(rule->comment, "nic %u gateways %15s %45s ports %u %u", &i, ip4, ip6,
+	                  &dhcp, &dns) == 5 &&
+	           (nic = recorded(state, i))) {
+		inet_pton(AF_INET, ip4, nic->gateway4);
+		inet_pton(AF_INET6, ip6, nic->gateway6);
+		nic->dhcp_port = (uint16_t)dhcp;
+		nic->dns_port = (uint16_t)dns;
+	}
+	return 0;
+}
+
 int firewall_state_read(struct firewall *fw, const char *family, const char *vm,
                         struct firewall_state *state)
 {
-	static const char *const with_sets[] = {"egress", "ingress", "host", "local"};
 	struct reading r = {.fw = fw, .family = family, .vm = vm, .state = state};
+	bool found;
 	int error;
 
 	*state = (struct firewall_state){0};
 	snprintf(r.own, sizeof(r.own), "vm_%s_", vm);
-	for (size_t i = 0; i < BASE_COUNT(with_sets); i++) {
-		bool found;
-
-		error = scan_chain(&r, with_sets[i], &found);
-		if (error == -EOPNOTSUPP) /* the kernel does not have the family */
-			return 0;
-		if (error || !found)
-			return error;
-	}
+	error = each_rule(&r, family, "is", take_record, &r);
+	if (error == -ENOENT || error == -EOPNOTSUPP) /* the kernel does not have the family */
+		return 0;
+	if (error)
+		return error;
 	state->present = true;
-	error = read_groups(&r);
+	for (size_t i = 0; i < firewall_vm_chain_count && !error; i++)
+		if (state->chains & 1u << i)
+			error = scan_chain(&r, firewall_vm_chains[i].suffix, &found);
+	if (!error)
+		error = read_groups(&r);
 	for (size_t outward = 0; outward < 2 && !error; outward++)
 		error = read_slots(&r, outward);
-	for (size_t i = 0; i < POLICY_NICS_MAX && !error; i++)
+	for (size_t i = 0; i < state->nic_count && !error; i++)
 		error = read_nic(&r, i);
 	if (error)
 		return error;

@@ -54,13 +54,6 @@ static void drop_chain(FILE *out, const char *family, const char *vm, const char
 	fprintf(out, "delete chain %s cordon vm_%s_%s\n", family, vm, suffix);
 }
 
-static void drop_elements(FILE *out, const char *family, const char *tap)
-{
-	for (size_t m = 0; m < firewall_maps_of(family); m++)
-		fprintf(out, "delete element %s cordon %s { \"%s\" }\n", family,
-		        firewall_maps[m].map, tap);
-}
-
 static void quarantine_elements(FILE *out, const char *verb, const char *family, const char *vm,
                                 const char *tap)
 {
@@ -73,19 +66,48 @@ static void quarantine_elements(FILE *out, const char *verb, const char *family,
 		        verb, family, ways[i], tap, vm, ways[i]);
 }
 
-/* Takes NIC i's chains out of the maps and empties them, so that they can be deleted. */
+/* Takes NIC i's elements out of all shared sets and maps. */
 static void detach_nic(FILE *out, const char *family, const char *vm,
                        const struct firewall_state *old, size_t i)
 {
-	drop_elements(out, family, old->nics[i].tap);
+	const char *tap = old->nics[i].tap;
+
+	for (size_t c = 0; c < firewall_vm_chain_count; c++)
+		if (old->chains & 1u << c && firewall_vm_chains[c].verdict)
+			fprintf(out, "delete element %s cordon map_%s { \"%s\" }\n", family,
+			        firewall_vm_chains[c].suffix, tap);
 	if (old->quarantined)
-		quarantine_elements(out, "delete", family, vm, old->nics[i].tap);
+		quarantine_elements(out, "delete", family, vm, tap);
+	/* added first, so that one that somebody else has deleted is no reason to fail */
+	if (old->generation) {
+		firewall_mark_elements(out, "add", family, tap, old->generation, NULL);
+		firewall_mark_elements(out, "delete", family, tap, old->generation, NULL);
+	}
+	firewall_text_unnic(out, family, &old->nics[i].was);
+	firewall_text_unspoof(out, vm, old, i);
+}
+
+/* What only the tap itself has: the hook, and its counters. */
+static void drop_tap(FILE *out, const char *family, const char *vm,
+                     const struct firewall_state *old, size_t i)
+{
 	if (old->nics[i].hooked)
 		fprintf(out,
 		        "flush chain netdev cordon vm_%s_%zu\ndelete chain netdev cordon "
 		        "vm_%s_%zu\n",
 		        vm, i, vm, i);
-	firewall_tally_forget(out, old->nics[i].tap);
+	firewall_tally_forget(out, family, old->nics[i].tap);
+	firewall_tally_forget(out, "netdev", old->nics[i].tap);
+}
+
+/* Empties or deletes those of the VM's chains that are not among `kept`. */
+static void old_chains(FILE *out, const char *verb, const char *family, const char *vm,
+                       const struct firewall_state *old, unsigned int kept)
+{
+	for (size_t c = 0; c < firewall_vm_chain_count; c++)
+		if (old->chains & ~kept & 1u << c)
+			fprintf(out, "%s chain %s cordon vm_%s_%s\n", verb, family, vm,
+			        firewall_vm_chains[c].suffix);
 }
 
 /* The host's ports that were the NIC's; its chain goes unless the new rules have one. */
@@ -101,17 +123,6 @@ static void drop_forwards(FILE *out, const char *vm, const struct firewall_state
 		        "flush chain inet cordon vm_%s_%zu_forwards\ndelete chain inet cordon "
 		        "vm_%s_%zu_forwards\n",
 		        vm, i, vm, i);
-}
-
-static void drop_nic(FILE *out, const char *family, const char *vm, size_t i)
-{
-	char suffix[32];
-
-	for (size_t m = 0; m < firewall_maps_of(family); m++) {
-		snprintf(suffix, sizeof(suffix), "%zu_%s", i, firewall_maps[m].suffix);
-		fprintf(out, "flush chain %s cordon vm_%s_%s\n", family, vm, suffix);
-		drop_chain(out, family, vm, suffix);
-	}
 }
 
 /* Chains of rules with limits that the new rules (the first `kept` of each side) have no use for. */
@@ -165,6 +176,8 @@ static int write_nics(struct firewall *fw, const struct firewall_plan *plan,
 		else
 			firewall_text_nic(plan, i);
 		firewall_text_spoof(plan, i);
+		firewall_mark_elements(plan->out, "add", plan->family, plan->nics[i].tap,
+		                       plan->generation, plan->policy);
 		if (old->quarantined)
 			quarantine_elements(plan->out, "add", plan->family, plan->policy->vm.name,
 			                    plan->nics[i].tap);
@@ -172,7 +185,7 @@ static int write_nics(struct firewall *fw, const struct firewall_plan *plan,
 	return error;
 }
 
-/* The old NICs of this family, as far as the new rules do not have them. */
+/* The old NICs of this family; a tap that the new rules have too keeps its hook. */
 static void write_old_nics(const struct firewall_plan *plan, const struct firewall_state *old)
 {
 	const char *vm = plan->policy->vm.name;
@@ -182,13 +195,11 @@ static void write_old_nics(const struct firewall_plan *plan, const struct firewa
 
 		if (!old->nics[i].tap[0])
 			continue;
+		detach_nic(plan->out, plan->family, vm, old, i);
 		if (gone || strcmp(old->nics[i].tap, plan->nics[i].tap) != 0)
-			detach_nic(plan->out, plan->family, vm, old, i);
-		firewall_text_unspoof(plan->out, vm, old, i);
+			drop_tap(plan->out, plan->family, vm, old, i);
 		drop_forwards(plan->out, vm, old, i,
 		              gone || !plan->policy->vm.nics[i].forward_count);
-		if (gone)
-			drop_nic(plan->out, plan->family, vm, i);
 	}
 }
 
@@ -201,18 +212,22 @@ static int write_apply(struct firewall *fw, const struct firewall_plan *plan,
 	const size_t slots[2] = {firewall_mark_slots(policy, false),
 	                         firewall_mark_slots(policy, true)};
 	bool groups = policy->vm.group_count > 0;
+	struct firewall_plan now = *plan; /* which notes what is written */
+	static const size_t none[2];
 	int error;
 
 	if (!fw || !firewall_tables_there(family))
 		firewall_text_tables(plan->out, family);
 	error = old->present ? firewall_peers_leave(fw, plan->out, family, vm, old) : 0;
 	write_old_nics(plan, old);
-	firewall_text_chains(plan);
-	surplus_chains(plan->out, "flush", family, vm, old, slots, groups);
+	old_chains(plan->out, "flush", family, vm, old, 0);
+	surplus_chains(plan->out, "flush", family, vm, old, none, groups);
 	drop_objects(plan->out, family, vm, old, policy);
 	error = error ? error : firewall_peers_name(fw, plan);
-	error = error ? error : firewall_text_policy(plan);
+	error = error ? error : firewall_text_policy(&now);
 	error = error ? error : write_nics(fw, plan, old);
+	firewall_state_write(&now);
+	old_chains(plan->out, "delete", family, vm, old, now.chains);
 	surplus_chains(plan->out, "delete", family, vm, old, slots, groups);
 	return error;
 }
@@ -347,18 +362,15 @@ static int write_remove(struct firewall *fw, FILE *out, const char *family, cons
 	for (size_t i = 0; i < old->nic_count; i++)
 		if (old->nics[i].tap[0]) {
 			detach_nic(out, family, vm, old, i);
-			firewall_text_unspoof(out, vm, old, i);
+			drop_tap(out, family, vm, old, i);
 			drop_forwards(out, vm, old, i, true);
 		}
-	for (size_t c = 0; c < firewall_vm_chain_count; c++)
-		fprintf(out, "flush chain %s cordon vm_%s_%s\n", family, vm, firewall_vm_chains[c]);
+	old_chains(out, "flush", family, vm, old, 0);
 	surplus_chains(out, "flush", family, vm, old, none, false);
-	for (size_t i = 0; i < old->nic_count; i++)
-		if (old->nics[i].tap[0])
-			drop_nic(out, family, vm, i);
+	fprintf(out, "flush chain %s cordon vm_%s_is\n", family, vm);
 	surplus_chains(out, "delete", family, vm, old, none, false);
-	for (size_t c = 0; c < firewall_vm_chain_count; c++)
-		drop_chain(out, family, vm, firewall_vm_chains[c]);
+	old_chains(out, "delete", family, vm, old, 0);
+	drop_chain(out, family, vm, "is");
 	if (old->quarantined) {
 		fprintf(out, "flush chain %s cordon vm_%s_quarantine_from\n", family, vm);
 		drop_chain(out, family, vm, "quarantine_from");

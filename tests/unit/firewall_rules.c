@@ -94,11 +94,11 @@ START_TEST(small_products_are_written_out)
 	add_cidr(rule, "2001:db8::", 32);
 	add_ports(rule, 80, 80);
 	add_ports(rule, 8000, 8080);
-	expect("add rule inet cordon vm_web0_egress ip daddr 192.0.2.0/24 tcp dport 80 counter "
-	       "goto vm_web0_egress_allow comment \"egress[0], line 11\"");
-	expect("add rule inet cordon vm_web0_egress ip6 daddr 2001:db8::/32 tcp dport 8000-8080 "
-	       "counter "
-	       "goto vm_web0_egress_allow comment \"egress[0], line 11\"");
+	expect("add rule inet cordon vm_web0_egress ip daddr 192.0.2.0/24 tcp dport 80 ct mark set "
+	       "ct mark & 0x0000ffff | 0x00100000 counter return comment \"egress[0], line 11\"");
+	expect("add rule inet cordon vm_web0_egress ip6 daddr 2001:db8::/32 tcp dport 8000-8080 ct "
+	       "mark set ct mark & 0x0000ffff | 0x00100000 counter return comment \"egress[0], "
+	       "line 11\"");
 	expect_none("add set inet cordon vm_");
 }
 END_TEST
@@ -115,11 +115,9 @@ START_TEST(large_products_use_sets)
 	add_ports(rule, 53, 53);
 	add_ports(rule, 550, 700); /* overlaps the first */
 	expect("add set inet cordon vm_web0_a_egress_0_ip4 { type ipv4_addr ; flags interval ; "
-	       "elements = "
-	       "{ 192.0.2.0/24, 198.51.100.128/25 } ; }");
+	       "elements = { 192.0.2.0/24, 198.51.100.128/25 } ; }");
 	expect("add set inet cordon vm_web0_a_egress_0_ports { type inet_service ; flags interval "
-	       "; elements = "
-	       "{ 53, 500-700 } ; }");
+	       "; elements = { 53, 500-700 } ; }");
 	expect("add rule inet cordon vm_web0_egress ip daddr @vm_web0_a_egress_0_ip4 udp dport "
 	       "@vm_web0_a_egress_0_ports counter drop comment \"egress[0], line 11\"");
 }
@@ -130,14 +128,15 @@ START_TEST(any_is_everything_but_the_host)
 	struct policy_rule *rule = add_rule(POLICY_ALLOW, POLICY_PROTO_ANY);
 
 	rule->any = true;
-	expect("add rule inet cordon vm_web0_egress counter goto vm_web0_egress_allow "
-	       "comment \"egress[0], line 11\"");
-	expect_none("vm_web0_host counter goto");
+	expect("add rule inet cordon vm_web0_egress ct mark set ct mark & 0x0000ffff | 0x00100000 "
+	       "counter return comment \"egress[0], line 11\"");
+	expect_none("vm_web0_host");
 	rule = add_rule(POLICY_ALLOW, POLICY_PROTO_ICMP);
 	add_cidr(rule, "10.0.0.0", 8);
 	add_cidr(rule, "10.77.0.1", 32);
-	expect("add rule inet cordon vm_web0_host ip daddr 10.77.0.1/32 meta l4proto icmp counter "
-	       "goto vm_web0_egress_allow comment \"egress[1], line 12\"");
+	expect("add rule inet cordon vm_web0_host ip daddr 10.77.0.1/32 meta l4proto icmp ct mark "
+	       "set ct mark & 0x0000ffff | 0x00100000 counter return comment \"egress[1], line "
+	       "12\"");
 	expect_none("vm_web0_host ip daddr 10.0.0.0/8");
 }
 END_TEST
@@ -158,9 +157,13 @@ END_TEST
 START_TEST(every_chain_ends_with_its_denial)
 {
 	expect("add rule inet cordon vm_web0_egress counter drop comment \"egress default deny\"");
+	expect_none("vm_web0_ingress");
+	expect_none("vm_web0_host");
+	policy->firewall.ingress[policy->firewall.ingress_count++] = (struct policy_rule){
+	        .action = POLICY_ALLOW, .proto = POLICY_PROTO_TCP, .any = true};
 	expect("add rule inet cordon vm_web0_ingress counter drop comment \"ingress default "
 	       "deny\"");
-	expect("add rule inet cordon vm_web0_host counter drop comment \"host default deny\"");
+	expect("add element inet cordon map_ingress { \"cn5\" : goto vm_web0_ingress }");
 }
 END_TEST
 
@@ -168,16 +171,15 @@ START_TEST(metadata_is_closed_unless_named)
 {
 	struct policy_rule *rule = add_rule(POLICY_ALLOW, POLICY_PROTO_TCP);
 	static const char named[] =
-	        "add rule inet cordon vm_web0_egress ip daddr 169.254.169.254/32 tcp dport 80 "
-	        "counter goto vm_web0_egress_allow comment \"egress[0], line 11\"";
+	        "add rule inet cordon vm_web0_metadata ip daddr 169.254.169.254/32 tcp dport 80 ct "
+	        "mark set ct mark & 0x0000ffff | 0x00100000 counter return comment \"egress[0], "
+	        "line 11\"";
 	static const char closed[] =
-	        "add rule inet cordon vm_web0_egress ip daddr @metadata4 counter drop comment "
-	        "\"cloud metadata\"";
+	        "add rule inet cordon vm_web0_metadata counter drop comment \"cloud metadata\"";
 
 	add_cidr(rule, "169.254.0.0", 16);
 	add_ports(rule, 80, 80);
-	expect(closed);
-	expect_none(named);
+	expect_none("vm_web0_metadata");
 	add_cidr(rule, "169.254.169.254", 32);
 	char *text BASE_AUTO_FREE = explain(0);
 	ck_assert_ptr_nonnull(strstr(text, named));
@@ -195,40 +197,32 @@ START_TEST(limits_and_logs)
 	policy->firewall.limits.new_connections = 50;
 	policy->firewall.limits.connections = 1000;
 	policy->firewall.limits.bandwidth = 12500000;
-	expect("add rule inet cordon vm_web0_egress limit rate over 12500000 bytes/second burst "
-	       "1562500 bytes "
-	       "counter drop comment \"egress bandwidth, line 3\"");
+	expect("add rule inet cordon vm_web0_egress_head limit rate over 12500000 bytes/second "
+	       "burst 1562500 bytes counter drop comment \"egress bandwidth, line 3\"");
 	expect("add rule inet cordon vm_web0_ingress_allow ct state new limit rate over 50/second "
-	       "burst 50 "
-	       "packets counter "
-	       "drop comment \"ingress new connections, line 3\"");
+	       "burst 50 packets counter drop comment \"ingress new connections, line 3\"");
 	expect("add rule inet cordon vm_web0_egress_allow ct state new ct count over 1000 counter "
-	       "drop "
-	       "comment \"egress connections, line 3\"");
+	       "drop comment \"egress connections, line 3\"");
 	expect("add rule inet cordon vm_web0_egress meta l4proto tcp limit rate 10/second burst 20 "
-	       "packets "
-	       "log prefix \"cordon web0 egress[0] line 11 \" group 4404");
+	       "packets log prefix \"cordon web0 egress[0] line 11 \" group 4404");
 }
 END_TEST
 
 START_TEST(modes)
 {
-	expect("add rule inet cordon vm_web0_0_nat ip saddr 10.77.0.2 oifname != \"cn*\" "
-	       "masquerade");
+	expect("add element inet cordon nat4 { \"cn5\" . 10.77.0.2 }");
 	nic.mode = POLICY_NIC_ROUTED;
-	expect_none("masquerade");
+	expect_none("element inet cordon nat4");
 	nic.mode = POLICY_NIC_HOST_ONLY;
-	expect_none("masquerade");
-	expect("add rule inet cordon vm_web0_0_from oifname != @vms counter drop comment \"egress "
-	       "of a host-only nic\"");
+	expect_none("element inet cordon nat4");
+	expect("add element inet cordon host_only { \"cn5\" }");
 	nic.mode = POLICY_NIC_BRIDGE;
-	expect("add rule bridge cordon vm_web0_0_from goto vm_web0_egress");
-	expect("add element bridge cordon forward_to { \"cn5\" : jump vm_web0_0_to }");
+	expect("add element bridge cordon map_egress { \"cn5\" : goto vm_web0_egress }");
 	expect("add rule bridge cordon vm_web0_egress counter drop comment \"egress default "
 	       "deny\"");
 	expect("add element netdev cordon macs { \"cn5\" . 02:ab:00:00:00:0f }");
 	expect("add element netdev cordon members { \"cn5\" }");
-	expect_none("add rule inet cordon vm_web0_0_from");
+	expect_none("element inet cordon gateways4");
 	add_rule(POLICY_REJECT, POLICY_PROTO_TCP)->any = true;
 	free(explain(-EOPNOTSUPP));
 }
@@ -250,17 +244,17 @@ START_TEST(peers_are_known_by_what_they_are)
 		enum policy_peer_kind kind;
 		const char *name, *chain, *match;
 	} peers[] = {
-	        {POLICY_PEER_HOST, "", "host", "meta l4proto tcp counter goto"},
+	        {POLICY_PEER_HOST, "", "host", "meta l4proto tcp ct mark set"},
 	        {POLICY_PEER_WORLD, "", "egress",
-	         "ip daddr != @private4 oifname != @vms meta l4proto tcp counter goto"},
+	         "ip daddr != @private4 oifname != @vms meta l4proto tcp ct mark set"},
 	        {POLICY_PEER_WORLD, "", "egress",
-	         "ip6 daddr != @private6 oifname != @vms meta l4proto tcp counter goto"},
-	        {POLICY_PEER_VMS, "", "egress", "oifname @vms meta l4proto tcp counter goto"},
-	        {POLICY_PEER_VM, "db", "egress", "oifname @peer_db meta l4proto tcp counter goto"},
+	         "ip6 daddr != @private6 oifname != @vms meta l4proto tcp ct mark set"},
+	        {POLICY_PEER_VMS, "", "egress", "oifname @vms meta l4proto tcp ct mark set"},
+	        {POLICY_PEER_VM, "db", "egress", "oifname @peer_db meta l4proto tcp ct mark set"},
 	        {POLICY_PEER_GROUP, "web", "egress",
-	         "oifname @group_web meta l4proto tcp counter goto"},
-	        {POLICY_PEER_METADATA, "", "egress",
-	         "ip6 daddr @metadata6 meta l4proto tcp counter goto"},
+	         "oifname @group_web meta l4proto tcp ct mark set"},
+	        {POLICY_PEER_METADATA, "", "metadata",
+	         "ip6 daddr @metadata6 meta l4proto tcp ct mark set"},
 	};
 	struct policy_rule *rule = add_rule(POLICY_ALLOW, POLICY_PROTO_TCP);
 	char line[200], other[200];
@@ -269,8 +263,8 @@ START_TEST(peers_are_known_by_what_they_are)
 		policy->peer_count = 0;
 		add_peer(rule, peers[i].kind, peers[i].name);
 		snprintf(line, sizeof(line),
-		         "add rule inet cordon vm_web0_%s %s vm_web0_egress_allow comment "
-		         "\"egress[0], line 11\"",
+		         "add rule inet cordon vm_web0_%s %s ct mark & 0x0000ffff | 0x00100000 "
+		         "counter return comment \"egress[0], line 11\"",
 		         peers[i].chain, peers[i].match);
 		expect(line);
 		snprintf(other, sizeof(other), "vm_web0_%s %s",
@@ -290,13 +284,14 @@ START_TEST(services_stand_for_their_ports)
 		    strcmp(policy_services[i].name, "ping") == 0)
 			rule->services |= 1ull << i;
 	add_cidr(rule, "192.0.2.0", 24);
-	expect("add rule inet cordon vm_web0_egress ip daddr 192.0.2.0/24 udp dport 4500 counter "
-	       "goto "
-	       "vm_web0_egress_allow comment \"egress[0], line 11\"");
-	expect("add rule inet cordon vm_web0_egress ip daddr 192.0.2.0/24 meta l4proto 50 counter "
-	       "goto vm_web0_egress_allow comment \"egress[0], line 11\"");
-	expect("add rule inet cordon vm_web0_egress ip daddr 192.0.2.0/24 icmp type 8 counter goto "
-	       "vm_web0_egress_allow comment \"egress[0], line 11\"");
+	expect("add rule inet cordon vm_web0_egress ip daddr 192.0.2.0/24 udp dport 4500 ct mark "
+	       "set ct mark & 0x0000ffff | 0x00100000 counter return comment \"egress[0], line "
+	       "11\"");
+	expect("add rule inet cordon vm_web0_egress ip daddr 192.0.2.0/24 meta l4proto 50 ct mark "
+	       "set ct mark & 0x0000ffff | 0x00100000 counter return comment \"egress[0], line "
+	       "11\"");
+	expect("add rule inet cordon vm_web0_egress ip daddr 192.0.2.0/24 icmp type 8 ct mark set "
+	       "ct mark & 0x0000ffff | 0x00100000 counter return comment \"egress[0], line 11\"");
 	expect_none("icmpv6 type 128");
 }
 END_TEST
@@ -312,17 +307,16 @@ START_TEST(limits_of_a_rule)
 	rule->limits = (struct policy_limits){5, 6, 125000, 70, 8000};
 	policy->firewall.limits.quota = 9000;
 	expect("add rule inet cordon vm_web0_egress meta l4proto tcp counter goto "
-	       "vm_web0_egress_a1 "
-	       "comment \"egress[1], line 12\"");
+	       "vm_web0_egress_a1 comment \"egress[1], line 12\"");
 	expect("add rule inet cordon vm_web0_egress_a1 ct state new limit rate over 5/second burst "
-	       "5 "
-	       "packets counter drop comment \"egress[1] new connections, line 12\"");
+	       "5 packets counter drop comment \"egress[1] new connections, line 12\"");
 	expect("add rule inet cordon vm_web0_egress_a1 ct state new ct count over 6 counter drop "
 	       "comment \"egress[1] connections, line 12\"");
+	expect_none("jump vm_web0_egress_allow");
+	policy->firewall.limits.connections = 7;
 	expect("add rule inet cordon vm_web0_egress_a1 jump vm_web0_egress_allow");
 	expect("add rule inet cordon vm_web0_egress_a1 ct mark set ct mark & 0x0000ffff | "
-	       "0x00110000 "
-	       "goto vm_web0_egress_r1");
+	       "0x00110000 goto vm_web0_egress_r1");
 	expect("add rule inet cordon vm_web0_egress_r1 limit rate over 125000 bytes/second burst "
 	       "262144 bytes counter drop comment \"egress[1] bandwidth, line 12\"");
 	expect("add rule inet cordon vm_web0_egress_r1 limit rate over 70/second burst 8 packets "
@@ -346,14 +340,13 @@ END_TEST
 
 START_TEST(services_follow_the_policy)
 {
-	expect("add rule inet cordon vm_web0_0_ports_in ip daddr 10.77.0.1 udp dport 53 udp dport "
-	       "set 10053");
-	expect("add rule inet cordon vm_web0_0_ports_out udp sport 10067 udp dport 68 udp sport "
-	       "set 67");
+	expect("add element inet cordon gateways4 { \"cn5\" . 10.77.0.1 }");
+	expect("add element inet cordon dns_ports { \"cn5\" : 10053 }");
+	expect("add element inet cordon dhcp_ports { \"cn5\" : 10067 }");
 	policy->firewall.dns = false;
-	expect_none("10053");
+	expect_none("element inet cordon dns_");
 	nic.dhcp_port = 0;
-	expect_none("dport set");
+	expect_none("element inet cordon dhcp_");
 }
 END_TEST
 
@@ -370,8 +363,8 @@ START_TEST(names_are_sets)
 	expect("add set inet cordon vm_web0_name4_1a6998e97308eac5 { type ipv4_addr ; flags "
 	       "timeout ; size 1024 ; }");
 	expect("add rule inet cordon vm_web0_egress ip6 daddr @vm_web0_name6_1a6998e97308eac5 ip6 "
-	       "daddr != @private6 oifname != @vms tcp dport 443 counter goto vm_web0_egress_allow "
-	       "comment \"egress[0], line 11\"");
+	       "daddr != @private6 oifname != @vms tcp dport 443 ct mark set ct mark & 0x0000ffff "
+	       "| 0x00100000 counter return comment \"egress[0], line 11\"");
 	expect("add rule inet cordon vm_web0_egress meta l4proto . th dport @dns_services counter "
 	       "drop comment \"dns to another resolver\"");
 	expect_none("vm_web0_host ip daddr @vm_web0_name4");
@@ -445,7 +438,7 @@ START_TEST(guests_without_ipv6_have_none)
 	expect("add element netdev cordon with4 { \"cn5\" }");
 	expect("add element netdev cordon addresses4 { \"cn5\" . 10.77.0.2 }");
 	expect("add rule netdev cordon vm_web0_0 goto tap");
-	expect_none("vm_web0_0_input icmpv6");
+	expect_none("element inet cordon with6");
 	expect_none("element netdev cordon with6");
 	expect_none("element netdev cordon members");
 }
