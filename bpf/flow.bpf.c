@@ -247,6 +247,25 @@ PACKET_FUNCTION int packet_read(struct __sk_buff *skb, struct scratch *copy)
 	return 1;
 }
 
+/*
+ * The time of the last tick (up to 10 ms ago): a load and a multiplication, where even the kernel's coarse clock is a
+ * call. Ticks are counted by the monotonic clock, so the two differ by what they began at.
+ */
+PACKET_INLINE uint64_t tick_clock(const struct flow_tap *tap)
+{
+	return bpf_jiffies64() * tap->tick_ns + tap->clock_ns;
+}
+
+/* `now` is of the fine clock, which is never behind. The least difference is the true one. */
+PACKET_INLINE void tick_clock_set(struct flow_tap *tap, uint64_t now)
+{
+	const uint64_t began = now - bpf_jiffies64() * tap->tick_ns;
+	const int64_t later = (int64_t)(began - tap->clock_ns);
+
+	if (later < 0 || later > (int64_t)FLOW_SECOND)
+		tap->clock_ns = began;
+}
+
 /* The whole way, for every frame. */
 static __attribute__((noinline)) int tap_whole(struct __sk_buff *skb, enum flow_side_index side)
 {
@@ -265,14 +284,14 @@ static __attribute__((noinline)) int tap_whole(struct __sk_buff *skb, enum flow_
 	context.tap = tap;
 	context.scratch = copy;
 	context.now = bpf_ktime_get_ns();
+	tick_clock_set(tap, context.now);
 	flow_table_packet(&context, tap, &copy->packet, side & 1, context.now);
 	return TC_ACT_UNSPEC;
 }
 
 /*
- * The short way (quick.h). False: it's not for this packet, and nothing has happened. The clock is the
- * coarse one, which is up to 4 ms late and costs a tenth: what the time of a packet of many is used for is
- * when the flow was last used.
+ * The short way (quick.h). False: it's not for this packet, and nothing has happened. What the time of a packet
+ * of many is used for is when the flow was last used, so that a tick's is good enough.
  */
 PACKET_INLINE bool tap_quick(struct __sk_buff *skb, enum flow_side_index side)
 {
@@ -312,33 +331,21 @@ PACKET_INLINE bool tap_quick(struct __sk_buff *skb, enum flow_side_index side)
 	seen = *(volatile uint32_t *)&hot->lock;
 	if (*(volatile uint64_t *)&hot->id != id || !flow_lock_seen(&hot->lock, seen))
 		return false;
-	done = quick_update(hot, &quick, side, bpf_ktime_get_coarse_ns());
+	done = quick_update(hot, &quick, side, tick_clock(tap));
 	flow_unlock(&hot->lock);
 	return done;
-}
-
-/* Functions of their own for their stack, which the whole way needs too; and one for each direction, as that
- * is known then. */
-static __attribute__((noinline)) bool quick_from_guest(struct __sk_buff *skb)
-{
-	return tap_quick(skb, FLOW_GUEST);
-}
-
-static __attribute__((noinline)) bool quick_to_guest(struct __sk_buff *skb)
-{
-	return tap_quick(skb, FLOW_PEER);
 }
 
 SEC("tc")
 int tap_from_guest(struct __sk_buff *skb)
 {
-	return quick_from_guest(skb) ? TC_ACT_UNSPEC : tap_whole(skb, FLOW_GUEST);
+	return tap_quick(skb, FLOW_GUEST) ? TC_ACT_UNSPEC : tap_whole(skb, FLOW_GUEST);
 }
 
 SEC("tc")
 int tap_to_guest(struct __sk_buff *skb)
 {
-	return quick_to_guest(skb) ? TC_ACT_UNSPEC : tap_whole(skb, FLOW_PEER);
+	return tap_quick(skb, FLOW_PEER) ? TC_ACT_UNSPEC : tap_whole(skb, FLOW_PEER);
 }
 
 char LICENSE[] SEC("license") = "GPL";

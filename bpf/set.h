@@ -95,9 +95,9 @@ struct flow_tap {
 	uint32_t window_bytes; /* sent while the ring was crowded, since window_ns */
 	uint64_t window_ns;
 	uint32_t window_payloads; /* payload events sent since payload_ns */
-	uint32_t reserved0;
+	uint32_t tick_ns;         /* of the kernel's timer */
 	uint64_t payload_ns;
-	uint8_t reserved[8];
+	uint64_t clock_ns; /* when its count of ticks was 0 */
 	struct tap_stats stats;
 } __attribute__((aligned(64)));
 

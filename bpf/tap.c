@@ -20,6 +20,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "base/base.h"
 #include "bpf/flow.skel.h"
@@ -290,11 +291,15 @@ static int tap_flow_map(unsigned int ifindex, const uint8_t guest_mac[6], uint16
 	                                      sizeof(struct flow_set), flow_elements(sets), &opts);
 	struct flow_tap tap = {
 	        .magic = FLOW_TAP_MAGIC, .ifindex = ifindex, .sets = sets, .flags = flags};
+	struct timespec tick;
 	int error;
 
 	if (map < 0)
 		return map;
 	memcpy(tap.guest_mac, guest_mac, sizeof(tap.guest_mac));
+	if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) < 0)
+		return -errno;
+	tap.tick_ns = (uint32_t)tick.tv_nsec;
 	if (getrandom(&tap.seed, sizeof(tap.seed), 0) != sizeof(tap.seed))
 		return -EIO;
 	error = tap_header(map, &tap, true);
