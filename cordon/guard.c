@@ -143,14 +143,10 @@ static _Noreturn void guard_become(const struct host_vm *vm, const char *name, i
 	                (char *)cordon,
 	                NULL};
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	sigset_t term;
 
 	setsid();
 	if (chdir("/") < 0)
 		_exit(VERB_FAILED);
-	sigemptyset(&term);
-	sigaddset(&term, SIGTERM);
-	sigprocmask(SIG_BLOCK, &term, NULL);
 	snprintf(numbers[0], sizeof(numbers[0]), "%u", vm->ifindex[0]);
 	snprintf(numbers[1], sizeof(numbers[1]), "%u", master);
 	dup2(null, STDIN_FILENO);
@@ -166,6 +162,7 @@ static int guard_keep(struct host_vm *vm, unsigned int master, struct host_error
 	char cordon[POLICY_PATH_MAX], file[POLICY_NAME_MAX + 8];
 	BASE_AUTO_FD int program = programs_open("cordon-keeper", error);
 	BASE_AUTO_FD int log = -1;
+	sigset_t term, before;
 	pid_t child;
 	int err;
 
@@ -176,9 +173,14 @@ static int guard_keep(struct host_vm *vm, unsigned int master, struct host_error
 	if (log < 0 || programs_path(cordon, "cordon") < 0)
 		return host_fail(error, -EIO, 125, "cannot open the log of '%s'", vm->name);
 	fflush(NULL);
+	/* an unguard that comes at once must not kill it, but wait until it can listen */
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	sigprocmask(SIG_BLOCK, &term, &before);
 	child = fork();
 	if (child == 0)
 		guard_become(vm, vm->name, program, log, master, cordon);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (child < 0)
 		return host_fail(error, -errno, 125, "fork: %s", strerror(errno));
 	vm->keeper = child;
@@ -341,6 +343,20 @@ static int guard_find(const char *what, struct host_vm *vm, struct host_error *e
 	return host_fail(error, -ENOENT, 127, "nothing is guarded at '%.31s'", what);
 }
 
+/* By its keeper, which is waited for; or here, where it has none, or that died of something else meanwhile. */
+static int guard_stop(const struct host_vm *vm, struct host_error *error)
+{
+	BASE_AUTO_FD int keeper =
+	        registry_alive(vm) ? (int)syscall(SYS_pidfd_open, vm->keeper, 0) : -1;
+	struct pollfd ended = {.fd = keeper, .events = POLLIN};
+
+	if (keeper >= 0 && registry_alive(vm)) {
+		syscall(SYS_pidfd_send_signal, keeper, SIGTERM, NULL, 0);
+		poll(&ended, 1, GUARD_END_MS);
+	}
+	return reap_vm(vm->name, (struct host_end){.asked = true}, error);
+}
+
 static bool guard_closed(const struct host_vm *vm)
 {
 	return strcmp(vm->state, "closed") == 0;
@@ -350,9 +366,8 @@ json_t *guard_end_method(const json_t *params, struct host_error *error)
 {
 	const char *what = json_string_value(json_object_get(params, "name"));
 	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
-	struct pollfd ended = {.fd = -1, .events = POLLIN};
 	char path[POLICY_PATH_MAX];
-	int err = 0;
+	int err;
 
 	if (!vm || !what) {
 		host_fail(error, -EINVAL, 125, "vm.unguard takes name");
@@ -360,15 +375,7 @@ json_t *guard_end_method(const json_t *params, struct host_error *error)
 	}
 	if (guard_find(what, vm, error) < 0)
 		return NULL;
-	BASE_AUTO_FD int keeper =
-	        registry_alive(vm) ? (int)syscall(SYS_pidfd_open, vm->keeper, 0) : -1;
-	ended.fd = keeper;
-	if (keeper >= 0 && registry_alive(vm)) {
-		syscall(SYS_pidfd_send_signal, keeper, SIGTERM, NULL, 0);
-		poll(&ended, 1, GUARD_END_MS);
-	} else {
-		err = reap_vm(vm->name, (struct host_end){.asked = true}, error);
-	}
+	err = guard_stop(vm, error);
 	registry_path(path, vm->name, "state.json");
 	if (!err && access(path, F_OK) == 0)
 		host_fail(error, -EIO, 125,

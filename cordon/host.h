@@ -19,6 +19,7 @@
  *   watch.c      the link to the monitor: starts it, hands it VMs, does what its alerts ask for
  *   guard.c      the tap of a guest that another VMM runs
  *   names.c      what a policy's names stand for, and the file by which cordon-names knows them
+ *   denied.c     the firewall's log, for the monitor
  *   limit.c      what its disks and NICs may do, while it runs
  *   rules.c      its rules: what they counted, and quarantine
  *   explain.c    what they would do with a packet, which packet.c reads

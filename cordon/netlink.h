@@ -14,4 +14,10 @@ struct nlmsghdr *netlink_link(char *buffer, unsigned int ifindex, uint16_t type,
 /* Sends it and reads its acknowledgement (rtnetlink(7)). 0 or a negative errno. */
 int netlink_request(struct nlmsghdr *message);
 
+/*
+ * denied.c: a socket on which the kernel tells of the packets that the rules log to FIREWALL_DENIED_GROUP, which one reader
+ * can have. It does not block. An fd, or a negative errno.
+ */
+int denied_open(void);
+
 #endif

@@ -21,6 +21,7 @@
 
 #include "base/base.h"
 #include "bpf/tap.h"
+#include "cordon/netlink.h"
 #include "cordon/report.h"
 #include "isolate/isolate.h"
 
@@ -112,6 +113,7 @@ static int watch_start(struct host_error *error)
 	int err = tap_watch_open(&taps, &why);
 	BASE_AUTO_FD int listener = watch_listen();
 	BASE_AUTO_FD int binary = programs_open("cordon-monitor", error);
+	BASE_AUTO_FD int denied = denied_open();
 	BASE_AUTO_FD int alerts = registry_log_open("alerts.json", O_APPEND);
 	BASE_AUTO_FD int log =
 	        registry_log_open("monitor.messages", O_APPEND); /* no VM's: those are .log */
@@ -123,8 +125,16 @@ static int watch_start(struct host_error *error)
 		tap_watch_close(taps);
 		return host_fail(error, -EIO, 125, "cannot open what the monitor needs");
 	}
+	if (denied < 0) {
+		tap_watch_close(taps);
+		return host_fail(error, denied, 126,
+		                 "the firewall's log (nfnetlink_log's group %d) cannot be read: %s",
+		                 FIREWALL_DENIED_GROUP,
+		                 denied == -EBUSY ? "somebody else does" : strerror(-denied));
+	}
 	struct isolate_fd fds[] = {
 	        {listener, MONITOR_FD_LISTEN},
+	        {denied, MONITOR_FD_DENIED},
 	        {tap_watch_events(taps), MONITOR_FD_EVENTS},
 	        {alerts, MONITOR_FD_ALERTS},
 	        {log, STDERR_FILENO},

@@ -41,6 +41,12 @@ struct firewall_nic {
 	uint16_t dns_port;
 };
 
+/*
+ * What a guest may not send is logged to this group of nfnetlink_log, so many packets of each tap: with the prefix
+ * "cordon denied line N", N being the policy's line or 0; of what is beyond, each 1024th with "cordon denied more".
+ */
+enum { FIREWALL_DENIED_GROUP = 4405 };
+
 struct firewall;
 
 /* A long-lived context; not for two threads. NULL with errno when libnftables has none. */

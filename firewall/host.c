@@ -53,6 +53,10 @@ static const struct probe probes[] = {
          "th dport vmap @m\n" PROBE_END},
         {"extension headers (nft_exthdr)",
          PROBE_CHAIN "add rule inet cordon_probe c exthdr rt exists rt type != 2 drop\n" PROBE_END},
+        {"sets that packets change, and numbered packets (nft_dynset, nft_numgen)", PROBE_CHAIN
+         "add set inet cordon_probe s { type ifname ; flags dynamic,timeout ; timeout 1m ; "
+         "}\nadd rule inet cordon_probe c update @s { iifname limit rate 10/second } drop\n"
+         "add rule inet cordon_probe c numgen inc mod 1024 0 drop\n" PROBE_END},
         {"logging (nft_log)",
          PROBE_CHAIN "add rule inet cordon_probe c log group 4404\n" PROBE_END},
 };

@@ -55,7 +55,11 @@ static const char *chain_name(const struct firewall_writing *w, char to[FIREWALL
 
 static void write_log(const struct firewall_writing *w, const char *address, const char *service)
 {
-	char chain[FIREWALL_NAME_MAX];
+	char chain[FIREWALL_NAME_MAX], match[3 * MATCH_MAX];
+
+	snprintf(match, sizeof(match), "%s%s%s", w->guard, address, service);
+	if (w->rule->action != POLICY_ALLOW && w->side->outward && !w->back)
+		firewall_denied_log(w->plan, chain_name(w, chain), match, w->rule->line);
 
 	if (w->rule->log && !w->back)
 		firewall_text_rule(

@@ -316,7 +316,8 @@ void firewall_named_resolvers(const struct firewall_plan *plan, const struct fir
 		w.guard = dns;
 		firewall_match_dns(&w);
 	}
-	firewall_text_rule(plan, chain, "%scounter drop comment \"dns to another resolver\"", dns);
+	firewall_text_rule(plan, chain, "%scounter %s comment \"dns to another resolver\"", dns,
+	                   back ? "drop" : "goto denied");
 	for (w.index = 0; w.index < firewall->egress_count; w.index++) {
 		w.rule = &firewall->egress[w.index];
 		w.guard = "";
@@ -325,6 +326,7 @@ void firewall_named_resolvers(const struct firewall_plan *plan, const struct fir
 	for (int family = 4; family <= 6; family += 2)
 		firewall_text_rule(plan, chain,
 		                   "%s %s @resolvers%d meta l4proto . th %s @https_services "
-		                   "counter drop comment \"https to a public resolver\"",
-		                   family == 4 ? "ip" : "ip6", word, family, port);
+		                   "counter %s comment \"https to a public resolver\"",
+		                   family == 4 ? "ip" : "ip6", word, family, port,
+		                   back ? "drop" : "goto denied");
 }

@@ -196,7 +196,8 @@ static int write_side(struct firewall_plan *plan, enum firewall_side_index s)
 	write_rules(&chain.plan, side, false);
 	if (chain_says(&chain) || s == FIREWALL_EGRESS)
 		firewall_text_rule(&chain.plan, side->chain,
-		                   "counter drop comment \"%s default deny\"", what);
+		                   "counter %s comment \"%s default deny\"",
+		                   side->outward ? "goto denied" : "drop", what);
 	error = chain_close(&chain, plan, s * KINDS + RULES);
 	return error ? error : write_back(plan, s);
 }
@@ -215,7 +216,7 @@ static int write_metadata_chain(struct firewall_plan *plan)
 	write_metadata(&chain.plan, &side, false);
 	if (chain_says(&chain))
 		firewall_text_rule(&chain.plan, side.chain,
-		                   "counter drop comment \"cloud metadata\"");
+		                   "counter goto denied comment \"cloud metadata\"");
 	return chain_close(&chain, plan, METADATA);
 }
 

@@ -84,6 +84,11 @@ void firewall_text_spoof(const struct firewall_plan *plan, size_t i);
 struct firewall_state;
 /* Takes out what that put in, but for the base chain. */
 void firewall_text_unspoof(FILE *out, const char *vm, const struct firewall_state *old, size_t i);
+/* The shared chain `denied`, for what a guest may not send: it is logged, within limits, and dropped. */
+void firewall_denied_tables(FILE *out, const char *family);
+/* Before one of the policy's own rules that drops or rejects what the guest sends: it is logged, with its line. */
+void firewall_denied_log(const struct firewall_plan *plan, const char *chain, const char *match,
+                         uint32_t line);
 /* One rule of the VM's: "add rule inet cordon vm_NAME_CHAIN " and the rest. */
 void firewall_text_rule(const struct firewall_plan *plan, const char *chain, const char *tail, ...)
         BASE_PRINTF(3, 4);

@@ -263,7 +263,7 @@ static const struct {
 };
 
 /* To be raised with each change of what is shared. */
-static const char layout[] = "layout_2";
+static const char layout[] = "layout_3";
 
 static void write_lines(FILE *out, const char *family, int bit)
 {
@@ -293,6 +293,7 @@ void firewall_text_tables(FILE *out, const char *family)
 		if (firewall_vm_chains[i].verdict)
 			fprintf(out, "add map %s cordon map_%s { type ifname : verdict ; }\n",
 			        family, firewall_vm_chains[i].suffix);
+	firewall_denied_tables(out, family);
 	firewall_tally_tables(out, family);
 	for (size_t i = 0; i < BASE_COUNT(chains); i++)
 		if (chains[i].families & bit && chains[i].hook)

@@ -11,7 +11,13 @@
 #include "base/base.h"
 #include "firewall/rules.h"
 
-enum { AT_TAP = 1, IN_TABLE = 2, DROPS_MAX = 1048576, TAPS_MAX = 65536 };
+enum {
+	AT_TAP = 1,
+	IN_TABLE = 2,
+	DENIED = 4 /* the guest may not send it */,
+	DROPS_MAX = 1048576,
+	TAPS_MAX = 65536
+};
 
 /* Why something is dropped: at the tap, or in the inet and bridge tables. The number is the place, from 1. */
 static const struct {
@@ -47,15 +53,15 @@ static const struct {
         {AT_TAP, "router advertisement"},
         {AT_TAP, "icmpv6 redirect"},
         {AT_TAP, "ipv6 multicast"},
-        {IN_TABLE, "egress of a host-only nic"},
+        {IN_TABLE | DENIED, "egress of a host-only nic"},
         {IN_TABLE, "ingress of a host-only nic"},
         {IN_TABLE, "egress invalid"},
         {IN_TABLE, "ingress invalid"},
         {IN_TABLE, "host invalid"},
-        {IN_TABLE, "cloud metadata"},
-        {IN_TABLE, "egress default deny"},
+        {IN_TABLE | DENIED, "cloud metadata"},
+        {IN_TABLE | DENIED, "egress default deny"},
         {IN_TABLE, "ingress default deny"},
-        {IN_TABLE, "host default deny"},
+        {IN_TABLE | DENIED, "host default deny"},
         {IN_TABLE, "egress connection no longer allowed"},
         {IN_TABLE, "ingress connection no longer allowed"},
 };
@@ -80,6 +86,20 @@ static int place_of(const char *family)
 	return strcmp(family, "netdev") == 0 ? AT_TAP : IN_TABLE;
 }
 
+/* What a guest may not send is logged before it is dropped: denied.c. */
+static void write_denied(FILE *out, const char *family)
+{
+	const char *separator = "";
+
+	fprintf(out, "add rule %s cordon dropped_from meta mark { ", family);
+	for (size_t i = 0; i < BASE_COUNT(drops); i++)
+		if (drops[i].where & DENIED) {
+			fprintf(out, "%s%zu", separator, i + 1);
+			separator = ", ";
+		}
+	fputs(" } goto denied\n", out);
+}
+
 void firewall_tally_tables(FILE *out, const char *family)
 {
 	const bool tap = place_of(family) == AT_TAP;
@@ -93,10 +113,11 @@ void firewall_tally_tables(FILE *out, const char *family)
 
 		fprintf(out,
 		        "add chain %s cordon dropped_%s\nflush chain %s cordon dropped_%s\n"
-		        "add rule %s cordon dropped_%s update @drops { %s . meta mark }\n"
-		        "add rule %s cordon dropped_%s drop\n",
-		        family, way, family, way, family, way, to ? "oifname" : "iifname", family,
-		        way);
+		        "add rule %s cordon dropped_%s update @drops { %s . meta mark }\n",
+		        family, way, family, way, family, way, to ? "oifname" : "iifname");
+		if (!to && !tap)
+			write_denied(out, family);
+		fprintf(out, "add rule %s cordon dropped_%s drop\n", family, way);
 	}
 	for (size_t i = 0; i < BASE_COUNT(passes) && !tap; i++)
 		fprintf(out,

@@ -7,6 +7,7 @@
 #include "monitor/detector.h"
 
 #include "base/base.h"
+#include "monitor/denied.h"
 #include "monitor/detectors.h"
 #include "monitor/dns_detector.h"
 #include "monitor/scan.h"
@@ -22,6 +23,7 @@ const struct detector_ops *const detector_table[DETECTORS] = {
         [DETECTOR_EXFILTRATION] = &exfil_detector,
         [DETECTOR_EGRESS] = &egress_detector,
         [DETECTOR_LATERAL] = &lateral_detector,
+        [DETECTOR_DENIED] = &denied_detector,
 };
 
 struct detectors {
@@ -104,6 +106,8 @@ static bool detector_event_is_whole(const struct flow_event_header *event)
 
 	if (event->type == 0 || event->type >= 32)
 		return false;
+	if (event->type == DENIED_EVENT)
+		return event->size == sizeof(struct denied_event);
 	if (event->type != FLOW_EVENT_PAYLOAD)
 		return event->size == sizeof(struct flow_event);
 	return event->size >= head && event->size <= sizeof(*payload) &&

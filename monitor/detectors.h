@@ -14,5 +14,6 @@ extern const struct detector_ops longconn_detector; /* longconn.c */
 extern const struct detector_ops exfil_detector;    /* exfil.c */
 extern const struct detector_ops egress_detector;   /* egress.c */
 extern const struct detector_ops lateral_detector;  /* lateral.c */
+extern const struct detector_ops denied_detector;   /* denied.c */
 
 #endif

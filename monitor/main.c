@@ -66,6 +66,9 @@ static int main_prepare(struct monitor *monitor)
 	if (monitor->epoll < 0 || monitor->timer < 0 ||
 	    timerfd_settime(monitor->timer, 0, &second, NULL) < 0)
 		return -errno;
+	/* a test's monitor has none */
+	if (main_watch(monitor, MONITOR_FD_DENIED, &monitor->denied_fd) == 0)
+		monitor->denied_fd = MONITOR_FD_DENIED;
 	if (main_watch(monitor, monitor->listener, &monitor->listener) < 0 ||
 	    main_watch(monitor, monitor->events_fd, &monitor->events_fd) < 0 ||
 	    main_watch(monitor, monitor->timer, &monitor->timer) < 0)
@@ -99,6 +102,8 @@ static int main_loop(struct monitor *monitor)
 				server_accept(monitor);
 			else if (ready[i].data.ptr == &monitor->events_fd)
 				vms_events(monitor);
+			else if (ready[i].data.ptr == &monitor->denied_fd)
+				vms_denied(monitor, main_clock(CLOCK_REALTIME));
 			else if (ready[i].data.ptr == &monitor->timer)
 				main_tick(monitor);
 			else

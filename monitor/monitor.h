@@ -57,9 +57,10 @@ struct monitor_answer {
  *   3  the listening socket
  *   4  the events ring buffer map
  *   5  the alert log (append only)
+ *   6  the firewall's log of what it did not let out: a netlink socket that is bound to the group
  * It has no others but what REGISTER hands it; it ends by itself when it has had no VM for two seconds.
  */
-enum { MONITOR_FD_LISTEN = 3, MONITOR_FD_EVENTS = 4, MONITOR_FD_ALERTS = 5 };
+enum { MONITOR_FD_LISTEN = 3, MONITOR_FD_EVENTS = 4, MONITOR_FD_ALERTS = 5, MONITOR_FD_DENIED = 6 };
 
 /*
  * cordon-capture: `cordon-capture --interface TAP --output-fd N --uid U [--filter EXPR]

@@ -55,7 +55,7 @@ struct monitor_client {
 };
 
 struct monitor {
-	int epoll, listener, events_fd, timer;
+	int epoll, listener, events_fd, denied_fd, timer;
 	struct event_ring *events;
 	struct detector_world *world;
 	struct monitor_vm *vms[MONITOR_VMS_MAX]; /* sorted by ifindex */
@@ -80,6 +80,8 @@ struct monitor_vm *vms_find(const struct monitor *monitor, uint32_t ifindex);
 struct monitor_vm *vms_from(const struct monitor *monitor, uint32_t ifindex);
 /* Reads what waits in the ring. */
 void vms_events(struct monitor *monitor);
+/* Reads what the firewall has logged. */
+void vms_denied(struct monitor *monitor, uint64_t now_ns);
 void vms_tick(struct monitor *monitor, uint64_t now_ns);
 
 /* --- server.c --- */

@@ -11,15 +11,19 @@
  */
 #include "monitor/state.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/base.h"
+#include "monitor/denied.h"
 
 enum {
 	VMS_EVENTS_AT_ONCE = 4096,
 	VMS_BUDGET = 60, /* alerts that a VM may cause at once, and then one in so many seconds: */
 	VMS_BUDGET_TICKS = 10,
 	VMS_SWEEP_TICKS = 30,
+	VMS_DENIED_AT_ONCE = 64,
+	VMS_DENIED_BUFFER = 65536,
 };
 
 static size_t vms_index(const struct monitor *monitor, uint32_t ifindex)
@@ -290,6 +294,40 @@ static void vms_sweep(struct monitor_vm *vm, uint64_t now)
 void vms_events(struct monitor *monitor)
 {
 	event_ring_read(monitor->events, VMS_EVENTS_AT_ONCE, vms_event, monitor);
+}
+
+struct vms_denied {
+	struct monitor *monitor;
+	uint64_t now_ns;
+};
+
+static void vms_denied_one(struct denied_event *event, void *data)
+{
+	const struct vms_denied *denied = data;
+	struct monitor_vm *vm = vms_find(denied->monitor, event->header.ifindex);
+
+	event->header.time_ns = denied->now_ns;
+	if (vm)
+		detectors_observe(vm->detectors, &event->header,
+		                  &(struct detector_out){vms_emit, vm});
+}
+
+void vms_denied(struct monitor *monitor, uint64_t now_ns)
+{
+	static uint8_t buffer[VMS_DENIED_BUFFER];
+	struct iovec part = {.iov_base = buffer, .iov_len = sizeof(buffer)};
+	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+
+	/* what was lost for want of room (ENOBUFS) is in the rules' counters */
+	for (int i = 0; i < VMS_DENIED_AT_ONCE; i++) {
+		ssize_t n = recvmsg(monitor->denied_fd, &message, MSG_DONTWAIT);
+
+		if (n < 0 && errno != ENOBUFS)
+			return;
+		if (n > 0)
+			denied_read(buffer, (size_t)n, vms_denied_one,
+			            &(struct vms_denied){monitor, now_ns});
+	}
 }
 
 void vms_tick(struct monitor *monitor, uint64_t now_ns)

@@ -346,7 +346,8 @@ struct policy_sink {
 	X(long_connection, "connections that last for hours")        \
 	X(exfiltration, "much more going out than usual")            \
 	X(egress, "unusual ways out: protocols, ports, resolvers")   \
-	X(lateral, "sessions with many neighbours")
+	X(lateral, "sessions with many neighbours")                  \
+	X(denied, "what the firewall did not let out")
 
 enum { POLICY_SUPPRESS_MAX = 16, POLICY_SUPPRESS_PEERS_MAX = 8 };
 

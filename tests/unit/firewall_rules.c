@@ -156,7 +156,8 @@ END_TEST
 
 START_TEST(every_chain_ends_with_its_denial)
 {
-	expect("add rule inet cordon vm_web0_egress counter drop comment \"egress default deny\"");
+	expect("add rule inet cordon vm_web0_egress counter goto denied comment \"egress default "
+	       "deny\"");
 	expect_none("vm_web0_ingress");
 	expect_none("vm_web0_host");
 	policy->firewall.ingress[policy->firewall.ingress_count++] = (struct policy_rule){
@@ -174,8 +175,8 @@ START_TEST(metadata_is_closed_unless_named)
 	        "add rule inet cordon vm_web0_metadata ip daddr 169.254.169.254/32 tcp dport 80 ct "
 	        "mark set ct mark & 0x0000ffff | 0x00100000 counter return comment \"egress[0], "
 	        "line 11\"";
-	static const char closed[] =
-	        "add rule inet cordon vm_web0_metadata counter drop comment \"cloud metadata\"";
+	static const char closed[] = "add rule inet cordon vm_web0_metadata counter goto denied "
+	                             "comment \"cloud metadata\"";
 
 	add_cidr(rule, "169.254.0.0", 16);
 	add_ports(rule, 80, 80);
@@ -205,6 +206,10 @@ START_TEST(limits_and_logs)
 	       "drop comment \"egress connections, line 3\"");
 	expect("add rule inet cordon vm_web0_egress meta l4proto tcp limit rate 10/second burst 20 "
 	       "packets log prefix \"cordon web0 egress[0] line 11 \" group 4404");
+	/* what it may not send is logged within its tap's share, for the monitor */
+	expect("add rule inet cordon denied update @denied_rate { iifname limit rate 10/second "
+	       "burst 40 packets } log prefix \"cordon denied line 0 \" group 4405 snaplen 128 "
+	       "drop");
 }
 END_TEST
 
@@ -218,7 +223,7 @@ START_TEST(modes)
 	expect("add element inet cordon host_only { \"cn5\" }");
 	nic.mode = POLICY_NIC_BRIDGE;
 	expect("add element bridge cordon map_egress { \"cn5\" : goto vm_web0_egress }");
-	expect("add rule bridge cordon vm_web0_egress counter drop comment \"egress default "
+	expect("add rule bridge cordon vm_web0_egress counter goto denied comment \"egress default "
 	       "deny\"");
 	expect("add element netdev cordon macs { \"cn5\" . 02:ab:00:00:00:0f }");
 	expect("add element netdev cordon members { \"cn5\" }");
@@ -366,7 +371,7 @@ START_TEST(names_are_sets)
 	       "daddr != @private6 oifname != @vms tcp dport 443 ct mark set ct mark & 0x0000ffff "
 	       "| 0x00100000 counter return comment \"egress[0], line 11\"");
 	expect("add rule inet cordon vm_web0_egress meta l4proto . th dport @dns_services counter "
-	       "drop comment \"dns to another resolver\"");
+	       "goto denied comment \"dns to another resolver\"");
 	expect_none("vm_web0_host ip daddr @vm_web0_name4");
 	expect_none("vm_web0_ingress ip saddr @vm_web0_name4");
 }
