@@ -114,7 +114,7 @@ START_TEST(test_explained)
 	static const char *const parts[] = {
 	        "VM explained\n",
 	        "    allow  tcp 8080 to 198.51.100.10/32  (line 4)\n",
-	        "ip daddr 198.51.100.10/32 tcp dport 8080 counter",
+	        "ip daddr 198.51.100.10/32 tcp dport 8080 ct mark set",
 	        "spoofed ipv4 source",
 	        "  pids.max     256\n",
 	        "  scan            alert, capture\n",
