@@ -9,6 +9,7 @@
  */
 #include <fcntl.h>
 #include <jansson.h>
+#include <libmnl/libmnl.h>
 #include <nftables/libnftables.h>
 #include <stdarg.h>
 #include <sys/file.h>
@@ -19,6 +20,8 @@
 
 struct firewall {
 	struct nft_ctx *nft;
+	struct mnl_socket *socket; /* of our own batches, whose numbers go on: */
+	uint32_t sequence;
 	int lock;
 	char error[256];
 };
@@ -38,6 +41,7 @@ struct firewall *firewall_open(void)
 		errno = ENOMEM;
 		return NULL;
 	}
+	fw->sequence = 1;
 	return fw;
 }
 
@@ -46,6 +50,8 @@ void firewall_close(struct firewall *fw)
 	if (!fw)
 		return;
 	base_close(&fw->lock);
+	if (fw->socket)
+		mnl_socket_close(fw->socket);
 	if (fw->nft)
 		nft_ctx_free(fw->nft);
 	free(fw);
@@ -129,10 +135,24 @@ int firewall_lock_fd(const struct firewall *fw)
 	return fw->lock;
 }
 
+/* The short way, and where that does not lead, libnftables. */
+static int run(struct firewall *fw, const char *text)
+{
+	int error = fw->socket ? 0 : firewall_batch_open(&fw->socket);
+
+	if (!error)
+		error = firewall_batch_run(fw->socket, &fw->sequence, text);
+	if (error == -EPROTO)
+		firewall_fail(fw, "the kernel's answer was lost");
+	if (!error || error == -EPROTO)
+		return error;
+	return nft_run_cmd_from_buffer(fw->nft, text) == 0 ? 0 : translate(fw);
+}
+
 int firewall_run(struct firewall *fw, const char *text)
 {
 	uint32_t before = fw->lock < 0 ? 0 : firewall_read_commit();
-	int error = nft_run_cmd_from_buffer(fw->nft, text) == 0 ? 0 : translate(fw);
+	int error = run(fw, text);
 
 	/* for who watches the tables: see watch.c */
 	if (!error && fw->lock >= 0 && firewall_read_commit() == before + 1)

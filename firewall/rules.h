@@ -278,6 +278,14 @@ int firewall_read_set_elements(const char *family, const char *set, firewall_ele
 /* True when cordon's table of that family is there. */
 bool firewall_table_there(struct firewall *fw, const char *family);
 
+/* ---- batch.c: the short way into the kernel ---- */
+
+struct mnl_socket;
+int firewall_batch_open(struct mnl_socket **to);
+/* 0; -EOPNOTSUPP: there are words that only libnftables knows; -EPROTO: what became of it cannot be told; or what the
+ * kernel refused it with: nothing has changed. */
+int firewall_batch_run(struct mnl_socket *socket, uint32_t *sequence, const char *text);
+
 /* Runs text as one transaction. */
 int firewall_run(struct firewall *fw, const char *text);
 /* Runs one `list` command and gives back its JSON (the "nftables" array, owned by the caller).
