@@ -55,7 +55,7 @@ void firewall_close(struct firewall *fw);
 /* The kernel's words for the last error, one line; never NULL. */
 const char *firewall_error(const struct firewall *fw);
 
-/* An fd of its own for the lock that whoever changes cordon's tables takes by flock(), or a negative errno. */
+/* An fd of its own, for reading, of the lock that whoever changes cordon's tables takes by flock(); or a negative errno. */
 int firewall_lock_open(void);
 
 /* Adds or atomically replaces the VM's rules, and cordon's tables if they are not there yet.

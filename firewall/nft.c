@@ -71,22 +71,27 @@ void firewall_fail(struct firewall *fw, const char *format, ...)
 	va_end(arguments);
 }
 
-int firewall_lock_open(void)
+static int open_lock(int mode)
 {
 	int fd;
 
 	if (mkdir(lock_folder, 0755) < 0 && errno != EEXIST)
 		return -errno;
 	/* 0600: nobody else may hold up the firewall by holding the lock */
-	fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	fd = open(lock_path, mode | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	return fd < 0 ? -errno : fd;
+}
+
+int firewall_lock_open(void)
+{
+	return open_lock(O_RDONLY);
 }
 
 int firewall_lock(struct firewall *fw)
 {
 	int error;
 
-	fw->lock = firewall_lock_open();
+	fw->lock = open_lock(O_RDWR);
 	error = BASE_MIN(fw->lock, 0);
 	if (!error && flock(fw->lock, LOCK_EX) < 0)
 		error = -errno;

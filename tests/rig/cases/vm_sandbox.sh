@@ -1,12 +1,20 @@
 # Every process of two running VMs is in its role: its seccomp list, no capability, no new privileges,
-# a uid of its own, an empty root, an empty network, and only its role's fds.
+# a uid of its own, an empty root, an empty network, and only its role's fds. One of them knows a server by name
+# only, which is closed until it has asked.
 # time: 400
 . "$CORDON_TREE/tests/rig/vm.sh"
 
 vm_image
 world_up
 at_end world_down
-vm_start one
+ip netns exec $WORLD busybox httpd -f -p $WORLD_FORBIDDEN:8080 -h "$WORLD_WWW" &
+at_end kill $!
+ip netns exec $WORLD dnsmasq --keep-in-foreground --conf-file=/dev/null --pid-file= --user=root --no-resolv \
+	--no-hosts --host-record=www.example.org,$WORLD_FORBIDDEN,60 --listen-address=$WORLD_SERVER \
+	--bind-interfaces &
+at_end kill $!
+echo "nameserver $WORLD_SERVER" >/etc/resolv.conf
+vm_start one '    - {to: {names: ["*.example.org"]}, proto: tcp, ports: [8080]}'
 vm_start two
 
 # status PID FIELD
@@ -28,8 +36,12 @@ for vm in one two; do
 		echo "$vm $role: pid $pid uid $uid"
 		want_equal "$(status "$pid" Seccomp)" 2 "$vm $role Seccomp"
 		want_equal "$(status "$pid" NoNewPrivs)" 1 "$vm $role NoNewPrivs"
+		case $role in
+		sets*) capability=0000000000001000 ;; # to change sets of addresses, and nothing of a guest to read
+		*) capability=0000000000000000 ;;
+		esac
 		for set in CapInh CapPrm CapEff CapBnd CapAmb; do
-			want_equal "$(status "$pid" $set)" 0000000000000000 "$vm $role $set"
+			want_equal "$(status "$pid" $set)" $capability "$vm $role $set"
 		done
 		want_equal "$(status "$pid" Uid)" "$uid" "$vm $role uid"
 		want_equal "$(awk '$1 == "Groups:" { print NF - 1 }' "/proc/$pid/status")" 0 "$vm $role groups"
@@ -38,6 +50,9 @@ for vm in one two; do
 		dnsmasq*)
 			# a program of Debian's: it sees its own files, read-only, and the VM's tap
 			want_fails ls "/proc/$pid/root/etc/shadow"
+			;;
+		names*)
+			want_equal "$(ls -A "/proc/$pid/root/")" "" "$vm $role root"
 			;;
 		*)
 			want_equal "$(ls -A "/proc/$pid/root/")" "" "$vm $role root"
@@ -51,6 +66,8 @@ for vm in one two; do
 		rng*) allowed='^(/dev/null|/memfd:guest-memory|anon_inode:\[?(eventfd|eventpoll|timerfd)\]?|socket:|/var/log/cordon/.*)$' ;;
 		balloon*) allowed='^(/dev/null|/memfd:guest-memory|anon_inode:\[?(eventfd|eventpoll|timerfd)\]?|socket:|/var/log/cordon/.*)$' ;;
 		dnsmasq*) allowed='.' ;;
+		names*) allowed='^(/dev/null|/run/cordon/vms/[a-z]*/names|anon_inode:\[?eventpoll\]?|socket:|/var/log/cordon/.*)$' ;;
+		sets*) allowed='^(/dev/null|/run/cordon/firewall.lock|socket:|/var/log/cordon/.*)$' ;;
 		*) fail "an unknown role: $role" ;;
 		esac
 		surplus=$(fds_of "$pid" | grep -Ev "$allowed" || true)
@@ -69,6 +86,21 @@ want_equal "$(ls -A "/proc/$monitor/root/")" "" "monitor root"
 guest_attach one
 two_ip=$("$CORDON" ps --format json | jq -r '.[] | select(.name == "two") | .nics[0].ip4')
 want_equal "$(guest_say ping "$two_ip")" "ping failed" "one pings two"
+
+# by name: closed, then open just after the answer, and who says so; without cordon-names, nothing is answered
+server=http://$WORLD_FORBIDDEN:8080/
+explain() {
+	"$CORDON" firewall explain --packet "tcp guest > $WORLD_FORBIDDEN:8080" one
+}
+want_match "$(guest_say http $server)" '^http failed'
+want_fails explain
+want_equal "$(guest_say name www.example.org)" "name $WORLD_FORBIDDEN"
+want_equal "$(guest_say http $server)" "http ok hello" "by name"
+want_match "$("$CORDON" firewall show one)" "[*]\\.example\\.org +$WORLD_FORBIDDEN +[0-9]+s"
+want explain
+kill -9 "$(vm_pid one names0)"
+wait_for 20 grep -q 'names0.*the guest gets no answers of DNS' /var/log/cordon/alerts.json
+want_equal "$(guest_say name www.example.org)" "name "
 guest_detach
 
 want "$CORDON" kill one
