@@ -176,15 +176,16 @@ int policy_value_dns_name(const char *text, char name[POLICY_DNS_NAME_MAX])
 
 int policy_value_dns_pattern(const char *text, char name[POLICY_DNS_NAME_MAX])
 {
-	bool below = strncmp(text, "*.", 2) == 0;
-	int error = policy_value_dns_name(text + (below ? 2 : 0), name);
+	char rest[POLICY_DNS_NAME_MAX];
+	int error;
 
-	if (error || !below)
-		return error;
-	if (strlen(text) >= POLICY_DNS_NAME_MAX)
+	if (strncmp(text, "*.", 2) != 0)
+		return policy_value_dns_name(text, name);
+	error = policy_value_dns_name(text + 2, rest);
+	if (error || strlen(text) >= POLICY_DNS_NAME_MAX)
 		return -EINVAL;
-	memmove(name + 2, name, strlen(name) + 1);
 	memcpy(name, "*.", 2);
+	memcpy(name + 2, rest, strlen(rest) + 1);
 	return 0;
 }
 
