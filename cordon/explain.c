@@ -97,7 +97,7 @@ static int explain_part(struct explain *part, const struct firewall_packet *pack
 	int err;
 
 	/* of a policy that no guest runs under, nobody has asked for a name yet */
-	if (part->runs) {
+	if (part->runs && !packet->name[0]) {
 		firewall_vm_names_of(&part->policy, packet->family, packet->to, names);
 		named.names = names;
 	}

@@ -5,7 +5,7 @@
  *   PROTOCOL FROM > TO [type N]
  *
  * with an address and, where the protocol has ports, :PORT behind it; IPv6 addresses in brackets when a port
- * follows. `guest` is the guest's own address. A port of the sender that is left out is some high one.
+ * follows. `guest` is the guest's own address; a host name is one of the world's, of which the guest knows it. A port of the sender that is left out is some high one.
  */
 #include "cordon/packet.h"
 
@@ -21,6 +21,7 @@ struct packet_end {
 	uint8_t family; /* 0: the guest's */
 	uint8_t address[16];
 	uint16_t port;
+	char name[POLICY_DNS_NAME_MAX]; /* or "" */
 };
 
 static bool packet_number(const char *text, unsigned long max, unsigned long *value)
@@ -55,17 +56,23 @@ static bool packet_protocol(const char *word, struct firewall_packet *packet)
 
 static bool packet_address(const char *text, struct packet_end *end)
 {
+	static const uint8_t some[4] = {203, 0, 113, 254}; /* nobody's (RFC 5737) */
+
 	end->guest = strcmp(text, "guest") == 0;
 	end->family = inet_pton(AF_INET, text, end->address) == 1    ? 4
 	              : inet_pton(AF_INET6, text, end->address) == 1 ? 6
 	                                                             : 0;
+	if (!end->guest && !end->family && policy_value_dns_name(text, end->name) == 0) {
+		end->family = 4;
+		memcpy(end->address, some, sizeof(some));
+	}
 	return end->guest || end->family;
 }
 
 /* "ADDRESS", "ADDRESS:PORT", "[ADDRESS]:PORT" */
 static bool packet_read_end(const char *word, struct packet_end *end)
 {
-	char text[INET6_ADDRSTRLEN + 16], *port = NULL;
+	char text[POLICY_DNS_NAME_MAX + 16], *port = NULL;
 	unsigned long number = 0;
 	bool bracket = word[0] == '[';
 
@@ -121,6 +128,7 @@ static int packet_join(const struct firewall_nic *nic, struct packet_end *from,
 	}
 	memcpy(packet->from, from->address, sizeof(packet->from));
 	memcpy(packet->to, to->address, sizeof(packet->to));
+	memcpy(packet->name, to->name[0] ? to->name : from->name, sizeof(packet->name));
 	return 0;
 }
 

@@ -299,10 +299,13 @@ static bool peer_matches(const struct judge *j, const struct policy_peer *peer, 
 /* What a name stands for is neither private nor another VM, whatever was answered. */
 static bool name_matches(const struct judge *j, const struct policy_rule *rule)
 {
-	if (!j->packet->names || !j->outward || j->local || j->packet->other == FIREWALL_END_VM)
+	const struct firewall_packet *packet = j->packet;
+
+	if (!j->outward || j->local || packet->other == FIREWALL_END_VM)
 		return false;
 	for (size_t i = rule->names.first; i < (size_t)rule->names.first + rule->names.count; i++)
-		if (bit(j->packet->names, (unsigned int)i))
+		if (packet->name[0] ? policy_name_covers(j->policy->names[i], packet->name)
+		                    : packet->names && bit(packet->names, (unsigned int)i))
 			return !is_private(j);
 	return false;
 }

@@ -115,8 +115,7 @@ int policy_value_ports(const char *text, struct policy_ports *ports);
 /* The name of a VM, a group or a set. */
 int policy_value_name(const char *text, char name[POLICY_NAME_MAX]);
 int policy_value_mac(const char *text, uint8_t mac[6]);
-int policy_value_dns_name(const char *text, char name[POLICY_DNS_NAME_MAX]);
-/* The same, or "*." and a name: all that are below it. */
+/* A host name, or "*." and one: all that are below it. */
 int policy_value_dns_pattern(const char *text, char name[POLICY_DNS_NAME_MAX]);
 /* "2-3,5" to a bitmap; -EEXIST when a CPU is named twice. */
 int policy_value_cpus(const char *text, uint8_t bitmap[POLICY_CPUS_MAX / 8]);

@@ -469,6 +469,9 @@ static inline bool policy_name_covers(const char *pattern, const char *name)
 	return length > tail && strcmp(name + length - tail, pattern + 1) == 0;
 }
 
+/* A full host name, in small letters. 0 or -EINVAL. */
+int policy_value_dns_name(const char *text, char name[POLICY_DNS_NAME_MAX]);
+
 /* "512M" as bytes. -EINVAL when it is no size, -ERANGE when it does not fit. */
 int policy_value_size(const char *text, uint64_t *value);
 

@@ -433,6 +433,48 @@ START_TEST(the_kernel_agrees_in_quarantine)
 }
 END_TEST
 
+/* By a name, without a kernel: what the rules say once the guest has asked for it. */
+START_TEST(a_name_in_place_of_an_address)
+{
+	static const struct {
+		const char *packet, *what;
+	} cases[] = {
+	        {"tcp guest > www.example.org:443", "egress[0]"},
+	        {"tcp guest > WWW.Example.org:443", "egress[0]"},
+	        {"tcp guest > a.b.example.com:443", "egress[0]"},
+	        {"tcp guest > example.com:443", "egress default deny"},
+	        {"tcp guest > www.example.org:444", "egress default deny"},
+	        {"tcp guest > www.example.org:853", "dns to another resolver"},
+	        {"udp guest > www.example.org:443", "egress[1]"},
+	        {"tcp www.example.org:443 > guest:80", "ingress default deny"},
+	};
+	struct policy *policy = calloc(1, sizeof(*policy));
+	struct policy_errors *errors = calloc(1, sizeof(*errors));
+	struct firewall_nic nic = {.tap = "cn0", .ip4 = {10, 77, 0, 2}, .dns_port = 10053};
+	struct host_error error = {0};
+	static const char text[] =
+	        "version: 1\nvm:\n  name: vm0\n  kernel: /k\n  nics: [{}]\nfirewall:\n  egress:\n"
+	        "    - {to: {names: [www.example.org, \"*.example.com\"]}, proto: tcp, ports: "
+	        "443}\n"
+	        "    - {to: world, proto: udp}\n";
+
+	ck_assert(policy && errors);
+	ck_assert_int_eq(policy_parse(text, sizeof(text) - 1, policy, errors), 0);
+	for (size_t i = 0; i < BASE_COUNT(cases); i++) {
+		struct firewall_packet packet;
+		struct firewall_verdict verdict;
+
+		ck_assert_msg(packet_parse(cases[i].packet, &nic, &packet, &error) == 0, "%s",
+		              error.text);
+		ck_assert_int_eq(firewall_judge(policy, &nic, 1, &packet, false, NULL, &verdict),
+		                 0);
+		ck_assert_str_eq(verdict.what, cases[i].what);
+	}
+	free(policy);
+	free(errors);
+}
+END_TEST
+
 START_TEST(what_is_no_packet)
 {
 	static const char *const wrong[] = {
@@ -449,6 +491,9 @@ START_TEST(what_is_no_packet)
 	        "tcp 10.0.0.1 > [::1]:1",
 	        "tcp guest > [::1:1",
 	        "tcp guest > [1.2.3.4]:1",
+	        "tcp guest > *.example.org:1",
+	        "tcp guest > example:1",
+	        "tcp guest > [www.example.org]:1",
 	        "udp guest > 1.2.3.4:1 type 3",
 	        "icmp guest > 1.2.3.4:1",
 	        "icmp guest > 1.2.3.4 type 256",
@@ -484,6 +529,7 @@ int main(void)
 	tcase_set_timeout(tests, 120);
 	tcase_add_loop_test(tests, the_kernel_agrees, 0, BASE_COUNT(policies));
 	tcase_add_test(tests, the_kernel_agrees_in_quarantine);
+	tcase_add_test(text, a_name_in_place_of_an_address);
 	tcase_add_test(text, what_is_no_packet);
 	suite_add_tcase(suite, tests);
 	suite_add_tcase(suite, text);
