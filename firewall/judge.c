@@ -403,7 +403,7 @@ static bool resolvers_say(struct judge *j)
 		return false;
 	if (ported && firewall_dns_port(j->packet->dport))
 		return rules_say(j, dns_matches) || deny(j, "dns to another resolver");
-	if (!is_one_of(j, firewall_resolvers, firewall_resolver_count))
+	if (j->local || !is_one_of(j, firewall_resolvers, firewall_resolver_count))
 		return false;
 	return rules_say(j, resolver_matches) ||
 	       (ported && j->packet->dport == JUDGE_HTTPS && deny(j, "https to a public resolver"));
@@ -414,7 +414,7 @@ static void judge_rules(struct judge *j)
 	if (j->outward && !j->local && is_metadata(j)) {
 		if (!rules_say(j, metadata_matches))
 			deny(j, "cloud metadata");
-	} else if (j->outward && !j->local && resolvers_say(j)) {
+	} else if (j->outward && resolvers_say(j)) {
 		return;
 	} else if (!rules_say(j, address_matches)) {
 		deny(j, !j->outward ? "ingress default deny"

@@ -303,13 +303,13 @@ void firewall_named_resolvers(const struct firewall_plan *plan, const struct fir
                               bool back)
 {
 	const struct policy_firewall *firewall = &plan->policy->firewall;
-	const char *chain = back ? "egress_back" : "egress", *word = back ? "saddr" : "daddr";
-	const char *port = back ? "sport" : "dport";
+	const char *word = back ? "saddr" : "daddr", *port = back ? "sport" : "dport";
 	struct firewall_writing w = {plan, side, NULL, 0, back, ""};
-	char dns[64];
+	char dns[64], chain[32];
 
 	if (!firewall_named_any(plan->policy))
 		return;
+	snprintf(chain, sizeof(chain), "%s%s", side->chain, back ? "_back" : "");
 	snprintf(dns, sizeof(dns), "meta l4proto . th %s @dns_services ", port);
 	for (w.index = 0; w.index < firewall->egress_count; w.index++) {
 		w.rule = &firewall->egress[w.index];
@@ -318,6 +318,8 @@ void firewall_named_resolvers(const struct firewall_plan *plan, const struct fir
 	}
 	firewall_text_rule(plan, chain, "%scounter %s comment \"dns to another resolver\"", dns,
 	                   back ? "drop" : "goto denied");
+	if (side->local)
+		return; /* the host is no public resolver */
 	for (w.index = 0; w.index < firewall->egress_count; w.index++) {
 		w.rule = &firewall->egress[w.index];
 		w.guard = "";

@@ -100,7 +100,7 @@ static void write_rules(const struct firewall_plan *plan, const struct firewall_
 	size_t count;
 	const struct policy_rule *rules = rules_of(plan, side, &count);
 
-	if (side->outward && !side->local)
+	if (side->outward)
 		firewall_named_resolvers(plan, side, back);
 	for (size_t i = 0; i < count; i++)
 		firewall_match_rule(&(struct firewall_writing){plan, side, &rules[i], i, back, ""});

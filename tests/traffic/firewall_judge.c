@@ -62,7 +62,12 @@ static const char *const policies[] = {
         "    - {to: \"set:public\", proto: tcp, ports: [443]}\n"
         "    - {to: [192.0.2.10/32, 192.0.2.77/32], proto: udp, ports: [53, 54]}\n"
         "    - {to: \"2001:db8::10/128\"}\n"
-        "    - {to: any, action: allow, proto: any}\n",
+        "    - {to: any, action: allow, proto: any}\n"
+        "    - {to: host}\n",
+        "  egress:\n"
+        "    - {to: {names: [www.example.org]}, proto: tcp}\n"
+        "    - {to: host, proto: udp, ports: [53]}\n"
+        "    - {to: [192.0.2.1/32], proto: tcp}\n",
         "  dns: false\n  egress: []\n",
 };
 
@@ -89,6 +94,10 @@ static const struct {
         {0, "udp guest > 192.0.2.1:123"},
         {0, "udp guest > 192.0.2.10:53"},
         {0, "udp guest > 192.0.2.10:54"},
+        {0, "udp guest > 192.0.2.1:54"},
+        {0, "tcp guest > 192.0.2.1:53"},
+        {0, "tcp guest > 192.0.2.1:853"},
+        {0, "tcp guest > 10.77.0.1:853"},
         {0, "udp guest > 192.0.2.77:53"},
         {0, "tcp guest > 192.0.2.77:53"},
         {0, "tcp guest > 192.0.2.10:853"},
