@@ -142,8 +142,15 @@ static int check_rejects(const struct policy *policy, const struct firewall_nic 
 static int check_named(const struct policy *policy, const struct firewall_nic *nics,
                        size_t nic_count, char *why, size_t size)
 {
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-.*";
 	bool bridged = false, resolver = false;
 
+	for (size_t i = 0; i < policy->name_count; i++)
+		if (!memchr(policy->names[i], '\0', POLICY_DNS_NAME_MAX) ||
+		    policy->names[i][strspn(policy->names[i], letters)]) {
+			snprintf(why, size, "name %zu is no host name", i);
+			return -EINVAL;
+		}
 	for (size_t i = 0; i < nic_count; i++) {
 		bridged |= nics[i].mode == POLICY_NIC_BRIDGE;
 		resolver |= nics[i].dns_port && policy->firewall.dns;

@@ -212,6 +212,7 @@ void firewall_named_declare(const struct firewall_plan *plan)
 	for (size_t i = 0; i < policy->name_count; i++)
 		for (int family = 4; family <= 6; family += 2) {
 			firewall_named_set(set, policy->vm.name, policy->names[i], family);
+			fprintf(plan->out, "# %s\n", policy->names[i]); /* for who reads them */
 			fprintf(plan->out,
 			        "add set %s cordon %s { type %s ; flags timeout ; size %d ; }\n",
 			        plan->family, set, family == 4 ? "ipv4_addr" : "ipv6_addr",

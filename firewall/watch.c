@@ -33,7 +33,7 @@ struct ring {
 struct firewall_watch {
 	struct mnl_socket *socket;
 	bool ours;  /* the commit that is being told of touches cordon's tables, */
-	bool rules; /* and more of them than elements of sets */
+	bool rules; /* and more of them than what names stand for */
 	struct firewall_change last;
 	uint32_t commits[WATCH_COMMITS]; /* that did, and whose number has to be looked for */
 	size_t count;
@@ -96,6 +96,23 @@ static void take_commit(struct firewall_watch *watch, const struct nlmsghdr *mes
 	watch->ours = watch->rules = false;
 }
 
+/* True for elements of a set that cordon-sets fills: see names.h. */
+static bool concerns_name(const struct nlmsghdr *message, unsigned int type)
+{
+	const struct nlattr *at;
+	const char *set = "";
+
+	if (type != NFT_MSG_NEWSETELEM && type != NFT_MSG_DELSETELEM)
+		return false;
+	mnl_attr_for_each(at, message, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(at) == NFTA_SET_ELEM_LIST_SET &&
+		    mnl_attr_validate(at, MNL_TYPE_NUL_STRING) >= 0)
+			set = mnl_attr_get_str(at);
+	}
+	return strncmp(set, "vm_", 3) == 0 && (strstr(set, "_name4_") || strstr(set, "_name6_"));
+}
+
 /* The table's name is attribute 1 of every object there is. */
 static int take_message(const struct nlmsghdr *message, void *data)
 {
@@ -119,7 +136,7 @@ static int take_message(const struct nlmsghdr *message, void *data)
 			cordon = strcmp(mnl_attr_get_str(at), "cordon") == 0;
 	}
 	watch->ours |= cordon;
-	watch->rules |= cordon && type != NFT_MSG_NEWSETELEM && type != NFT_MSG_DELSETELEM;
+	watch->rules |= cordon && !concerns_name(message, type);
 	return MNL_CB_OK;
 }
 

@@ -4,12 +4,14 @@
  * answer, every time; what expires; answers that are wrong on purpose; policies that change; programs that die.
  */
 #include <check.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "base/base.h"
 #include "firewall/rules.h"
 #include "isolate/isolate.h"
+#include "monitor/dns.h"
 #include "tests/traffic/firewall_names.h"
 
 enum { TRIES = 50 };
@@ -194,12 +196,25 @@ START_TEST(aliases_get_what_their_target_has)
 }
 END_TEST
 
+static bool take_ttl(const struct dns_record *record, void *data)
+{
+	*(uint32_t *)data = record->ttl;
+	return true;
+}
+
 /* A TTL of none is the grace; a huge one is NAMES_TTL_MAX, for the guest too. */
 START_TEST(strange_ttls_are_bounded)
 {
 	check_opens("zero.example.org", NAMES_A);
 	wait_empty("*.example.org", 4);
 	ck_assert(!net_reaches(&fixture.net, 0, "198.51.100.252", ALLOWED_PORT, SHORT));
+	for (int i = 0; i < 2; i++) { /* as it came, and out of dnsmasq's cache */
+		uint32_t ttl = 0;
+		ssize_t n = names_ask("huge.example.org", NAMES_A, answer, false, WAIT);
+
+		ck_assert_int_eq(dns_walk(answer, (size_t)n, 1, take_ttl, &ttl), 1);
+		ck_assert_msg(ttl > 60 && ttl <= NAMES_TTL_MAX, "the guest is told %u s", ttl);
+	}
 }
 END_TEST
 
@@ -413,6 +428,11 @@ START_TEST(nothing_is_written_twice)
 	ck_assert_uint_eq(names_elements("www.example.com", 4), 1);
 	/* and who watches for others that change the rules does not take it for one */
 	ck_assert_int_eq(firewall_watch_read(watch, fixture.fw, &change), 0);
+	/* but that it is of cordon-sets is no excuse for anything else */
+	prctl(PR_SET_NAME, "cordon-sets");
+	ck_assert_int_eq(firewall_run(fixture.fw, "add element inet cordon vms { \"cn9\" }\n"), 0);
+	ck_assert_int_eq(firewall_watch_read(watch, fixture.fw, &change), 1);
+	ck_assert_str_eq(change.process, "cordon-sets");
 	firewall_watch_close(watch);
 }
 END_TEST

@@ -62,6 +62,7 @@ static void start_upstream(void)
 	        "--host-record=other.example.com,198.51.100.71,60",
 	        "--host-record=short.example.org,198.51.100.251,2001:db8:1::251,1",
 	        "--host-record=zero.example.org,198.51.100.252,0",
+	        "--host-record=huge.example.org,198.51.100.253,2000000000",
 	        "--host-record=private.example.org,10.9.9.9,60",
 	        "--host-record=metadata.example.org,169.254.169.254,fd00:ec2::254,60",
 	        "--host-record=loop.example.org,127.0.0.1,::1,60",

@@ -426,6 +426,11 @@ START_TEST(what_cannot_be_done_is_refused)
 	free(explain(-EOPNOTSUPP));
 	nic.mode = POLICY_NIC_NAT;
 	free(explain(0));
+	strcpy(policy->names[0], "a\nflush ruleset");
+	free(explain(-EINVAL));
+	memset(policy->names[0], 'a', sizeof(policy->names[0]));
+	free(explain(-EINVAL));
+	policy->name_count = 0;
 	rule->names.count = 0;
 	rule->cidrs = (struct policy_span){POLICY_CIDRS_MAX, 1};
 	free(explain(-EINVAL));
