@@ -148,7 +148,8 @@ struct firewall_packet {
 	size_t group_count;
 	/* bits of policy.names: those that stand for the other end by now; NULL: none. See firewall_vm_names_of() */
 	const uint8_t *names;
-	char name[POLICY_DNS_NAME_MAX]; /* or the other end is one of the world's that is known by this name */
+	char name
+	        [POLICY_DNS_NAME_MAX]; /* or the other end is one of the world's that is known by this name */
 };
 
 struct firewall_verdict {
