@@ -110,13 +110,37 @@ PACKET_INLINE bool flow_lock_seen(uint32_t *sequence, uint32_t seen)
 	return taken;
 }
 
-/* tc runs with softirqs off, so the holder is another CPU at work and the wait is short. */
+struct lock_wait {
+	uint32_t *sequence;
+	bool taken;
+};
+
+static long lock_try(uint32_t index, void *data)
+{
+	struct lock_wait *wait = data;
+
+	(void)index;
+	wait->taken = flow_lock_seen(wait->sequence, *(volatile uint32_t *)wait->sequence);
+	return wait->taken;
+}
+
+/*
+ * tc runs with softirqs off, so the holder is another CPU at work and the wait is short. A call of bpf_loop() and in a
+ * function of its own: the verifier would walk through each try of a loop, at each place where one waits.
+ */
+PACKET_FUNCTION int lock_wait(uint32_t *sequence)
+{
+	struct lock_wait wait = {.sequence = sequence};
+
+	if (!sequence)
+		return false;
+	bpf_loop(LOCK_TRIES, lock_try, &wait, 0);
+	return wait.taken;
+}
+
 PACKET_INLINE bool flow_lock(uint32_t *sequence)
 {
-	for (int i = 0; i < LOCK_TRIES; i++)
-		if (flow_lock_seen(sequence, *(volatile uint32_t *)sequence))
-			return true;
-	return false;
+	return flow_lock_seen(sequence, *(volatile uint32_t *)sequence) || lock_wait(sequence);
 }
 
 /* On x86 stores are seen in their order, so this one, after all others, needs no locked instruction. */
