@@ -215,7 +215,11 @@ PACKET_INLINE uint32_t quick_find(const struct flow_set *set, uint64_t id, uint6
 {
 	const uint32_t way = flow_way(hash);
 
-	return set->hot[way].id == id ? way : flow_set_find(set, id, flow_tag(hash));
+	if (set->hot[way].id == id)
+		return way;
+	if (set->hot[way ^ 1].id == id)
+		return way ^ 1;
+	return flow_set_find(set, id, flow_tag(hash));
 }
 
 #endif

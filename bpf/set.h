@@ -144,7 +144,7 @@ PACKET_INLINE uint16_t flow_tag(uint64_t hash)
 	return (uint16_t)hash | 1;
 }
 
-/* The way that the flow has if it can. */
+/* The way that the flow has if it can; else its neighbour, if that can be. */
 PACKET_INLINE uint32_t flow_way(uint64_t hash)
 {
 	return (uint32_t)hash >> 16 & (FLOW_WAYS - 1);

@@ -54,7 +54,7 @@ PACKET_INLINE uint64_t flow_worth(const struct flow_hot *hot)
 	return lives << 63 | answered << 62 | hot->last_ns >> 2;
 }
 
-/* A free way, `wanted` before others, or the one whose record is worth least. */
+/* A free way, `wanted` and its neighbour before others, or the one whose record is worth least. */
 PACKET_FUNCTION uint32_t flow_set_victim(const struct flow_set *set, uint32_t wanted)
 {
 	uint64_t least = UINT64_MAX;
@@ -65,6 +65,8 @@ PACKET_FUNCTION uint32_t flow_set_victim(const struct flow_set *set, uint32_t wa
 	wanted &= FLOW_WAYS - 1;
 	if (!set->tags[wanted])
 		return wanted;
+	if (!set->tags[wanted ^ 1])
+		return wanted ^ 1;
 	for (uint32_t way = 0; way < FLOW_WAYS; way++) {
 		uint64_t worth;
 

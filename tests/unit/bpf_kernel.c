@@ -20,6 +20,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -228,6 +229,59 @@ START_TEST(test_same_records)
 	}
 	flowtable_close(table);
 	event_ring_close(ring);
+	flow_map_close(map);
+	ck_assert_int_eq(tap_watch_detach(watch, LOOPBACK), 0);
+}
+END_TEST
+
+enum { RUNNERS = 4, RUNS = 50000 };
+
+/* One of those that use the same flows at the same time: half of them are the guest. Every so many packets
+ * one goes the whole way. */
+static void runner(int number, int prog)
+{
+	const enum flow_side_index side = number & 1 ? FLOW_PEER : FLOW_GUEST;
+	struct frame frame;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame.bytes, .repeat = RUNS / 10);
+
+	for (int i = 0; i < 10; i++) {
+		if (i & 1)
+			frame_make_udp(&frame, side, 7, 8, "something");
+		else
+			frame_make_tcp(&frame, side, 7, 8, PACKET_ACK, 1000, "");
+		opts.data_size_in = frame.size;
+		opts.data_size_out = 0; /* what the call before has written there */
+		if (bpf_prog_test_run_opts(prog, &opts) < 0)
+			_exit(errno);
+	}
+	_exit(0);
+}
+
+/* Several CPUs at the same flows lose no packet, or say so. */
+START_TEST(test_together)
+{
+	BASE_AUTO_FD int from = bpf_obj_get("/sys/fs/bpf/cordon/from_guest");
+	BASE_AUTO_FD int to = bpf_obj_get("/sys/fs/bpf/cordon/to_guest");
+	BASE_AUTO_FD int fd = tap_watch_attach(watch, LOOPBACK, any_mac);
+	struct tap_stats stats;
+	struct flow_map *map;
+	size_t flows = 0;
+	int status;
+
+	ck_assert_int_eq(flow_map_open(fd, &map), 0);
+	for (int i = 0; i < RUNNERS; i++)
+		if (fork() == 0)
+			runner(i, i & 1 ? to : from);
+	for (int i = 0; i < RUNNERS; i++) {
+		ck_assert_int_gt(wait(&status), 0);
+		ck_assert_int_eq(status, 0);
+	}
+	flow_map_stats(map, &stats);
+	flow_map_each(map, count_record, &flows);
+	ck_assert_uint_eq(stats.packets[0], (uint64_t)RUNNERS / 2 * RUNS);
+	ck_assert_uint_eq(stats.packets[1], (uint64_t)RUNNERS / 2 * RUNS);
+	ck_assert_uint_eq(stats.flows, 2);
+	ck_assert_uint_eq(flows, 2);
 	flow_map_close(map);
 	ck_assert_int_eq(tap_watch_detach(watch, LOOPBACK), 0);
 }
@@ -505,6 +559,7 @@ int main(void)
 	tcase_set_timeout(cases, 300); /* the verifier takes its time on a slow machine */
 	tcase_add_checked_fixture(cases, setup, teardown);
 	tcase_add_test(cases, test_same_records);
+	tcase_add_test(cases, test_together);
 	tcase_add_test(cases, test_read_only);
 	tcase_add_test(cases, test_reopen);
 	tcase_add_test(cases, test_live);
