@@ -187,6 +187,64 @@ START_TEST(tightening_and_quarantine)
 }
 END_TEST
 
+/* As libvirt's networks are: the bridge has the host's address, and the world is behind the host, which routes. */
+static void open_routing_bridge(void)
+{
+	open_bridge();
+	run(NET_HOST, "ip link set up0 nomaster");
+	run(NET_HOST, "ip addr add 198.51.100.1/24 dev up0");
+	run(NET_HOST, "sysctl -qw net.ipv4.ip_forward=1");
+	run(NET_WORLD, "ip addr add 198.51.100.10/24 dev w0");
+	run(NET_WORLD, "ip addr del 192.0.2.10/24 dev w0");
+	run(NET_WORLD, "ip route add 192.0.2.0/24 via 198.51.100.1");
+	for (int i = 0; i < NET_GUESTS; i++) {
+		run(i, "ip route replace default via 192.0.2.1");
+		fixture.nics[i].foreign = true;
+		fixture.nics[i].dhcp_port = 67;
+	}
+}
+
+START_TEST(foreign_bridge_that_routes)
+{
+	static const char far[] = "198.51.100.10";
+	int open BASE_AUTO_FD = net_bound(&fixture.net, NET_WORLD, SOCK_STREAM, far, 8081);
+	int shut BASE_AUTO_FD = net_bound(&fixture.net, NET_WORLD, SOCK_STREAM, far, 8082);
+	int ssh BASE_AUTO_FD = net_bound(&fixture.net, NET_HOST, SOCK_STREAM, "0.0.0.0", 22);
+	int guest BASE_AUTO_FD = net_bound(&fixture.net, 0, SOCK_STREAM, "192.0.2.20", 80);
+
+	fixture_rule(0, false, POLICY_ALLOW, POLICY_PROTO_TCP, "198.51.100.0/24", 8081);
+	fixture_start(0);
+	ck_assert(net_reaches(&fixture.net, 0, far, 8081, WAIT));
+	ck_assert_uint_ge(fixture_packets(0, "egress[0]"), 1);
+	int fd BASE_AUTO_FD = net_connecting(&fixture.net, 0, far, 8082);
+	ck_assert(fixture_counts(0, "egress default deny", 1));
+	ck_assert(!net_connected(fd, SHORT));
+
+	/* the host itself is not what an address of the world allows */
+	fixture_rule(0, false, POLICY_ALLOW, POLICY_PROTO_ANY, NULL, 0);
+	fixture_apply(0);
+	ck_assert(net_reaches(&fixture.net, 0, far, 8082, WAIT));
+	int local BASE_AUTO_FD = net_connecting(&fixture.net, 0, host, 22);
+	ck_assert(fixture_counts(0, "host default deny", 1));
+	ck_assert(!net_connected(local, SHORT));
+	peer(0, false, POLICY_PEER_HOST, "");
+	fixture_apply(0);
+	ck_assert(net_reaches(&fixture.net, 0, host, 22, WAIT));
+
+	/* and who comes in through the host is a stranger, unless allowed */
+	int in BASE_AUTO_FD = net_connecting(&fixture.net, NET_WORLD, "192.0.2.20", 80);
+	ck_assert(fixture_counts(0, "ingress default deny", 1));
+	ck_assert(!net_connected(in, SHORT));
+	fixture_rule(0, true, POLICY_ALLOW, POLICY_PROTO_TCP, "198.51.100.10/32", 80);
+	fixture_apply(0);
+	ck_assert(net_reaches(&fixture.net, NET_WORLD, "192.0.2.20", 80, WAIT));
+	ck_assert_int_eq(firewall_vm_quarantine(fixture.fw, "vm0", NULL), 0);
+	int cut BASE_AUTO_FD = net_connecting(&fixture.net, 0, far, 8081);
+	ck_assert(fixture_counts(0, "quarantine from guest", 1));
+	ck_assert(!net_connected(cut, SHORT));
+}
+END_TEST
+
 START_TEST(nothing_is_left)
 {
 	fixture_start(0);
@@ -221,7 +279,7 @@ static bool possible(void)
 
 int main(void)
 {
-	TCase *tests = tcase_create("bridge");
+	TCase *tests = tcase_create("bridge"), *routing = tcase_create("a bridge that routes");
 	Suite *suite = suite_create("firewall bridge");
 	SRunner *runner;
 	int failed;
@@ -237,7 +295,11 @@ int main(void)
 	tcase_add_test(tests, two_vms_on_a_bridge);
 	tcase_add_test(tests, tightening_and_quarantine);
 	tcase_add_test(tests, nothing_is_left);
+	tcase_add_checked_fixture(routing, open_routing_bridge, fixture_close);
+	tcase_set_timeout(routing, 120);
+	tcase_add_test(routing, foreign_bridge_that_routes);
 	suite_add_tcase(suite, tests);
+	suite_add_tcase(suite, routing);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
