@@ -110,6 +110,7 @@ static int compile(struct batch *batch, const char *text)
 static int answer_of(struct mnl_socket *socket, uint32_t begin, uint32_t end)
 {
 	char bytes[8192];
+	int error;
 
 	for (;;) {
 		ssize_t n = mnl_socket_recvfrom(socket, bytes, sizeof(bytes));
@@ -121,9 +122,14 @@ static int answer_of(struct mnl_socket *socket, uint32_t begin, uint32_t end)
 		     mnl_nlmsg_ok(at, left); at = mnl_nlmsg_next(at, &left)) {
 			const struct nlmsgerr *answer = mnl_nlmsg_get_payload(at);
 
-			if (at->nlmsg_type == NLMSG_ERROR && at->nlmsg_seq - begin <= end - begin &&
-			    (answer->error || at->nlmsg_seq == end))
-				return answer->error;
+			if (at->nlmsg_type != NLMSG_ERROR || at->nlmsg_seq - begin > end - begin ||
+			    (!answer->error && at->nlmsg_seq != end))
+				continue;
+			error = answer->error;
+			/* a refused batch has more answers, all of which are there by now */
+			while (recv(mnl_socket_get_fd(socket), bytes, 1, MSG_DONTWAIT) >= 0)
+				;
+			return error;
 		}
 	}
 }

@@ -69,7 +69,7 @@ static int gather_chain(struct firewall *fw, struct gathering *g, const char *fa
 	int error;
 
 	snprintf(chain, sizeof(chain), "vm_%s%s%s", vm, suffix[0] ? "_" : "", suffix);
-	error = firewall_read_chain(family, chain, gather, g);
+	error = firewall_read_chain(fw, family, chain, gather, g);
 	if (error && error != -ENOENT)
 		firewall_fail(fw, "the chain %s cannot be read: %s", chain, strerror(-error));
 	return error == -ENOENT ? 0 : error;
@@ -84,8 +84,8 @@ static int gather_nic(struct firewall *fw, struct gathering *g, const char *fami
 	snprintf(suffix, sizeof(suffix), "%zu_forwards", nic);
 	error = gather_chain(fw, g, family, vm, suffix);
 	if (!error)
-		error = firewall_tally_read(family, tap, gather, g);
-	return error ? error : firewall_tally_read("netdev", tap, gather, g);
+		error = firewall_tally_read(fw, family, tap, gather, g);
+	return error ? error : firewall_tally_read(fw, "netdev", tap, gather, g);
 }
 
 static int gather_limits(struct firewall *fw, struct gathering *g, const char *family,
@@ -198,7 +198,7 @@ static int list_vm(const char *chain, void *data)
 int firewall_vm_list(struct firewall *fw, char (*names)[POLICY_NAME_MAX], size_t max)
 {
 	struct vm_listing listing = {.names = names, .max = max};
-	int error = firewall_read_chains("inet", list_vm, &listing);
+	int error = firewall_read_chains(fw, "inet", list_vm, &listing);
 
 	if (error)
 		firewall_fail(fw, "the chains cannot be listed: %s", strerror(-error));

@@ -253,7 +253,7 @@ int firewall_vm_names(struct firewall *fw, const struct policy *policy, struct f
 	for (; r.name < policy->name_count && !error; r.name++)
 		for (int family = 4; family <= 6 && !error; family += 2) {
 			firewall_named_set(set, policy->vm.name, policy->names[r.name], family);
-			error = firewall_read_set_elements("inet", set, read_named, &r);
+			error = firewall_read_set_elements(fw, "inet", set, read_named, &r);
 			if (error)
 				firewall_fail(fw, "the set %s cannot be read: %s", set,
 				              strerror(-error));
@@ -270,7 +270,8 @@ void firewall_vm_names_of(const struct policy *policy, uint8_t family, const uin
 	memset(bits, 0, POLICY_NAMES_MAX / 8);
 	for (size_t i = 0; i < policy->name_count; i++) {
 		firewall_named_set(set, policy->vm.name, policy->names[i], family);
-		if (firewall_read_element("inet", set, address, family == 4 ? 4 : 16, &unused) == 0)
+		if (firewall_read_element(NULL, "inet", set, address, family == 4 ? 4 : 16,
+		                          &unused) == 0)
 			bits[i / 8] |= (uint8_t)(1u << i % 8);
 	}
 }

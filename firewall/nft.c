@@ -20,7 +20,8 @@
 
 struct firewall {
 	struct nft_ctx *nft;
-	struct mnl_socket *socket; /* of our own batches, whose numbers go on: */
+	struct mnl_socket
+	        *socket; /* of our own batches and questions; the numbers of batches go on: */
 	uint32_t sequence;
 	int lock;
 	char error[256];
@@ -50,11 +51,22 @@ void firewall_close(struct firewall *fw)
 	if (!fw)
 		return;
 	base_close(&fw->lock);
-	if (fw->socket)
-		mnl_socket_close(fw->socket);
+	firewall_socket_close(fw);
 	if (fw->nft)
 		nft_ctx_free(fw->nft);
 	free(fw);
+}
+
+struct mnl_socket *firewall_socket(struct firewall *fw)
+{
+	return fw->socket || firewall_batch_open(&fw->socket) == 0 ? fw->socket : NULL;
+}
+
+void firewall_socket_close(struct firewall *fw)
+{
+	if (fw->socket)
+		mnl_socket_close(fw->socket);
+	fw->socket = NULL;
 }
 
 const char *firewall_error(const struct firewall *fw)
@@ -143,12 +155,13 @@ int firewall_lock_fd(const struct firewall *fw)
 /* The short way, and where that does not lead, libnftables. */
 static int run(struct firewall *fw, const char *text)
 {
-	int error = fw->socket ? 0 : firewall_batch_open(&fw->socket);
+	struct mnl_socket *socket = firewall_socket(fw);
+	int error = socket ? firewall_batch_run(socket, &fw->sequence, text) : -EOPNOTSUPP;
 
-	if (!error)
-		error = firewall_batch_run(fw->socket, &fw->sequence, text);
-	if (error == -EPROTO)
+	if (error == -EPROTO) {
+		firewall_socket_close(fw);
 		firewall_fail(fw, "the kernel's answer was lost");
+	}
 	if (!error || error == -EPROTO)
 		return error;
 	return nft_run_cmd_from_buffer(fw->nft, text) == 0 ? 0 : translate(fw);
@@ -156,11 +169,11 @@ static int run(struct firewall *fw, const char *text)
 
 int firewall_run(struct firewall *fw, const char *text)
 {
-	uint32_t before = fw->lock < 0 ? 0 : firewall_read_commit();
+	uint32_t before = fw->lock < 0 ? 0 : firewall_read_commit(fw);
 	int error = run(fw, text);
 
 	/* for who watches the tables: see watch.c */
-	if (!error && fw->lock >= 0 && firewall_read_commit() == before + 1)
+	if (!error && fw->lock >= 0 && firewall_read_commit(fw) == before + 1)
 		firewall_ring_add(fw->lock, before + 1);
 	return error;
 }

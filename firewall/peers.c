@@ -20,7 +20,7 @@ static int named_by_others(struct firewall *fw, const char *family, const char *
 	int error;
 
 	snprintf(set, sizeof(set), "peer_%s", vm);
-	error = firewall_read_set(family, set);
+	error = firewall_read_set(fw, family, set);
 	*named = error == 0;
 	if (error && error != -ENOENT)
 		firewall_fail(fw, "the set %s cannot be read: %s", set, strerror(-error));

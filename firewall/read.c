@@ -164,27 +164,48 @@ static int receive(struct mnl_socket *socket, unsigned int sequence, struct answ
 	return 0;
 }
 
-/* Sends one request and gives its answers to `take` (may be NULL). 0, or what the kernel said. */
-static int ask(struct nlmsghdr *message, mnl_cb_t take, void *data)
+/* Sends one request through a socket and gives its answers to `take` (may be NULL). 0, or what the kernel said. */
+static int ask_by(struct mnl_socket *socket, struct nlmsghdr *message, mnl_cb_t take, void *data)
 {
 	struct answer answer BASE_CLEANUP(free_answer) = {0};
-	/* one of its own: what is left of an interrupted answer goes with it */
-	struct mnl_socket *socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
 	int error = 0;
 
-	if (!socket)
-		return -errno;
 	message->nlmsg_seq = 1;
-	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
-	    mnl_socket_sendto(socket, message, message->nlmsg_len) < 0)
-		error = -errno;
-	if (!error)
-		error = receive(socket, message->nlmsg_seq, &answer);
+	if (mnl_socket_sendto(socket, message, message->nlmsg_len) < 0)
+		return -errno;
+	error = receive(socket, message->nlmsg_seq, &answer);
 	if (!error && take &&
 	    mnl_cb_run(answer.bytes, answer.size, message->nlmsg_seq, mnl_socket_get_portid(socket),
 	               take, data) < 0)
 		error = -errno;
+	return error;
+}
+
+static int ask_once(struct nlmsghdr *message, mnl_cb_t take, void *data)
+{
+	struct mnl_socket *socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
+	int error;
+
+	if (!socket)
+		return -errno;
+	error = mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ? -errno : 0;
+	if (!error)
+		error = ask_by(socket, message, take, data);
 	mnl_socket_close(socket);
+	return error;
+}
+
+/* By the socket of `fw`, or one for this alone. */
+static int ask(struct firewall *fw, struct nlmsghdr *message, mnl_cb_t take, void *data)
+{
+	struct mnl_socket *socket = fw ? firewall_socket(fw) : NULL;
+	int error;
+
+	if (!socket)
+		return ask_once(message, take, data);
+	error = ask_by(socket, message, take, data);
+	if (error && error != -ENOENT)
+		firewall_socket_close(fw); /* what is left of an interrupted answer goes with it */
 	return error;
 }
 
@@ -200,7 +221,8 @@ static struct nlmsghdr *request(char *buffer, uint16_t type, uint16_t flags, con
 	return message;
 }
 
-int firewall_read_chain(const char *family, const char *chain, firewall_rule_fn *take, void *data)
+int firewall_read_chain(struct firewall *fw, const char *family, const char *chain,
+                        firewall_rule_fn *take, void *data)
 {
 	struct chain_reading reading = {.take = take, .data = data};
 	char buffer[READ_REQUEST];
@@ -210,14 +232,14 @@ int firewall_read_chain(const char *family, const char *chain, firewall_rule_fn 
 	/* rules of a chain that is not there are none, and no error */
 	mnl_attr_put_strz(message, NFTA_CHAIN_TABLE, "cordon");
 	mnl_attr_put_strz(message, NFTA_CHAIN_NAME, chain);
-	error = ask(message, NULL, NULL);
+	error = ask(fw, message, NULL, NULL);
 	if (error || !take)
 		return error;
 	for (int attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
 		message = request(buffer, NFT_MSG_GETRULE, NLM_F_DUMP, family);
 		mnl_attr_put_strz(message, NFTA_RULE_TABLE, "cordon");
 		mnl_attr_put_strz(message, NFTA_RULE_CHAIN, chain);
-		error = ask(message, read_rule, &reading);
+		error = ask(fw, message, read_rule, &reading);
 		if (error != -EINTR)
 			break;
 	}
@@ -248,26 +270,27 @@ static int read_chain_name(const struct nlmsghdr *message, void *data)
 	return MNL_CB_OK;
 }
 
-int firewall_read_chains(const char *family, int (*take)(const char *chain, void *data), void *data)
+int firewall_read_chains(struct firewall *fw, const char *family,
+                         int (*take)(const char *chain, void *data), void *data)
 {
 	struct chains_reading reading = {.take = take, .data = data};
 	char buffer[READ_REQUEST];
 	int error = -EINTR;
 
 	for (int attempt = 0; attempt < READ_ATTEMPTS && error == -EINTR; attempt++)
-		error = ask(request(buffer, NFT_MSG_GETCHAIN, NLM_F_DUMP, family), read_chain_name,
-		            &reading);
+		error = ask(fw, request(buffer, NFT_MSG_GETCHAIN, NLM_F_DUMP, family),
+		            read_chain_name, &reading);
 	return error ? error : reading.error;
 }
 
-int firewall_read_set(const char *family, const char *set)
+int firewall_read_set(struct firewall *fw, const char *family, const char *set)
 {
 	char buffer[READ_REQUEST];
 	struct nlmsghdr *message = request(buffer, NFT_MSG_GETSET, NLM_F_ACK, family);
 
 	mnl_attr_put_strz(message, NFTA_SET_TABLE, "cordon");
 	mnl_attr_put_strz(message, NFTA_SET_NAME, set);
-	return ask(message, NULL, NULL);
+	return ask(fw, message, NULL, NULL);
 }
 
 /* An element may have one expression. */
@@ -291,8 +314,8 @@ static int read_element(const struct nlmsghdr *message, void *data)
 	return MNL_CB_OK;
 }
 
-int firewall_read_element(const char *family, const char *set, const void *key, size_t size,
-                          struct firewall_rule *rule)
+int firewall_read_element(struct firewall *fw, const char *family, const char *set, const void *key,
+                          size_t size, struct firewall_rule *rule)
 {
 	char buffer[READ_REQUEST];
 	struct nlmsghdr *message = request(buffer, NFT_MSG_GETSETELEM, NLM_F_ACK, family);
@@ -307,7 +330,7 @@ int firewall_read_element(const char *family, const char *set, const void *key, 
 	mnl_attr_nest_end(message, value);
 	mnl_attr_nest_end(message, element);
 	mnl_attr_nest_end(message, list);
-	return ask(message, read_element, rule);
+	return ask(fw, message, read_element, rule);
 }
 
 struct set_reading {
@@ -352,8 +375,8 @@ static int take_elements(const struct nlmsghdr *message, void *data)
 	return MNL_CB_OK;
 }
 
-int firewall_read_set_elements(const char *family, const char *set, firewall_element_fn *take,
-                               void *data)
+int firewall_read_set_elements(struct firewall *fw, const char *family, const char *set,
+                               firewall_element_fn *take, void *data)
 {
 	struct set_reading reading = {take, data};
 	char buffer[READ_REQUEST];
@@ -364,7 +387,7 @@ int firewall_read_set_elements(const char *family, const char *set, firewall_ele
 
 		mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_TABLE, "cordon");
 		mnl_attr_put_strz(message, NFTA_SET_ELEM_LIST_SET, set);
-		error = ask(message, take_elements, &reading);
+		error = ask(fw, message, take_elements, &reading);
 	}
 	return error;
 }
@@ -382,12 +405,12 @@ static int read_commit(const struct nlmsghdr *message, void *data)
 	return MNL_CB_OK;
 }
 
-uint32_t firewall_read_commit(void)
+uint32_t firewall_read_commit(struct firewall *fw)
 {
 	char buffer[READ_REQUEST];
 	uint32_t commit = 0;
+	int error =
+	        ask(fw, request(buffer, NFT_MSG_GETGEN, NLM_F_ACK, "inet"), read_commit, &commit);
 
-	return ask(request(buffer, NFT_MSG_GETGEN, NLM_F_ACK, "inet"), read_commit, &commit)
-	               ? 0
-	               : commit;
+	return error ? 0 : commit;
 }

@@ -67,7 +67,7 @@ bool firewall_name_valid(const char *vm);
 /* The tables, maps and base chains that all VMs share; adding them again changes nothing. */
 void firewall_text_tables(FILE *out, const char *family);
 /* True when they are there, as this version of them makes them. */
-bool firewall_tables_there(const char *family);
+bool firewall_tables_there(struct firewall *fw, const char *family);
 /* The VM's own chains with their sets, and the elements that lead there; notes which in plan->chains. 0 or
  * -ENOMEM. */
 int firewall_text_policy(struct firewall_plan *plan);
@@ -239,7 +239,7 @@ bool firewall_names_hold(const struct firewall_names *names, const char *name);
 /* Adds a name, once. 0, -E2BIG or -ENOMEM. */
 int firewall_names_add(struct firewall_names *names, const char *name);
 
-/* ---- read.c: one chain, whatever else there is ---- */
+/* ---- read.c: one chain, whatever else there is; `fw` may be NULL: by a socket for this alone ---- */
 
 struct firewall_rule {       /* valid in the call only */
 	const char *comment; /* or NULL */
@@ -259,22 +259,24 @@ void firewall_tally_drop(FILE *out, const char *way, const char *what);
 /* Takes the tap's counters out. */
 void firewall_tally_forget(FILE *out, const char *family, const char *tap);
 /* Each of them, those that have counted nothing too. */
-int firewall_tally_read(const char *family, const char *tap, firewall_rule_fn *take, void *data);
+int firewall_tally_read(struct firewall *fw, const char *family, const char *tap,
+                        firewall_rule_fn *take, void *data);
 /* Each rule of a chain of cordon's table (`take` NULL: none). 0, -ENOENT: no such chain, or another error, `take`'s
  * too. */
-int firewall_read_chain(const char *family, const char *chain, firewall_rule_fn *take, void *data);
+int firewall_read_chain(struct firewall *fw, const char *family, const char *chain,
+                        firewall_rule_fn *take, void *data);
 /* The name of each chain of cordon's table; ends with the first error of `take`'s. */
-int firewall_read_chains(const char *family, int (*take)(const char *chain, void *data),
-                         void *data);
+int firewall_read_chains(struct firewall *fw, const char *family,
+                         int (*take)(const char *chain, void *data), void *data);
 /* 0 when there is such a set, -ENOENT when there is none, or another negative errno. */
-int firewall_read_set(const char *family, const char *set);
+int firewall_read_set(struct firewall *fw, const char *family, const char *set);
 /* The counter of one element; 0, -ENOENT: no such element, or another negative errno. */
-int firewall_read_element(const char *family, const char *set, const void *key, size_t size,
-                          struct firewall_rule *rule);
+int firewall_read_element(struct firewall *fw, const char *family, const char *set, const void *key,
+                          size_t size, struct firewall_rule *rule);
 /* Each element of a set: its key, and the milliseconds that it has yet (0: no end). 0 or a negative errno. */
 typedef void firewall_element_fn(const void *key, size_t size, uint64_t left, void *data);
-int firewall_read_set_elements(const char *family, const char *set, firewall_element_fn *take,
-                               void *data);
+int firewall_read_set_elements(struct firewall *fw, const char *family, const char *set,
+                               firewall_element_fn *take, void *data);
 /* True when cordon's table of that family is there. */
 bool firewall_table_there(struct firewall *fw, const char *family);
 
@@ -286,6 +288,10 @@ int firewall_batch_open(struct mnl_socket **to);
  * kernel refused it with: nothing has changed. */
 int firewall_batch_run(struct mnl_socket *socket, uint32_t *sequence, const char *text);
 
+/* The netlink socket that lives as long as `fw`, or NULL. The kernel lets who closes one after a change wait until
+ * what was deleted is gone, so it is closed only when there is something wrong with it. */
+struct mnl_socket *firewall_socket(struct firewall *fw);
+void firewall_socket_close(struct firewall *fw);
 /* Runs text as one transaction. */
 int firewall_run(struct firewall *fw, const char *text);
 /* Runs one `list` command and gives back its JSON (the "nftables" array, owned by the caller).
@@ -301,6 +307,6 @@ void firewall_unlock(struct firewall *fw);
 int firewall_lock_fd(const struct firewall *fw);
 void firewall_ring_add(int lock, uint32_t commit);
 /* The number of the last commit; 0 when it cannot be had. */
-uint32_t firewall_read_commit(void);
+uint32_t firewall_read_commit(struct firewall *fw);
 
 #endif

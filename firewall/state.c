@@ -61,7 +61,7 @@ static int each_rule(const struct reading *r, const char *family, const char *su
 	char chain[FIREWALL_NAME_MAX];
 
 	snprintf(chain, sizeof(chain), "vm_%s_%s", r->vm, suffix);
-	return firewall_read_chain(family, chain, take, data);
+	return firewall_read_chain(r->fw, family, chain, take, data);
 }
 
 static int scan_set(struct reading *r, const char *name)

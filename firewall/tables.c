@@ -312,8 +312,8 @@ void firewall_text_tables(FILE *out, const char *family)
 	fprintf(out, "add chain netdev cordon %s\n", layout);
 }
 
-bool firewall_tables_there(const char *family)
+bool firewall_tables_there(struct firewall *fw, const char *family)
 {
-	return firewall_read_chain(family, layout, NULL, NULL) == 0 &&
-	       firewall_read_chain("netdev", layout, NULL, NULL) == 0;
+	return firewall_read_chain(fw, family, layout, NULL, NULL) == 0 &&
+	       firewall_read_chain(fw, "netdev", layout, NULL, NULL) == 0;
 }

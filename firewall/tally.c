@@ -160,7 +160,8 @@ void firewall_tally_forget(FILE *out, const char *family, const char *tap)
 	write_elements(out, "delete", family, tap);
 }
 
-int firewall_tally_read(const char *family, const char *tap, firewall_rule_fn *take, void *data)
+int firewall_tally_read(struct firewall *fw, const char *family, const char *tap,
+                        firewall_rule_fn *take, void *data)
 {
 	const int place = place_of(family);
 	struct {
@@ -175,14 +176,14 @@ int firewall_tally_read(const char *family, const char *tap, firewall_rule_fn *t
 		if (!(drops[i].where & place))
 			continue;
 		key.number = (uint32_t)i + 1;
-		error = firewall_read_element(family, "drops", &key, sizeof(key), &rule);
+		error = firewall_read_element(fw, family, "drops", &key, sizeof(key), &rule);
 		if (!error || error == -ENOENT)
 			error = take(&rule, data);
 	}
 	for (size_t i = 0; i < BASE_COUNT(passes) && !error && place == IN_TABLE; i++) {
 		struct firewall_rule rule = {.comment = passes[i].what, .counted = true};
 
-		error = firewall_read_element(family, passes[i].set, key.tap, sizeof(key.tap),
+		error = firewall_read_element(fw, family, passes[i].set, key.tap, sizeof(key.tap),
 		                              &rule);
 		if (!error || error == -ENOENT)
 			error = take(&rule, data);

@@ -216,7 +216,7 @@ static int write_apply(struct firewall *fw, const struct firewall_plan *plan,
 	static const size_t none[2];
 	int error;
 
-	if (!fw || !firewall_tables_there(family))
+	if (!fw || !firewall_tables_there(fw, family))
 		firewall_text_tables(plan->out, family);
 	error = old->present ? firewall_peers_leave(fw, plan->out, family, vm, old) : 0;
 	write_old_nics(plan, old);

@@ -130,10 +130,10 @@ START_TEST(refused_as_a_whole)
 		int error = firewall_batch_run(socket, &sequence, cases[i].text);
 
 		ck_assert_msg(error == cases[i].error, "%zu: %d", i, error);
-		ck_assert_int_eq(firewall_read_chain("inet", "a", NULL, NULL), -ENOENT);
+		ck_assert_int_eq(firewall_read_chain(NULL, "inet", "a", NULL, NULL), -ENOENT);
 	}
 	ck_assert_int_eq(firewall_batch_run(socket, &sequence, "add chain inet cordon a\n"), 0);
-	ck_assert_int_eq(firewall_read_chain("inet", "a", NULL, NULL), 0);
+	ck_assert_int_eq(firewall_read_chain(NULL, "inet", "a", NULL, NULL), 0);
 	mnl_socket_close(socket);
 }
 END_TEST

@@ -419,12 +419,12 @@ START_TEST(nothing_is_written_twice)
 	ck_assert_ptr_nonnull(watch);
 	ck_assert_uint_eq(one("www.example.com", 4, address, 0xffffffff).added, 1);
 	ck_assert_uint_eq(one("www.example.com", 4, address, 100).added, 1);
-	uint32_t commit = firewall_read_commit();
+	uint32_t commit = firewall_read_commit(fixture.fw);
 	ck_assert_uint_eq(one("www.example.com", 4, address, 99).added, 1);
 	ck_assert_uint_eq(one("www.example.com", 4, address, 1).added, 1);
-	ck_assert_uint_eq(firewall_read_commit(), commit);
+	ck_assert_uint_eq(firewall_read_commit(fixture.fw), commit);
 	ck_assert_uint_eq(one("www.example.com", 4, address, 4000).added, 1);
-	ck_assert_uint_eq(firewall_read_commit(), commit + 1);
+	ck_assert_uint_eq(firewall_read_commit(fixture.fw), commit + 1);
 	ck_assert_uint_eq(names_elements("www.example.com", 4), 1);
 	/* and who watches for others that change the rules does not take it for one */
 	ck_assert_int_eq(firewall_watch_read(watch, fixture.fw, &change), 0);
