@@ -2,11 +2,11 @@
 /*
  * firewall: policy to nftables, in one transaction.
  *
- * Three tables are cordon's own and nothing else is touched: `inet cordon` (conntrack, a verdict map
- * from interface name to the VM's own chain, NAT), `bridge cordon` (the same for NICs of mode bridge,
- * and there only while there is one) and `netdev cordon` (one base chain a tap, at ingress:
- * anti-spoofing). A VM joins, changes or leaves by one transaction through one long-lived
- * libnftables context, so rules are old or new and never neither or half.
+ * Three tables are cordon's own and nothing else is touched: `inet cordon` (conntrack, chains that all VMs
+ * share, verdict maps from interface name to the VM's own, NAT), `bridge cordon` (the same for NICs of mode
+ * bridge, and there only while there is one) and `netdev cordon` (one base chain a tap, at ingress, and shared
+ * chains behind it: anti-spoofing). A VM joins, changes or leaves by one transaction, so rules are old or new
+ * and never neither or half.
  *
  * The caller loads the rules before the tap is up. Names are matched (iifname), so the inet rules
  * stand before the tap exists; the netdev base chain is made as soon as the tap exists, while it is down.
