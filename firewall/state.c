@@ -128,7 +128,7 @@ static int take_forward(const struct firewall_rule *rule, void *data)
 static int read_nic(struct reading *r, size_t i)
 {
 	struct nic_reading nic = {r->state, i};
-	char suffix[24];
+	char suffix[32];
 	int error;
 
 	if (!r->state->nics[i].tap[0])
