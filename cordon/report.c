@@ -288,9 +288,11 @@ void report_tampered(const struct host_vm *vm, const char *process, pid_t pid, c
 	report.role = name;
 	base_copy_string(report.reason, sizeof(report.reason), "changed by somebody else");
 	snprintf(report.sentence, sizeof(report.sentence),
-	         "its rules were changed by %s (pid %d); its taps were closed, and %s%.100s", name,
-	         (int)pid, failed[0] ? "stay so: " : "the rules of its policy are loaded again",
-	         failed);
+	         "its rules were changed by %s (pid %d); %s%s%.100s", name, (int)pid,
+	         !vm->guard  ? "its taps were closed, and "
+	         : failed[0] ? "its tap is closed, and will "
+	                     : "",
+	         failed[0] ? "stay so: " : "the rules of its policy are loaded again", failed);
 	report.cordon = json_pack("{s:s, s:{s:s, s:i, s:b}}", "stage", "new", "change", "process",
 	                          name, "pid", (int)pid, "restored", !failed[0]);
 	report_send(vm, &report);
