@@ -428,7 +428,17 @@ START_TEST(nothing_is_written_twice)
 	ck_assert_uint_eq(names_elements("www.example.com", 4), 1);
 	/* and who watches for others that change the rules does not take it for one */
 	ck_assert_int_eq(firewall_watch_read(watch, fixture.fw, &change), 0);
-	/* but that it is of cordon-sets is no excuse for anything else */
+	firewall_watch_close(watch);
+}
+END_TEST
+
+/* That a change is of cordon-sets is no excuse for any but one of names' sets. */
+START_TEST(its_name_is_no_excuse)
+{
+	struct firewall_watch *watch = firewall_watch_open();
+	struct firewall_change change;
+
+	ck_assert_ptr_nonnull(watch);
 	prctl(PR_SET_NAME, "cordon-sets");
 	ck_assert_int_eq(firewall_run(fixture.fw, "add element inet cordon vms { \"cn9\" }\n"), 0);
 	ck_assert_int_eq(firewall_watch_read(watch, fixture.fw, &change), 1);
@@ -462,7 +472,8 @@ int main(void)
 	                              other_resolvers_are_closed,
 	                              a_name_that_goes_takes_its_connections,
 	                              without_a_resolver_names_are_closed,
-	                              without_its_sets_the_front_ends};
+	                              without_its_sets_the_front_ends,
+	                              its_name_is_no_excuse};
 	const TTest *const sets[] = {only_names_of_the_policy_have_sets,
 	                             broken_requests_change_nothing, a_set_has_an_end,
 	                             nothing_is_written_twice};
