@@ -91,6 +91,7 @@ figure() {
 MINIMAL=,pic=off,pit=off,rtc=off
 VMM_PID="$CORDON inspect --format json boot | jq '.processes[] | select(.role == \"vmm\").pid'"
 prepare
+echo "the rig has been up for $(cut -d. -f1 /proc/uptime) s" >&2
 times ours "$RUNS" ours --text "$MARK" --pid "$VMM_PID"
 times qemu 1 qemu $MINIMAL /cordon-guest/vmlinuz --text "$MARK"
 times qemu_elf 1 qemu $MINIMAL $IMAGE/kernel --text "$MARK"

@@ -3,8 +3,9 @@
 #
 # TCP between a guest and its host, both ways, by iperf3, in counted instructions: a guest of `cordon run`
 # with its sandbox, firewall and monitor, beside one of qemu-system-x86_64 -M microvm whose virtio-net-pci is
-# served by QEMU itself (there is no vhost-net) and whose tap nobody guards. Kernel, initrd, disk and MTU are the
-# same. One CPU runs all of it: guest, device, host, iperf3 at both ends.
+# served by QEMU itself (there is no vhost-net) and whose tap nobody guards; and between them the same vmm and
+# devices of ours on a tap that nobody guards either, so that the device and what guards it can be told apart.
+# Kernel, initrd, disk and MTU are the same. One CPU runs all of it: guest, device, host, iperf3 at both ends.
 # runs: rig icount bench
 set -eu -o pipefail
 TREE=${CORDON_TREE:?}
@@ -13,7 +14,7 @@ TREE=${CORDON_TREE:?}
 # shellcheck source=tests/rig/vm.sh
 . "$TREE/tests/rig/vm.sh"
 IMAGE=/var/lib/cordon/images/debian-12
-BYTES=${BENCH_BYTES:-2M}
+BYTES=${BENCH_BYTES:-16M}
 DISK=$VM_DIR/iperf.raw
 # nohz=off: as in boot.sh.
 SCRIPT="quiet nohz=off guest.network=off guest.script=iperf guest.bytes=$BYTES"
@@ -51,6 +52,12 @@ ours() {
 	"$CORDON" run "$VM_DIR/iperf.yaml" </dev/null
 }
 
+# Without cordon: no firewall, no monitor, and no sandbox but each device's own process.
+device() {
+	"$TREE/tests/rig/vm" --kernel $IMAGE/kernel --initrd $IMAGE/initrd --disk "$DISK:read-only" --tap tap-ours --rng \
+		"console=ttyS0 panic=-1 root=/dev/vda ro $SCRIPT guest.address=10.79.0.2/30 guest.peer=10.79.0.1" </dev/null
+}
+
 qemu() {
 	qemu-system-x86_64 -M microvm,pcie=on,pic=off,pit=off,rtc=off -accel kvm -cpu host -m 256M -smp 1 \
 		-nodefaults -no-user-config -display none -no-reboot -serial stdio \
@@ -81,8 +88,9 @@ mbit() {
 	jq ".end.sum_${3-$([ "$2" = to ] && echo received || echo sent)}.bits_per_second / 1e4 | round / 100" "$VM_DIR/$1-$2"
 }
 
+# figure NAME WHOSE WAY
 figure() {
-	jq -cn --arg name "$1" --argjson value "$(mbit ours "$2")" --argjson theirs "$(mbit qemu "$2")" \
+	jq -cn --arg name "$1" --argjson value "$(mbit "$2" "$3")" --argjson theirs "$(mbit qemu "$3")" \
 		'{name: $name, value: $value, unit: "Mbit/s", peer: "qemu microvm", peer_value: $theirs,
 		  ratio: ($value / $theirs * 1000 | round / 1000)}'
 }
@@ -90,12 +98,20 @@ figure() {
 vm_image >/dev/null
 disk_make
 policy
-ip tuntap add tap-qemu mode tap vnet_hdr
-ip addr add 10.78.0.1/30 dev tap-qemu
-ip link set tap-qemu up
+# bare_tap NAME ADDRESS
+bare_tap() {
+	ip tuntap add "$1" mode tap vnet_hdr
+	ip addr add "$2" dev "$1"
+	ip link set "$1" up
+}
+bare_tap tap-qemu 10.78.0.1/30
+bare_tap tap-ours 10.79.0.1/30
 measure ours
+measure device
 measure qemu
 {
-	figure tcp_guest_to_host to
-	figure tcp_host_to_guest from
+	figure tcp_guest_to_host ours to
+	figure tcp_host_to_guest ours from
+	figure device_guest_to_host device to
+	figure device_host_to_guest device from
 } | jq -cs '{bench: "iperf", figures: .}'
