@@ -100,38 +100,45 @@ static int compile(struct batch *batch, const char *text)
 			return error;
 		text += length + (text[length] == '\n');
 	}
-	batch_begin(batch, NFNL_MSG_BATCH_END, NLM_F_ACK, AF_UNSPEC);
+	/* Not the end's: kernels before 6.10 do not acknowledge it. */
+	batch->message->nlmsg_flags |= NLM_F_ACK;
+	batch_begin(batch, NFNL_MSG_BATCH_END, 0, AF_UNSPEC);
 	batch_end(batch);
 	return 0;
 }
 
-/* Waits for the answer to the batch's end, or the first error of a message before it. What is left of the answers
- * to an earlier batch has other numbers. */
-static int answer_of(struct mnl_socket *socket, uint32_t begin, uint32_t end)
+/*
+ * The first error of the messages from `begin` to `last`, or the acknowledgement of the last. The kernel has answered
+ * before sendto() returns, so there is nothing to wait for. What is left of an earlier batch has other numbers.
+ */
+static int answer_of(struct mnl_socket *socket, uint32_t begin, uint32_t last)
 {
+	int error = 0, fd = mnl_socket_get_fd(socket);
+	bool acknowledged = false;
 	char bytes[8192];
-	int error;
 
 	for (;;) {
-		ssize_t n = mnl_socket_recvfrom(socket, bytes, sizeof(bytes));
+		ssize_t n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 		int left = (int)n;
 
+		if (n < 0 && (errno == EINTR || errno == ENOBUFS))
+			continue; /* too many answers for the socket: the first are there */
 		if (n < 0)
-			return -EPROTO;
+			break;
 		for (const struct nlmsghdr *at = (const struct nlmsghdr *)bytes;
 		     mnl_nlmsg_ok(at, left); at = mnl_nlmsg_next(at, &left)) {
 			const struct nlmsgerr *answer = mnl_nlmsg_get_payload(at);
 
-			if (at->nlmsg_type != NLMSG_ERROR || at->nlmsg_seq - begin > end - begin ||
-			    (!answer->error && at->nlmsg_seq != end))
+			if (at->nlmsg_type != NLMSG_ERROR || at->nlmsg_seq - begin > last - begin)
 				continue;
-			error = answer->error;
-			/* a refused batch has more answers, all of which are there by now */
-			while (recv(mnl_socket_get_fd(socket), bytes, 1, MSG_DONTWAIT) >= 0)
-				;
-			return error;
+			if (!error)
+				error = answer->error;
+			acknowledged |= !answer->error && at->nlmsg_seq == last;
 		}
 	}
+	if (errno != EAGAIN)
+		return -errno;
+	return error ? error : acknowledged ? 0 : -EPROTO;
 }
 
 int firewall_batch_open(struct mnl_socket **to)
@@ -143,6 +150,8 @@ int firewall_batch_open(struct mnl_socket **to)
 		return -errno;
 	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
 	    mnl_socket_setsockopt(socket, NETLINK_CAP_ACK, &on, sizeof(on)) < 0 ||
+	    setsockopt(mnl_socket_get_fd(socket), SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) <
+	            0 ||
 	    setsockopt(mnl_socket_get_fd(socket), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) <
 	            0) {
 		int error = -errno;
@@ -165,9 +174,11 @@ int firewall_batch_run(struct mnl_socket *socket, uint32_t *sequence, const char
 	error = compile(&batch, text);
 	if (error)
 		return error;
+	if (batch.sequence - *sequence == 2)
+		return 0; /* a beginning and an end, and nothing between them */
 	if (mnl_socket_sendto(socket, batch.bytes, batch.used) < 0)
 		return -errno;
-	error = answer_of(socket, *sequence, batch.sequence - 1);
+	error = answer_of(socket, *sequence, batch.sequence - 2);
 	*sequence = batch.sequence;
 	return error;
 }

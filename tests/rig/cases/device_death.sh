@@ -65,6 +65,7 @@ for round in 2 3; do
 	kill -9 "$(vm_pid d1 net0)"
 	wait_for 30 is "running $round" state net0
 done
+at_end "$CORDON" logs --vmm d1
 kill -9 "$(vm_pid d1 net0)"
 wait_for 30 is "lost 3" state net0
 want_match "$("$CORDON" ps)" 'd1 +running'

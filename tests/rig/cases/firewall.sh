@@ -2,7 +2,7 @@
 # else changes, and the real dnsmasq behind it.
 # needs: netns
 # time: 600
-for name in flow judge life bridge dnsmasq; do
+for name in batch flow judge life bridge dnsmasq; do
 	want "$CORDON_TREE/build/tests/traffic/traffic_firewall_$name"
 done
 # of names, what the kernel does: their sets
