@@ -193,31 +193,6 @@ static int guard_keep(struct host_vm *vm, unsigned int master, struct host_error
 	return host_fail(error, err, 125, "cannot save the state of '%s'", vm->name);
 }
 
-int guard_resume(struct host_vm *vm)
-{
-	BASE_AUTO_FREE struct policy *policy = calloc(1, sizeof(*policy));
-	struct host_error error = {0};
-	unsigned int master;
-	int err;
-
-	if (!policy || !vm->started || registry_policy(vm->name, policy) < 0)
-		return vm->started ? -ENOMEM : -ENODEV;
-	err = guard_look(vm, &policy->vm.nics[0], &master, &error);
-	if (err == -ENODEV) {
-		host_error_clear(&error);
-		return err;
-	}
-	/* as its state has it, so that a move in the meantime is seen and repaired */
-	err = registry_load(vm->name, vm);
-	if (!err)
-		err = guard_keep(vm, if_nametoindex(vm->nics[0].bridge), &error);
-	report_guard(vm, REPORT_GUARD_KEEPER, error.text);
-	if (!err)
-		serve_ensure(vm->name);
-	host_error_clear(&error);
-	return err;
-}
-
 /* --- begin --- */
 
 static int guard_rules(const struct policy *policy, const struct host_vm *vm,
@@ -416,6 +391,36 @@ static int guard_again(struct host_vm *vm, struct host_error *error)
 		err = guard_rules(policy, vm, error);
 	guard_switch(vm, err == 0);
 	registry_save(vm); /* if not, it is looked at again with the next change */
+	return err;
+}
+
+int guard_resume(struct host_vm *vm)
+{
+	BASE_AUTO_FREE struct policy *policy = calloc(1, sizeof(*policy));
+	struct host_error error = {0};
+	unsigned int master;
+	int err;
+
+	if (!policy || !vm->started || registry_policy(vm->name, policy) < 0)
+		return vm->started ? -ENOMEM : -ENODEV;
+	err = guard_look(vm, &policy->vm.nics[0], &master, &error);
+	if (err == -ENODEV) {
+		host_error_clear(&error);
+		return err;
+	}
+	/* as its state has it, so that a move in the meantime is seen and repaired */
+	err = registry_load(vm->name, vm);
+	/* somebody may have removed the rules while nobody was there to load them again */
+	if (!err && guard_rules(policy, vm, &error) < 0)
+		guard_switch(vm, false);
+	/* no bridge has that number: what is closed is tried again at once */
+	master = guard_closed(vm) ? UINT_MAX : if_nametoindex(vm->nics[0].bridge);
+	if (!err)
+		err = guard_keep(vm, master, &error);
+	report_guard(vm, REPORT_GUARD_KEEPER, error.text);
+	if (!err)
+		serve_ensure(vm->name);
+	host_error_clear(&error);
 	return err;
 }
 

@@ -74,20 +74,29 @@ static int repair_open(struct firewall *fw, struct repair *repair, struct host_e
 	return err;
 }
 
-/* One VM, under its lock: one that is being started gets its rules, and its taps up, by its start. */
+/*
+ * One VM, under its lock: one that is being started gets its rules, and its taps up, by its start. A guarded
+ * guest runs on when its keeper is dead, and may not without its rules.
+ */
 static void repair_vm(struct firewall *fw, struct repair *repair, const char *name,
                       const struct firewall_change *change)
 {
 	struct host_error error = {0};
 	BASE_AUTO_FD int lock = registry_lock_vm(name);
 
-	if (lock < 0 || registry_load(name, &repair->vm) < 0 || repair->vm.nic_count == 0 ||
-	    !registry_alive(&repair->vm))
+	if (lock < 0 || registry_load(name, &repair->vm) < 0 || repair->vm.nic_count == 0)
+		return;
+	if (repair->vm.guard ? !repair->vm.started : !registry_alive(&repair->vm))
 		return;
 	if (repair_open(fw, repair, &error) < 0 && repair->vm.guard)
 		network_tap_down(repair->vm.nics[0].tap, repair->vm.ifindex[0]);
 	report_tampered(&repair->vm, change->process, change->pid, error.text);
 	host_error_clear(&error);
+}
+
+static bool repair_is_guard(struct repair *repair, const char *name)
+{
+	return registry_load(name, &repair->vm) == 0 && repair->vm.guard;
 }
 
 int repair_all(struct firewall *fw, const struct firewall_change *change)
@@ -99,8 +108,13 @@ int repair_all(struct firewall *fw, const struct firewall_change *change)
 		return -ENOMEM;
 	repair_close(repair);
 	err = firewall_forget(fw);
+	/* those whose taps are up go first, and wait for nobody else's lock */
 	for (size_t i = 0; i < repair->count; i++)
-		repair_vm(fw, repair, repair->names[i], change);
+		if (repair_is_guard(repair, repair->names[i]))
+			repair_vm(fw, repair, repair->names[i], change);
+	for (size_t i = 0; i < repair->count; i++)
+		if (!repair_is_guard(repair, repair->names[i]))
+			repair_vm(fw, repair, repair->names[i], change);
 	return err;
 }
 

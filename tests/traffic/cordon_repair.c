@@ -136,6 +136,22 @@ START_TEST(all_is_flushed)
 }
 END_TEST
 
+/* Its guest runs on without a keeper, and the tap is up: ours would be ended and are left alone. */
+START_TEST(a_guard_needs_no_keeper)
+{
+	vm.keeper = 0;
+	vm.guard = _i == 0;
+	vm.started = 1;
+	ck_assert_int_eq(registry_save(&vm), 0);
+	net_run(&fixture.net, NET_HOST, "nft flush ruleset");
+	repair_check(&watch);
+	ck_assert_int_eq(reports, vm.guard ? 1 : 0);
+	ck_assert_str_eq(failed, "");
+	ck_assert(tap_is_up() == vm.guard);
+	ck_assert(!net_reaches(&fixture.net, GUEST, world, DENIED_PORT, SHORT));
+}
+END_TEST
+
 /* While no daemon ran: the next one finds out. */
 START_TEST(nobody_listened)
 {
@@ -205,6 +221,7 @@ int main(void)
 	tcase_add_loop_test(tests, changes_of_rules, 0, 5);
 	tcase_add_test(tests, all_is_flushed);
 	tcase_add_test(tests, nobody_listened);
+	tcase_add_loop_test(tests, a_guard_needs_no_keeper, 0, 2);
 	tcase_add_test(tests, a_quarantine_stays);
 	tcase_add_test(tests, rules_that_cannot_be_loaded_close_the_tap);
 	tcase_add_test(tests, nobody_touched_ours);
