@@ -370,9 +370,11 @@ static void guard_switch(struct host_vm *vm, bool open)
 
 	if (!if_indextoname(vm->ifindex[0], tap))
 		return;
-	if (!open)
-		network_tap_down(tap, vm->ifindex[0]);
-	else if (guard_closed(vm))
+	if (!open && network_tap_down(tap, vm->ifindex[0]) < 0) {
+		fprintf(stderr, "cordon: %s cannot be closed; its keeper tries again\n", tap);
+		return;
+	}
+	if (open && guard_closed(vm))
 		network_link_up(vm->ifindex[0]);
 	base_copy_string(vm->state, sizeof(vm->state), open ? "guarded" : "closed");
 }
@@ -385,8 +387,9 @@ static int guard_again(struct host_vm *vm, struct host_error *error)
 	int err = policy ? registry_policy(vm->name, policy) : -ENOMEM;
 
 	if (err)
-		return host_fail(error, err, 125, "its policy cannot be read: %s", strerror(-err));
-	err = guard_look(vm, &policy->vm.nics[0], &master, error);
+		host_fail(error, err, 125, "its policy cannot be read: %s", strerror(-err));
+	else
+		err = guard_look(vm, &policy->vm.nics[0], &master, error);
 	if (!err)
 		err = guard_rules(policy, vm, error);
 	guard_switch(vm, err == 0);
@@ -431,7 +434,7 @@ int verb_reguard(int argc, char **argv)
 	BASE_AUTO_FD int lock =
 	        vm && argc == 2 && registry_name_valid(argv[1]) ? registry_lock_vm(argv[1]) : -1;
 	struct firewall_nic was;
-	bool closed;
+	bool was_closed, closed;
 	int err;
 
 	if (lock < 0 || registry_load(argv[1], vm) < 0 || !vm->guard || vm->nic_count != 1) {
@@ -439,12 +442,13 @@ int verb_reguard(int argc, char **argv)
 		return VERB_FAILED;
 	}
 	was = vm->nics[0];
-	closed = guard_closed(vm);
+	was_closed = guard_closed(vm);
 	err = guard_again(vm, &error);
+	closed = guard_closed(vm);
 	/* once, however often it is tried, or told */
 	if (err != -ENODEV &&
-	    (closed != (err != 0) || (!err && memcmp(&was, &vm->nics[0], sizeof(was)) != 0)))
-		report_guard(vm, err ? REPORT_GUARD_CLOSED : REPORT_GUARD_CHANGED, error.text);
+	    (was_closed != closed || (!err && memcmp(&was, &vm->nics[0], sizeof(was)) != 0)))
+		report_guard(vm, closed ? REPORT_GUARD_CLOSED : REPORT_GUARD_CHANGED, error.text);
 	host_error_clear(&error);
 	return err ? VERB_FAILED : VERB_OK;
 }
