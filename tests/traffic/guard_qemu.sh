@@ -173,6 +173,9 @@ before=$(network)
 sh "$hook" dom prepare begin - <"$work/domain.xml" || fail "the hook failed before there was a tap"
 sh "$hook" dom start begin - <"$work/domain.xml" || fail "the hook did not guard the tap"
 sh "$hook" dom started begin - <"$work/domain.xml" || fail "the hook guarded it twice"
+cp -r "$work/policies" "$work/others"
+! CORDON_GUARD_POLICIES=$work/others sh "$hook" dom started begin - <"$work/domain.xml" 2>"$work/hook.err" ||
+	fail "the hook took another policy's guard for its own"
 [ "$(network)" = "$before" ] || fail "guarding has changed the tap"
 qemu-system-x86_64 -accel tcg -m 256M -display none -no-reboot -nodefaults -serial pipe:"$work/serial" \
 	-kernel "$CORDON_BASE/vmlinuz" -initrd "$work/initrd" \
