@@ -92,15 +92,19 @@ static int guard_is_tap(const char *interface, struct host_error *error)
 	return 0;
 }
 
-/* Where the tap is now: its name, and its bridge. Fills in vm->nics[0] from the policy's NIC. */
+/* Where the tap is now: its name, and its bridge. Fills in vm->nics[0] from the policy's NIC. -ENODEV: it is gone. */
 static int guard_look(struct host_vm *vm, const struct policy_nic *nic, unsigned int *master,
                       struct host_error *error)
 {
 	char tap[IF_NAMESIZE] = "", bridge[IF_NAMESIZE] = "";
 	int err = guard_master(vm->ifindex[0], master);
 
-	if (err || !if_indextoname(vm->ifindex[0], tap))
-		return host_fail(error, -ENODEV, 126, "its tap is gone");
+	if (!err && !if_indextoname(vm->ifindex[0], tap))
+		err = errno == ENXIO ? -ENODEV : -errno;
+	if (err == -ENODEV)
+		return host_fail(error, err, 126, "its tap is gone");
+	if (err)
+		return host_fail(error, err, 126, "cannot look at its tap: %s", strerror(-err));
 	if (*master && (!if_indextoname(*master, bridge) || network_bridge_find(bridge) == 0))
 		return host_fail(error, -EOPNOTSUPP, 126,
 		                 "%s is a port of '%s', which is no bridge of the kernel's", tap,
