@@ -80,7 +80,8 @@ int denied_open(void)
 	if (!socket)
 		return -errno;
 	err = mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ? -errno : denied_bind(socket);
-	for (int i = 0; err == -EBUSY && i < DENIED_TRIES; i++) {
+	/* nfnetlink_log says EPERM of a group that another socket has, and EBUSY of one that is bound */
+	for (int i = 0; (err == -EBUSY || err == -EPERM) && i < DENIED_TRIES; i++) {
 		nanosleep(&(struct timespec){.tv_nsec = DENIED_PAUSE_MS * 1000000}, NULL);
 		err = denied_bind(socket);
 	}

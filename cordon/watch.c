@@ -130,7 +130,8 @@ static int watch_start(struct host_error *error)
 		return host_fail(error, denied, 126,
 		                 "the firewall's log (nfnetlink_log's group %d) cannot be read: %s",
 		                 FIREWALL_DENIED_GROUP,
-		                 denied == -EBUSY ? "somebody else does" : strerror(-denied));
+		                 denied == -EBUSY || denied == -EPERM ? "somebody else does"
+		                                                      : strerror(-denied));
 	}
 	struct isolate_fd fds[] = {
 	        {listener, MONITOR_FD_LISTEN},
