@@ -112,12 +112,13 @@ PACKET_INLINE uint64_t flow_mix(uint64_t x)
 	return x ^ x >> 29;
 }
 
+/* The port by the seed too: what a guest puts into an address must not make up for another port. */
 PACKET_INLINE uint64_t flow_hash_end(const uint8_t *address, uint16_t port, uint64_t seed)
 {
 	const uint64_t *words = (const uint64_t *)address;
+	const uint64_t by = seed * 0xd6e8feb86659fd93ull | 1;
 
-	return flow_mix(flow_mix((words[0] ^ seed) + (uint64_t)port * 0xd6e8feb86659fd93ull) ^
-	                words[1]);
+	return flow_mix(flow_mix((words[0] ^ seed) + port * by) ^ words[1]);
 }
 
 /* The upper half picks the set, the lower half is the tag. */
