@@ -2,7 +2,8 @@
 /*
  * The parser of DNS messages. Every offset is checked against the end before it is read. A compressed name's
  * pointers (RFC 1035, 4.1.4) have to point before where the part of the name that they end began, so the
- * walk ends after at most as many jumps as there are bytes; the name's own limit ends it sooner.
+ * walk ends. One that ends at another pointer adds no label, which the name's own limit does not count: no more jumps
+ * are made than a name may have labels.
  */
 #include "monitor/dns.h"
 
@@ -37,7 +38,7 @@ static bool dns_label_add(struct dns_name *name, const uint8_t *bytes, size_t si
 /* The name at `at`, into *name if it is not NULL. Returns where what follows begins, or 0. */
 static size_t dns_name_at(const uint8_t *bytes, size_t size, size_t at, struct dns_name *name)
 {
-	size_t limit = at, next = 0;
+	size_t limit = at, next = 0, jumps = 0;
 
 	while (at < size) {
 		const uint8_t length = bytes[at];
@@ -51,7 +52,7 @@ static size_t dns_name_at(const uint8_t *bytes, size_t size, size_t at, struct d
 			at = base_be16(bytes + at) & 0x3fff;
 			if (!name)
 				return next;
-			if (at >= limit)
+			if (at >= limit || ++jumps > DNS_LABELS_MAX)
 				return 0;
 			limit = at;
 			continue;

@@ -114,6 +114,44 @@ START_TEST(refused)
 }
 END_TEST
 
+static bool take_all(const struct dns_record *record, void *data)
+{
+	(void)record;
+	(void)data;
+	return true;
+}
+
+/* The owner of a second record is a pointer to a pointer to a pointer..., which are the data of the first. */
+static int walk_jumps(size_t jumps)
+{
+	uint8_t data[2 * DNS_LABELS_MAX + 2], bytes[1024];
+	const struct answer pointers = {DNS_TYPE_TXT, data, (uint16_t)(2 * (jumps - 1))};
+	static const uint8_t record[] = {0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 198, 51, 100, 1};
+	const size_t first = 12 + 3 + 4 + 12; /* the header, "a", its question, a record's start */
+	size_t size;
+
+	for (size_t i = 0; i + 1 < jumps; i++) {
+		const size_t to = i ? first + 2 * (i - 1) : 12;
+
+		data[2 * i] = (uint8_t)(0xc0 | to >> 8);
+		data[2 * i + 1] = (uint8_t)to;
+	}
+	size = message_make(bytes, "a", DNS_TYPE_A, true, 0, &pointers);
+	bytes[7] = 2;
+	bytes[size] = (uint8_t)(0xc0 | (size - 2) >> 8);
+	bytes[size + 1] = (uint8_t)(size - 2);
+	memcpy(bytes + size + 2, record, sizeof(record));
+	return dns_walk(bytes, size + 2 + sizeof(record), 8, take_all, NULL);
+}
+
+START_TEST(jumps_are_counted)
+{
+	ck_assert_int_eq(walk_jumps(2), 2);
+	ck_assert_int_eq(walk_jumps(DNS_LABELS_MAX), 2);
+	ck_assert_int_eq(walk_jumps(DNS_LABELS_MAX + 1), 1);
+}
+END_TEST
+
 START_TEST(zones)
 {
 	static const struct {
@@ -408,6 +446,7 @@ int main(void)
 
 	tcase_add_test(tests, parsed);
 	tcase_add_test(tests, refused);
+	tcase_add_test(tests, jumps_are_counted);
 	tcase_add_test(tests, zones);
 	tcase_add_test(tests, tunnels);
 	tcase_add_test(tests, a_slow_tunnel);
