@@ -401,11 +401,15 @@ static int plan_names(struct plan *plan, const struct launch *launch, const stru
 	plan_fd(each, pair[1], NAMES_FD_REQUESTS);
 	plan_fd(each, launch->names, NAMES_FD_LIST);
 	plan_arg(each, "cordon-names");
+	plan_arg(each, "%s", nic->tap);
 	plan_arg(each, "%u", nic->dns_port);
 	plan_arg(each, "%u", firewall_dnsmasq_port(launch->policy, nic));
 	plan_arg(each, "%s", inet_ntop(AF_INET, nic->gateway4, address, sizeof(address)));
-	if (memcmp(nic->gateway6, none, sizeof(none)) != 0)
-		plan_arg(each, "%s", inet_ntop(AF_INET6, nic->gateway6, address, sizeof(address)));
+	plan_arg(each, "%s", inet_ntop(AF_INET, nic->ip4, address, sizeof(address)));
+	if (memcmp(nic->gateway6, none, sizeof(none)) == 0)
+		return 0;
+	plan_arg(each, "%s", inet_ntop(AF_INET6, nic->gateway6, address, sizeof(address)));
+	plan_arg(each, "%s", inet_ntop(AF_INET6, nic->ip6, address, sizeof(address)));
 	return 0;
 }
 

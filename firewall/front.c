@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * cordon-names PORT RESOLVER-PORT ADDRESS...: stands between a guest and its dnsmasq where the policy has names.
+ * cordon-names TAP PORT RESOLVER-PORT ADDRESS GUEST...: stands between a guest and its dnsmasq where the policy has names.
  *
  * A question is handed on as it is, under another identifier. The answer is read (names_judge.c), what it opens is
  * handed to cordon-sets, and when that has said that the sets have it, the guest gets its answer. An
@@ -8,6 +8,9 @@
  * (this process, cordon-sets, dnsmasq), the guest gets no answers any more, and what is open closes with its TTL.
  *
  * The policy's names are read from a file anew with each answer, as `cordon apply` may change them.
+ *
+ * Its sockets are bound to the guest's tap, and it answers the guest's addresses alone: who reaches its own from the
+ * host or its network takes no place of the guest's, and opens nothing.
  *
  * It reads what the guest wrote and what came from the network, so it has no capability, no file, and a list. It
  * keeps the host's network namespace, as dnsmasq does, for sockets to that.
@@ -130,7 +133,8 @@ static bool take_question(struct front *front, size_t listener)
 	             (struct sockaddr *)&new.from, &new.from_size);
 	if (n < 0)
 		return false;
-	if (n < FRONT_HEADER || front->message[FRONT_FLAGS] & FRONT_RESPONSE)
+	if (n < FRONT_HEADER || front->message[FRONT_FLAGS] & FRONT_RESPONSE ||
+	    !front_is_guest(front, listener, &new.from))
 		return true;
 	/* the oldest is forgotten: the guest asks again */
 	new.id = base_be16(front->message);
@@ -183,18 +187,36 @@ static socklen_t make_address(struct sockaddr_storage *to, const char *text, uin
 	return sizeof(*v6);
 }
 
-static int listen_at(struct front *front, const char *text, uint16_t port)
+bool front_is_guest(const struct front *front, size_t listener, const struct sockaddr_storage *from)
 {
+	const struct sockaddr_storage *guest = &front->guest[listener];
+
+	if (from->ss_family != guest->ss_family)
+		return false;
+	if (from->ss_family == AF_INET)
+		return ((const struct sockaddr_in *)from)->sin_addr.s_addr ==
+		       ((const struct sockaddr_in *)guest)->sin_addr.s_addr;
+	return memcmp(&((const struct sockaddr_in6 *)from)->sin6_addr,
+	              &((const struct sockaddr_in6 *)guest)->sin6_addr,
+	              sizeof(struct in6_addr)) == 0;
+}
+
+/* `at`: the address to listen at, and the guest's that is answered there. */
+static int listen_at(struct front *front, const char *tap, char *const *at, uint16_t port)
+{
+	const socklen_t length = (socklen_t)strlen(tap) + 1;
 	const size_t i = front->listeners;
 	struct sockaddr_storage address;
-	socklen_t size = make_address(&address, text, port);
+	socklen_t size = make_address(&address, at[0], port);
 	int one = 1;
 
-	if (size == 0 || i == FRONT_LISTEN_MAX)
+	if (size == 0 || i == FRONT_LISTEN_MAX || make_address(&front->guest[i], at[1], 0) != size)
 		return -EINVAL;
 	front->udp[i] = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	front->tcp[i] = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (front->udp[i] < 0 || front->tcp[i] < 0 ||
+	    setsockopt(front->udp[i], SOL_SOCKET, SO_BINDTODEVICE, tap, length) < 0 ||
+	    setsockopt(front->tcp[i], SOL_SOCKET, SO_BINDTODEVICE, tap, length) < 0 ||
 	    setsockopt(front->tcp[i], SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
 	    bind(front->udp[i], (struct sockaddr *)&address, size) < 0 ||
 	    bind(front->tcp[i], (struct sockaddr *)&address, size) < 0 ||
@@ -220,17 +242,19 @@ static int resolver_at(struct front *front, const char *text, uint16_t port)
 
 static int start(struct front *front, int argc, char **argv)
 {
-	unsigned long port = strtoul(argv[1], NULL, 10), resolver = strtoul(argv[2], NULL, 10);
+	unsigned long port = strtoul(argv[2], NULL, 10), resolver = strtoul(argv[3], NULL, 10);
 	int error = 0;
 
-	if (port == 0 || port > UINT16_MAX || resolver == 0 || resolver > UINT16_MAX)
+	/* no name would be no device, and so any */
+	if (argv[1][0] == '\0' || port == 0 || port > UINT16_MAX || resolver == 0 ||
+	    resolver > UINT16_MAX)
 		return -EINVAL;
 	front->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (front->epoll < 0)
 		return -errno;
-	for (int i = 3; i < argc && !error; i++)
-		error = listen_at(front, argv[i], (uint16_t)port);
-	return error ? error : resolver_at(front, argv[3], (uint16_t)resolver);
+	for (int i = 4; i + 1 < argc && !error; i += 2)
+		error = listen_at(front, argv[1], &argv[i], (uint16_t)port);
+	return error ? error : resolver_at(front, argv[4], (uint16_t)resolver);
 }
 
 /* ---- the loop ---- */
@@ -272,10 +296,11 @@ static int serve(struct front *front)
 int main(int argc, char **argv)
 {
 	static struct front front;
-	int error = argc > 3 ? start(&front, argc, argv) : -EINVAL;
+	int error = argc > 5 ? start(&front, argc, argv) : -EINVAL;
 
 	if (error) {
-		fprintf(stderr, "cordon-names: %s (it takes PORT RESOLVER-PORT ADDRESS...)\n",
+		fprintf(stderr,
+		        "cordon-names: %s (it takes TAP PORT RESOLVER-PORT ADDRESS GUEST...)\n",
 		        strerrordesc_np(-error));
 		return 2;
 	}

@@ -47,6 +47,7 @@ struct front_tcp {
 struct front {
 	int epoll;
 	int udp[FRONT_LISTEN_MAX], tcp[FRONT_LISTEN_MAX];
+	struct sockaddr_storage guest[FRONT_LISTEN_MAX]; /* who may ask there */
 	size_t listeners;
 	int resolver; /* connected to dnsmasq, UDP */
 	struct sockaddr_storage resolver_address;
@@ -67,6 +68,9 @@ int front_watch(struct front *front, int operation, int fd, uint32_t events, enu
 
 /* Opens what an answer opens, before anybody else reads it. Ends the process when that cannot be done any more. */
 void front_open(struct front *front, const uint8_t *message, size_t size);
+/* Whether it is the guest who asks there. */
+bool front_is_guest(const struct front *front, size_t listener,
+                    const struct sockaddr_storage *from);
 int64_t front_now(void);
 
 /* ---- front_tcp.c ---- */

@@ -52,12 +52,16 @@ static void begin_question(struct front_tcp *tcp)
 /* #syscall names: accept4 - the guest's connections */
 void front_tcp_accept(struct front *front, size_t listener)
 {
-	int fd = accept4(front->tcp[listener], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct sockaddr_storage from = {0};
+	socklen_t size = sizeof(from);
+	int fd = accept4(front->tcp[listener], (struct sockaddr *)&from, &size,
+	                 SOCK_CLOEXEC | SOCK_NONBLOCK);
+	const bool guest = fd >= 0 && front_is_guest(front, listener, &from);
 	struct front_tcp *tcp = NULL;
 
 	if (fd < 0)
 		return;
-	for (size_t i = 0; i < FRONT_TCP_MAX && !tcp; i++)
+	for (size_t i = 0; i < FRONT_TCP_MAX && guest && !tcp; i++)
 		if (front->connections[i].state == FRONT_FREE)
 			tcp = &front->connections[i];
 	if (!tcp) {

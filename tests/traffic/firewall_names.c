@@ -3,7 +3,9 @@
  * Egress by name, with the programs that a VM has for it and a real dnsmasq upstream: the first connection after an
  * answer, every time; what expires; answers that are wrong on purpose; policies that change; programs that die.
  */
+#include <arpa/inet.h>
 #include <check.h>
+#include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -261,6 +263,24 @@ START_TEST(other_resolvers_are_closed)
 }
 END_TEST
 
+/* cordon-names has an address of the host's, but answers the guest alone. */
+START_TEST(only_the_guest_is_answered)
+{
+	static const uint8_t question[] = {1, 2,   1,   0, 0,   1,   0,   0, 0, 0, 0, 0,
+	                                   2, 'h', '1', 3, 'o', 'r', 'g', 0, 0, 1, 0, 1};
+	const struct sockaddr_in front = {
+	        .sin_family = AF_INET, .sin_port = htons(10053), .sin_addr = {htonl(0x0a4d0001)}};
+	int fd BASE_AUTO_FD = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	/* the test itself is in the host's namespace */
+	ck_assert_int_eq(connect(fd, (const struct sockaddr *)&front, sizeof(front)), 0);
+	ck_assert_int_eq(send(fd, question, sizeof(question), 0), sizeof(question));
+	net_readable(fd, SHORT);
+	ck_assert_int_lt(recv(fd, answer, sizeof(answer), MSG_DONTWAIT), 0);
+	ck_assert_int_gt(names_ask("h1.example.org", NAMES_A, answer, true, WAIT), 0);
+}
+END_TEST
+
 /* Whether what the guest writes arrives. */
 static bool passes(int guest, int world)
 {
@@ -470,6 +490,7 @@ int main(void)
 	                              strange_ttls_are_bounded,
 	                              huge_answers_are_bounded,
 	                              other_resolvers_are_closed,
+	                              only_the_guest_is_answered,
 	                              a_name_that_goes_takes_its_connections,
 	                              without_a_resolver_names_are_closed,
 	                              without_its_sets_the_front_ends,

@@ -172,8 +172,9 @@ static void start_front(int requests)
 
 	find_built("cordon-names", path);
 	int binary BASE_AUTO_FD = open(path, O_RDONLY | O_CLOEXEC);
-	char *argv[] = {(char *)"cordon-names", (char *)"10053",     (char *)"10054",
-	                (char *)"10.77.0.1",    (char *)"fd77::0:1", NULL};
+	char *argv[] = {(char *)"cordon-names", fixture.nics[0].tap, (char *)"10053",
+	                (char *)"10054",        (char *)"10.77.0.1", (char *)"10.77.0.2",
+	                (char *)"fd77::0:1",    (char *)"fd77::0:2", NULL};
 	struct isolate_fd fds[] = {
 	        {2, 2}, {requests, NAMES_FD_REQUESTS}, {names_world.list, NAMES_FD_LIST}};
 
