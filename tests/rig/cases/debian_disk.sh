@@ -1,6 +1,6 @@
 # A whole Debian, from debootstrap's raw disk: its own cloud kernel and initrd boot to multi-user, its
-# network comes by DHCP and goes through the firewall, what it writes to its disk is on the disk, and it
-# switches itself off. The disk is a block device of the host.
+# network comes by DHCP and goes through the firewall, over two pairs of queues for its two vCPUs, what it writes to its
+# disk is on the disk, and it switches itself off. The disk is a block device of the host.
 # needs: debian
 # time: 900
 . "$CORDON_TREE/tests/rig/vm.sh"
@@ -33,6 +33,12 @@ say failed "\$(systemctl list-units --failed --quiet --no-legend | wc -l)"
 exec 3<>/dev/tcp/$WORLD_SERVER/8080
 printf 'GET / HTTP/1.0\r\n\r\n' >&3
 say http "\$(tail -n 1 <&3)"
+# each CPU sends by its own queue, and the tap answers by the queue that a flow came from
+for cpu in 0 1 0 1 0 1; do
+	taskset -c \$cpu bash -c "exec 3<>/dev/tcp/$WORLD_SERVER/8080 && printf 'GET / HTTP/1.0\r\n\r\n' >&3 && cat <&3" >/dev/null
+done
+say queues "\$(ls -d /sys/class/net/e*/queues/rx-* | wc -l)" \
+	"\$(awk '/virtio[0-9]+-input\.[01]\$/ && \$2 + \$3 > 0 { n++ } END { print n + 0 }' /proc/interrupts)"
 dd if=/dev/urandom of=/var/blob bs=1M count=16 status=none
 sync
 echo 3 >/proc/sys/vm/drop_caches
@@ -62,7 +68,7 @@ vm:
   kernel: debian-disk
   cmdline: "nohz=off"
   disks: [{path: $disk}]
-  nics: [{mode: nat}]
+  nics: [{mode: nat, queues: 2}]
 firewall:
   egress:
     - {to: {cidrs: [$WORLD_SERVER/32]}, proto: tcp, ports: [8080]}
@@ -72,10 +78,11 @@ timeout 800 "$CORDON" run --quiet "$VM_DIR/debian.yaml" </dev/null || {
 	"$CORDON" logs debian | tail -n 20
 	fail "the guest did not switch itself off"
 }
-said=$("$CORDON" logs debian | tr -d '\r' | grep -oE 'check: (target|failed|http|blob) .*' || true)
+said=$("$CORDON" logs debian | tr -d '\r' | grep -oE 'check: (target|failed|http|queues|blob) .*' || true)
 want mount -o ro "$disk" "$VM_DIR/disk"
 want_equal "$said" "check: target active
 check: failed 0
 check: http hello
+check: queues 2 2
 check: blob $(sha256sum <"$VM_DIR/disk/var/blob" | cut -c1-64)"
 no_leftovers

@@ -35,7 +35,12 @@ exec 9<>"$work/in"
 vm=$!
 at_end kill $vm
 at_end tail -n 60 "$work/log"
-wait_for 500 grep -q '(initramfs)' "$work/log"
+# one that ends instead is not waited for
+up_or_ended() {
+	grep -q '(initramfs)' "$work/log" || ! kill -0 $vm
+}
+wait_for 500 up_or_ended
+want grep -q '(initramfs)' "$work/log"
 # ask LINE ANSWER: types the line and waits for a line that begins with the answer.
 ask() {
 	echo "$1" >&9
