@@ -26,20 +26,27 @@ fi
 refused 256 --numa 7
 want grep -q 'cannot be bound to NUMA node 7' "$work/said"
 
-want "$CORDON_TREE/build/tests/unit/test_vmm_cpus"
-
 mkfifo "$work/in"
 exec 9<>"$work/in"
-"$start" "$vmm" /cordon-guest/vmlinuz /cordon-guest/initrd.img 3200 --stdio --vcpus 8 --numa 0 \
-	--cpu x86-64-v3,-rdrand --cmdline "console=ttyS0 nohz=off break=top loglevel=4" <"$work/in" >"$work/log" 2>&1 &
-vm=$!
-at_end kill $vm
-at_end tail -n 60 "$work/log"
+boot() {
+	"$start" "$vmm" /cordon-guest/vmlinuz /cordon-guest/initrd.img 3200 --stdio --vcpus 8 --numa 0 \
+		--cpu x86-64-v3,-rdrand --cmdline "console=ttyS0 nohz=off break=top loglevel=4" \
+		<"$work/in" >"$work/log" 2>&1 &
+	vm=$!
+}
 # one that ends instead is not waited for
 up_or_ended() {
 	grep -q '(initramfs)' "$work/log" || ! kill -0 $vm
 }
-wait_for 500 up_or_ended
+# The emulator ends a processor that is being started in a triple fault now and then (tests/rig/README.md): four tries.
+for try in 1 2 3 4; do
+	boot
+	wait_for 150 up_or_ended
+	grep -q 'by a triple fault' "$work/log" || break
+	echo "try $try ended in a triple fault" >&2
+done
+at_end kill $vm
+at_end tail -n 60 "$work/log"
 want grep -q '(initramfs)' "$work/log"
 # ask LINE ANSWER: types the line and waits for a line that begins with the answer.
 ask() {
@@ -83,3 +90,5 @@ echo 'poweroff -f' >&9
 status=0
 wait $vm || status=$?
 want_equal $status 0 "the vmm's exit status"
+
+want "$CORDON_TREE/build/tests/unit/test_vmm_cpus"
