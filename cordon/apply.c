@@ -87,28 +87,41 @@ static int apply_allowed(const struct apply *apply, struct host_error *error)
 	return err;
 }
 
-/* The rules, then the record of them. */
-static int apply_load(struct firewall *fw, struct apply *apply, struct host_error *error)
+/* What stands beside the rules: the names that cordon-names reads, and the policy that a restart would load. */
+static int apply_record(const struct apply *apply, struct host_error *error)
 {
 	char file[POLICY_PATH_MAX];
+	int err = names_change(&apply->new, error);
+
+	if (err)
+		return err;
+	registry_path(file, apply->vm.name, "policy.yaml");
+	err = registry_write_file(file, apply->text, strlen(apply->text), 0640);
+	return err ? host_fail(error, err, 125, "cannot write %s: %s", file, strerror(-err)) : 0;
+}
+
+/* The rules, then the record of them; the old ones of both, where the record cannot be written. */
+static int apply_load(struct firewall *fw, struct apply *apply, struct host_error *error)
+{
+	struct host_error why = {0}, again = {0};
 	int err = rules_load(fw, &apply->new, &apply->vm);
 
 	if (err)
 		return host_fail(error, err, 125, "the rules of '%s' were not changed: %s",
 		                 apply->vm.name, firewall_error(fw));
-	err = names_change(&apply->new, error);
-	if (err)
-		return err;
-	registry_path(file, apply->vm.name, "policy.yaml");
-	err = registry_write_file(file, apply->text, strlen(apply->text), 0640);
+	err = apply_record(apply, &why);
 	if (!err) {
 		base_copy_string(apply->vm.policy_path, sizeof(apply->vm.policy_path), apply->path);
 		return registry_save(&apply->vm);
 	}
-	host_fail(error, err, 125, "cannot write %s: %s%s", file, strerror(-err),
-	          rules_load(fw, &apply->old, &apply->vm)
-	                  ? "; and the old rules could not be put back"
-	                  : "; its rules are the old ones");
+	bool back = rules_load(fw, &apply->old, &apply->vm) == 0;
+
+	back &= names_change(&apply->old, &again) == 0;
+	host_fail(error, err, 125, "%s%s", why.text,
+	          back ? "; its rules are the old ones"
+	               : "; and the old rules could not all be put back");
+	host_error_clear(&why);
+	host_error_clear(&again);
 	return err;
 }
 

@@ -67,9 +67,7 @@ int names_change(const struct policy *policy, struct host_error *error)
 
 	if (!err && file >= 0)
 		err = names_write(file, policy);
-	return err ? host_fail(error, err, 125,
-	                       "the rules of '%s' are the new ones, but its names were not "
-	                       "written: %s",
+	return err ? host_fail(error, err, 125, "the names of '%s' were not written: %s",
 	                       policy->vm.name, strerror(-err))
 	           : 0;
 }
