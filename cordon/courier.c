@@ -75,7 +75,8 @@ static int courier_arrange(int *fds)
 	return 0;
 }
 
-static _Noreturn void courier_exec(int *fds)
+/* Whose standard output it is: the sink's, or nobody's. */
+static _Noreturn void courier_exec(int *fds, bool output)
 {
 	char path[POLICY_PATH_MAX], uid[16];
 	char *argv[] = {(char *)"cordon-courier", uid, NULL};
@@ -87,7 +88,7 @@ static _Noreturn void courier_exec(int *fds)
 	err = programs_path(path, "cordon-courier");
 	if (!err)
 		err = courier_arrange(fds);
-	if (!err && (dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
+	if (!err && (dup2(null, STDIN_FILENO) < 0 || (!output && dup2(null, STDOUT_FILENO) < 0) ||
 	             dup2(log >= 0 ? log : null, STDERR_FILENO) < 0 || chdir("/") < 0))
 		err = -errno;
 	if (!err)
@@ -97,7 +98,7 @@ static _Noreturn void courier_exec(int *fds)
 }
 
 /* Forks twice, so that it is nobody's child, and reads what it says of its start. */
-static int courier_spawn(int *fds, struct host_error *error)
+static int courier_spawn(int *fds, bool output, struct host_error *error)
 {
 	BASE_AUTO_FD int said = -1;
 	char why[COURIER_WHY_MAX] = "";
@@ -113,7 +114,7 @@ static int courier_spawn(int *fds, struct host_error *error)
 	child = fork();
 	if (child == 0) {
 		if (fork() == 0)
-			courier_exec(fds);
+			courier_exec(fds, output);
 		_exit(0);
 	}
 	close(ends[1]);
@@ -131,13 +132,16 @@ static int courier_ensure(int folder, int inbox, struct host_error *error)
 	BASE_AUTO_FD int second = courier_file(folder, "state.1", O_RDWR);
 	BASE_AUTO_FD int sink = courier_file(folder, "sink", O_RDONLY);
 	int fds[] = {inbox, first, second, sink, -1};
+	struct policy_sink what;
 
 	if (first < 0 || second < 0 || sink < 0)
 		return -EIO;
 	/* the lock is the open file's: it goes with the fd, and lasts as long as the courier */
 	if (flock(first, LOCK_EX | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK ? 0 : -errno;
-	return courier_spawn(fds, error);
+	if (base_read_at(sink, &what, sizeof(what), 0) < 0)
+		return -EIO;
+	return courier_spawn(fds, what.type == POLICY_SINK_STDOUT, error);
 }
 
 static int courier_note(int folder, const struct policy_sink *sink)

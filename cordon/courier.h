@@ -13,7 +13,7 @@
 #endif
 
 /*
- * Opens the inbox of a sink that is no file, for spool_append(), and sees to it that a courier delivers what is
+ * Opens the inbox of a sink, for spool_append(), and sees to it that a courier delivers what is
  * in it. A receiver that does not answer is no error; files that cannot be used are, and *error says which.
  */
 int courier_open(const struct policy_sink *sink, struct host_error *error);

@@ -47,8 +47,6 @@ void report_guard(const struct host_vm *vm, enum report_guard what, const char *
 
 /* --- sink.c --- */
 
-/* Opens a file, or a spool's inbox; an fd, or a negative errno and maybe a sentence. */
-int sink_open(const struct policy_sink *sink, struct host_error *error);
 /* Sends an alert to each sink of the VM's policy; `ecs` and `syslog` are the alert in those forms. A sink that takes
  * nothing is said on standard error. */
 void sink_send_all(const struct alert_view *view, const char *ecs, const char *syslog);

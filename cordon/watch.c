@@ -22,7 +22,7 @@
 #include "base/base.h"
 #include "bpf/tap.h"
 #include "cordon/netlink.h"
-#include "cordon/report.h"
+#include "cordon/courier.h"
 #include "isolate/isolate.h"
 
 #define WATCH_SOCKET HOST_RUN_DIR "/monitor.sock"
@@ -254,7 +254,7 @@ int watch_register(int connection, const struct host_vm *vm, const struct policy
 	for (size_t i = 0; !err && i < policy->monitor.sink_count; i++) {
 		const struct policy_sink *sink = &policy->monitor.sinks[i];
 
-		fds[count] = sink_open(sink, error);
+		fds[count] = courier_open(sink, error);
 		if (fds[count] < 0)
 			err = watch_sink_failed(sink, fds[count], error);
 		else

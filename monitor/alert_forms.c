@@ -228,7 +228,7 @@ static char *form_plain(const struct alert_view *view, enum policy_sink_format f
 char *alert_form(const struct alert_view *view, const struct policy_sink *sink, const char *ecs,
                  const char *syslog)
 {
-	bool framed = sink->type != POLICY_SINK_FILE && sink->type < POLICY_SINK_HTTP;
+	bool framed = policy_sink_is_syslog(sink->type);
 	BASE_AUTO_FREE char *plain = NULL;
 	char *text = NULL, when[32];
 	size_t size;

@@ -163,6 +163,8 @@ static void courier_run(struct courier *courier)
 		if (err) {
 			courier->carrier->close(courier);
 			courier->in_flight = 0;
+			if (courier->over)
+				return;
 			if (!down)
 				fprintf(stderr, "courier: %s takes no alerts: %s; %zu wait\n",
 				        courier->sink.target, strerror(-err),
@@ -186,18 +188,44 @@ static void courier_run(struct courier *courier)
 	}
 }
 
-static int courier_enter(const char *uid_text)
+static int courier_own_fd(enum policy_sink_type type)
 {
-	static const struct isolate_fd fds[] = {
-	        {COURIER_FD_INBOX, COURIER_FD_INBOX},         {COURIER_FD_STATE, COURIER_FD_STATE},
-	        {COURIER_FD_STATE + 1, COURIER_FD_STATE + 1}, {COURIER_FD_READY, COURIER_FD_READY},
-	        {COURIER_FD_INOTIFY, COURIER_FD_INOTIFY},     {STDERR_FILENO, STDERR_FILENO},
+	switch (type) {
+	case POLICY_SINK_FILE:
+	case POLICY_SINK_UNIX: return COURIER_FD_OPENER;
+	case POLICY_SINK_STDOUT: return STDOUT_FILENO;
+	default: return -1;
+	}
+}
+
+static const struct carrier *courier_carrier(enum policy_sink_type type)
+{
+	switch (type) {
+	case POLICY_SINK_FILE: return &courier_files;
+	case POLICY_SINK_UNIX: return &courier_socket;
+	case POLICY_SINK_STDOUT: return &courier_stdout;
+	default: return policy_sink_is_http(type) ? &courier_http : &courier_stream;
+	}
+}
+
+static int courier_enter(const char *uid_text, enum policy_sink_type type)
+{
+	const struct isolate_fd fds[] = {
+	        {COURIER_FD_INBOX, COURIER_FD_INBOX},
+	        {COURIER_FD_STATE, COURIER_FD_STATE},
+	        {COURIER_FD_STATE + 1, COURIER_FD_STATE + 1},
+	        {COURIER_FD_READY, COURIER_FD_READY},
+	        {COURIER_FD_INOTIFY, COURIER_FD_INOTIFY},
+	        {STDERR_FILENO, STDERR_FILENO},
+	        /* the last one is what its kind of sink needs; the others have none */
+	        {courier_own_fd(type), courier_own_fd(type)},
 	};
+	const size_t own = courier_own_fd(type) >= 0;
 	uid_t uid = (uid_t)strtoul(uid_text, NULL, 10);
 	const struct isolate_role role = {.uid = uid,
 	                                  .gid = uid,
 	                                  .fds = fds,
-	                                  .fd_count = BASE_COUNT(fds),
+	                                  .fd_count = BASE_COUNT(fds) - 1 + own,
 	                                  .flags = ISOLATE_KEEP_NET,
 	                                  .file_size_max = UINT64_MAX,
 	                                  .list = &list_courier};
@@ -215,13 +243,13 @@ static int courier_start(struct courier *courier, const char *uid, char why[COUR
 	int err = base_read_at(COURIER_FD_SINK, &courier->sink, sizeof(courier->sink), 0);
 
 	courier->socket = -1;
-	courier->carrier = courier->sink.type >= POLICY_SINK_HTTP ? &courier_http : &courier_stream;
+	courier->carrier = courier_carrier(courier->sink.type);
 	if (!err)
 		err = courier->carrier->prepare(courier, why);
 	if (!err)
 		err = spool_open(COURIER_FD_INBOX, state, courier->sink.spool, &courier->spool);
 	if (!err)
-		err = courier_enter(uid);
+		err = courier_enter(uid, courier->sink.type);
 	if (err && !why[0])
 		snprintf(why, COURIER_WHY_MAX, "%s", strerror(-err));
 	return err;

@@ -5,11 +5,13 @@
  *   courier.c         the process: its role, its loop, when it tries again and when it ends
  *   courier_stream.c  syslog over UDP, TCP and TLS; courier_tls.c has what is OpenSSL's
  *   courier_http.c    lines of JSON by POST
+ *   courier_local.c   files, unix sockets, standard output; courier_opener.c opens them, as root
  *   spool.c           what waits
  */
 #ifndef CORDON_MONITOR_COURIER_H
 #define CORDON_MONITOR_COURIER_H
 
+#include <stdbool.h>
 #include <sys/socket.h>
 
 #include "monitor/spool.h"
@@ -25,7 +27,8 @@ enum {
 	COURIER_FD_STATE, /* and the next */
 	COURIER_FD_SINK = 6,
 	COURIER_FD_READY,
-	COURIER_FD_INOTIFY, /* its own */
+	COURIER_FD_INOTIFY, /* its own, as the next */
+	COURIER_FD_OPENER,
 	COURIER_FDS_END,
 };
 
@@ -37,6 +40,7 @@ struct courier {
 	const struct carrier *carrier;
 	void *state;      /* the carrier's */
 	int socket;       /* to be watched for what comes back; -1: none */
+	bool over;        /* the receiver will never be there again */
 	size_t in_flight; /* the first so many of the spool were sent, and may have arrived */
 	char text[SPOOL_TEXT_MAX + 1];
 };
@@ -52,7 +56,8 @@ struct carrier {
 	void (*close)(struct courier *courier);
 };
 
-extern const struct carrier courier_stream, courier_http;
+extern const struct carrier courier_stream, courier_http, courier_files, courier_socket,
+        courier_stdout;
 
 /* The address and port of a target. */
 int courier_address(const char *target, struct sockaddr_storage *address, socklen_t *size);
@@ -62,6 +67,15 @@ int64_t courier_now_ms(void);
 
 /* Reads a small file whole; the caller owns the terminated text. -EFBIG above a mebibyte. */
 int courier_read_file(const char *path, char **text, size_t *size);
+
+/* --- courier_opener.c --- */
+
+enum courier_request { COURIER_OPEN = 1, COURIER_REOPEN, COURIER_ROTATE, COURIER_CONNECT };
+
+/* As root, before the role is entered: starts who opens what the sink's path names. */
+int courier_opener_start(struct courier *courier);
+/* A descriptor, or a negative errno; -EALREADY of COURIER_REOPEN: the file has not changed. */
+int courier_opener_ask(enum courier_request request);
 
 /* --- courier_tls.c --- */
 

@@ -4,7 +4,7 @@
  * the policy says and for the name (or address) that it says, our own certificate where there is one. All files
  * are read before the role is entered; afterwards OpenSSL has memory, one socket and random numbers.
  *
- * #syscall courier: write - OpenSSL's way to its socket
+ * #syscall courier: write - OpenSSL's way to its socket; lines of files and standard output
  * #syscall courier: getrandom - keys
  * #syscall courier: getpid - OpenSSL looks whether it was forked
  * #syscall courier: futex - its locks

@@ -18,9 +18,8 @@
 enum { MONITOR_VERSION = 1, MONITOR_TEXT_MAX = 4096, MONITOR_FDS_MAX = 2 + POLICY_SINKS_MAX };
 
 enum monitor_verb {
-	MONITOR_REGISTER =
-	        1,         /* uid 0; fds: flow map, then one a sink (a file, or a spool's inbox) */
-	MONITOR_FORGET,    /* uid 0; the VM is gone: close its findings and its fds */
+	MONITOR_REGISTER = 1, /* uid 0; fds: flow map, then one a sink: its spool's inbox */
+	MONITOR_FORGET,       /* uid 0; the VM is gone: close its findings and its fds */
 	MONITOR_FLOWS,     /* query: the VM's flows (vm[0] == 0: all), one JSON object a message */
 	MONITOR_STATS,     /* query: counters, one JSON object */
 	MONITOR_SUBSCRIBE, /* uid 0: this connection gets monitor_action messages */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where alerts go: lines in the host's log and in files, and records in the spools of all other sinks, which
+ * Where alerts go: lines in the host's log, and records in the spools of all sinks, which
  * couriers deliver (courier.c). This process has no network. No sink is waited for: what a full disk does not
  * take is counted as lost and said in the log.
  *
- * #syscall monitor: write - alerts to files, spools, and the log
+ * #syscall monitor: write - alerts to spools, and the log
  */
 #include "monitor/state.h"
 
@@ -83,9 +83,7 @@ static void sink_send(struct monitor_vm *vm, struct monitor_sink *sink,
 	BASE_AUTO_FREE char *text = alert_form(view, &form, ecs, syslog);
 	int err = -ENOMEM;
 
-	if (text && sink->type == POLICY_SINK_FILE)
-		err = sink_line(sink, text);
-	else if (text)
+	if (text)
 		err = spool_append(sink->fd, view->severity, text, strlen(text));
 	if (err)
 		sink_lost(sink, vm->name, err);
@@ -117,5 +115,6 @@ void sinks_send(struct monitor *monitor, struct monitor_vm *vm, const struct ale
 	if (err)
 		sink_lost(&monitor->log, vm->name, err);
 	for (size_t i = 0; i < vm->sink_count; i++)
-		sink_send(vm, &vm->sinks[i], &view, ecs, syslog);
+		if (!policy_sink_is_flows(vm->sinks[i].type))
+			sink_send(vm, &vm->sinks[i], &view, ecs, syslog);
 }

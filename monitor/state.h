@@ -18,11 +18,11 @@
 enum { MONITOR_VMS_MAX = 4096, MONITOR_CLIENTS_MAX = 64 };
 
 struct monitor_sink {
-	int fd; /* a file, or the inbox of a spool */
+	int fd; /* the inbox of a spool; of the host's own log: a file */
 	enum policy_sink_type type;
 	enum policy_sink_format format;
 	uint64_t lost; /* messages that it did not take */
-	bool torn;     /* a file whose last line was not written to its end */
+	bool torn;     /* the log's last line was not written to its end */
 };
 
 /* One NIC of a VM. */

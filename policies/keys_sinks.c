@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The keys of a sink of alerts, and what is wrong between them. See keys.c for the other tables.
+ * The keys of a sink, and what is wrong between them. See keys.c for the other tables.
  */
 #include <ctype.h>
 
 #include "policies/internal.h"
 
-enum { KiB = 1024 };
+enum { KiB = 1024, SOCKET_PATH_MAX = 107 };
 
 static void read_absolute(struct policy_walk *walk, const struct policy_key *key,
                           struct policy_node *value, void *base)
@@ -33,6 +33,38 @@ static const struct policy_kind kind_file = {
         .read = read_file,
 };
 
+static void read_unix(struct policy_walk *walk, const struct policy_key *key,
+                      struct policy_node *value, void *base)
+{
+	struct policy_sink *sink = base;
+
+	if (policy_walk_text(walk, key, value) && strlen(value->text) > SOCKET_PATH_MAX)
+		policy_walk_refuse(walk, value, "%s", key->kind->noun);
+	else
+		read_absolute(walk, key, value, base);
+	sink->type = POLICY_SINK_UNIX;
+}
+
+static const struct policy_kind kind_unix = {
+        .noun = "an absolute path such as /run/siem/cordon.sock, of at most 107 bytes",
+        .read = read_unix,
+};
+
+static void read_stdout(struct policy_walk *walk, const struct policy_key *key,
+                        struct policy_node *value, void *base)
+{
+	struct policy_sink *sink = base;
+
+	if (!policy_walk_text(walk, key, value))
+		return;
+	if (value->quoted || strcmp(value->text, "true") != 0)
+		policy_walk_refuse(walk, value, "%s", key->kind->noun);
+	base_copy_string(sink->target, sizeof(sink->target), "stdout");
+	sink->type = POLICY_SINK_STDOUT;
+}
+
+static const struct policy_kind kind_stdout = {.noun = "true", .read = read_stdout};
+
 static const struct policy_kind kind_absolute = {
         .noun = "an absolute path such as /etc/cordon/siem-ca.pem",
         .read = read_absolute,
@@ -42,13 +74,17 @@ static const struct policy_kind kind_absolute = {
 static const struct sink_scheme {
 	const char *prefix;
 	enum policy_sink_type type;
-	bool syslog, path;
+	const char *key;
+	bool path;
 } schemes[] = {
-        {"udp://", POLICY_SINK_SYSLOG_UDP, true, false},
-        {"tcp://", POLICY_SINK_SYSLOG_TCP, true, false},
-        {"tls://", POLICY_SINK_SYSLOG_TLS, true, false},
-        {"http://", POLICY_SINK_HTTP, false, true},
-        {"https://", POLICY_SINK_HTTPS, false, true},
+        {"udp://", POLICY_SINK_SYSLOG_UDP, "syslog", false},
+        {"tcp://", POLICY_SINK_SYSLOG_TCP, "syslog", false},
+        {"tls://", POLICY_SINK_SYSLOG_TLS, "syslog", false},
+        {"http://", POLICY_SINK_HTTP, "http", true},
+        {"https://", POLICY_SINK_HTTPS, "http", true},
+        {"udp://", POLICY_SINK_IPFIX_UDP, "ipfix", false},
+        {"tcp://", POLICY_SINK_IPFIX_TCP, "ipfix", false},
+        {"tls://", POLICY_SINK_IPFIX_TLS, "ipfix", false},
 };
 
 /* What a path of a URL may hold as it is. */
@@ -88,12 +124,12 @@ static bool read_place(const char *at, bool path, struct policy_sink *sink)
 	                port.first, at + size) < (int)sizeof(sink->target);
 }
 
-static bool read_scheme(const char *url, bool syslog, struct policy_sink *sink)
+static bool read_scheme(const char *url, const char *key, struct policy_sink *sink)
 {
 	for (size_t i = 0; i < BASE_COUNT(schemes); i++) {
 		const struct sink_scheme *scheme = &schemes[i];
 
-		if (scheme->syslog != syslog ||
+		if (strcmp(scheme->key, key) != 0 ||
 		    strncmp(url, scheme->prefix, strlen(scheme->prefix)) != 0)
 			continue;
 		sink->type = scheme->type;
@@ -102,28 +138,21 @@ static bool read_scheme(const char *url, bool syslog, struct policy_sink *sink)
 	return false;
 }
 
-static void read_syslog(struct policy_walk *walk, const struct policy_key *key,
-                        struct policy_node *value, void *base)
+static void read_url(struct policy_walk *walk, const struct policy_key *key,
+                     struct policy_node *value, void *base)
 {
-	if (policy_walk_text(walk, key, value) && !read_scheme(value->text, true, base))
+	if (policy_walk_text(walk, key, value) && !read_scheme(value->text, key->name, base))
 		policy_walk_refuse(walk, value, "%s", key->kind->noun);
 }
 
-static const struct policy_kind kind_syslog = {
+static const struct policy_kind kind_receiver = {
         .noun = "udp://ADDRESS:PORT, tcp://ADDRESS:PORT or tls://ADDRESS:PORT, the address numeric",
-        .read = read_syslog,
+        .read = read_url,
 };
-
-static void read_http(struct policy_walk *walk, const struct policy_key *key,
-                      struct policy_node *value, void *base)
-{
-	if (policy_walk_text(walk, key, value) && !read_scheme(value->text, false, base))
-		policy_walk_refuse(walk, value, "%s", key->kind->noun);
-}
 
 static const struct policy_kind kind_http = {
         .noun = "http://ADDRESS:PORT/PATH or https://ADDRESS:PORT/PATH, the address numeric",
-        .read = read_http,
+        .read = read_url,
 };
 
 static void read_peer(struct policy_walk *walk, const struct policy_key *key,
@@ -148,12 +177,20 @@ static const struct policy_word words_format[] = {
         {NULL, 0},
 };
 
+static const struct policy_word words_sync[] = {{"never", false}, {"always", true}, {NULL, 0}};
+
 static const struct policy_key keys_sink[] = {
         {"file", &kind_file, FIELD(policy_sink, target),
          .help = "a file that gets each alert as a line"},
-        {"syslog", &kind_syslog, FIELD(policy_sink, target), .help = "an RFC 5424 syslog server"},
+        {"syslog", &kind_receiver, FIELD(policy_sink, target), .help = "an RFC 5424 syslog server"},
         {"http", &kind_http, FIELD(policy_sink, target),
          .help = "a collector that takes lines of JSON by POST"},
+        {"unix", &kind_unix, FIELD(policy_sink, target),
+         .help = "a stream socket that gets each alert as a line"},
+        {"stdout", &kind_stdout, FIELD(policy_sink, target),
+         .help = "the standard output of who has started the guest"},
+        {"ipfix", &kind_receiver, FIELD(policy_sink, target),
+         .help = "an RFC 7011 collector: of flows, not of alerts"},
         {"format", &policy_kind_word, FIELD(policy_sink, format), .words = words_format,
          .fallback = "syslog for a syslog server, else ecs", .help = "how an alert is written"},
         {"ca", &kind_absolute, FIELD(policy_sink, ca),
@@ -167,6 +204,15 @@ static const struct policy_key keys_sink[] = {
          .help = "a file that holds the value of the header Authorization, for http"},
         {"spool", &policy_kind_size, FIELD(policy_sink, spool), 64 * KiB, 1024 * KiB *KiB,
          .fallback = "16M", .help = "alerts that wait on disk while the receiver takes none"},
+        {"rotate", &policy_kind_size, FIELD(policy_sink, rotate), 64 * KiB,
+         1024ull * 1024 * KiB *KiB, .fallback = "never",
+         .help = "how large a file becomes before another is begun"},
+        {"keep", &policy_kind_uint, FIELD(policy_sink, keep), 1, 99, .fallback = "5",
+         .help = "how many older files stay: FILE.1, FILE.2 and so on"},
+        {"sync", &policy_kind_word, FIELD(policy_sink, sync), .words = words_sync,
+         .fallback = "never", .help = "whether a file is on the disk before an alert is done"},
+        {"domain", &policy_kind_uint, FIELD(policy_sink, domain), 1, UINT32_MAX, .fallback = "1",
+         .help = "the observation domain of IPFIX"},
 };
 
 static void refuse(struct policy_walk *walk, const struct policy_node *node, const char *found,
@@ -175,29 +221,59 @@ static void refuse(struct policy_walk *walk, const struct policy_node *node, con
 	policy_error_found(policy_walk_refuse(walk, node, "%s", expected), "%s", found);
 }
 
+static bool sink_is_file(enum policy_sink_type type)
+{
+	return type == POLICY_SINK_FILE;
+}
+
+static bool sink_is_alerts(enum policy_sink_type type)
+{
+	return !policy_sink_is_flows(type);
+}
+
 /* Keys that only some sinks have. */
+static const struct sink_only {
+	const char *key;
+	bool (*has)(enum policy_sink_type type);
+	const char *found, *expected;
+} sink_only[] = {
+        {"ca", policy_sink_is_tls, "a key of TLS for a sink without TLS",
+         "tls:// or https://, or none of ca, certificate, key and peer"},
+        {"certificate", policy_sink_is_tls, "a key of TLS for a sink without TLS",
+         "tls:// or https://, or none of ca, certificate, key and peer"},
+        {"key", policy_sink_is_tls, "a key of TLS for a sink without TLS",
+         "tls:// or https://, or none of ca, certificate, key and peer"},
+        {"peer", policy_sink_is_tls, "a key of TLS for a sink without TLS",
+         "tls:// or https://, or none of ca, certificate, key and peer"},
+        {"token", policy_sink_is_http, "a token for a sink that is not http", "http, or no token"},
+        {"rotate", sink_is_file, "a key of files for a sink that is none",
+         "file, or none of rotate, keep and sync"},
+        {"keep", sink_is_file, "a key of files for a sink that is none",
+         "file, or none of rotate, keep and sync"},
+        {"sync", sink_is_file, "a key of files for a sink that is none",
+         "file, or none of rotate, keep and sync"},
+        {"domain", policy_sink_is_flows, "a domain for a sink that is not ipfix",
+         "ipfix, or no domain"},
+        {"format", sink_is_alerts, "a format for a sink of flows", "no format beside ipfix"},
+};
+
 static bool check_where(struct policy_walk *walk, struct policy_node *map,
                         const struct policy_sink *sink)
 {
-	static const char *const tls[] = {"ca", "certificate", "key", "peer"};
-	bool http = sink->type == POLICY_SINK_HTTP || sink->type == POLICY_SINK_HTTPS;
-	bool secure = sink->type == POLICY_SINK_SYSLOG_TLS || sink->type == POLICY_SINK_HTTPS;
 	const struct policy_node *node;
 
-	for (size_t i = 0; i < BASE_COUNT(tls); i++)
-		if (!secure && (node = policy_node_find(map, tls[i]))) {
-			refuse(walk, node, "a key of TLS for a sink without TLS",
-			       "tls:// or https://, or none of ca, certificate, key and peer");
+	for (size_t i = 0; i < BASE_COUNT(sink_only); i++)
+		if (!sink_only[i].has(sink->type) &&
+		    (node = policy_node_find(map, sink_only[i].key))) {
+			refuse(walk, node, sink_only[i].found, sink_only[i].expected);
 			return false;
 		}
-	if (secure && !sink->ca[0])
+	if (policy_sink_is_tls(sink->type) && !sink->ca[0])
 		refuse(walk, map, "a sink with TLS and without ca", "ca, to know the receiver by");
 	else if (!sink->certificate[0] != !sink->key[0])
 		refuse(walk, map, "one of certificate and key", "both or neither");
-	else if (!http && (node = policy_node_find(map, "token")))
-		refuse(walk, node, "a token for a sink that is not http", "http, or no token");
-	else if (sink->type == POLICY_SINK_FILE && (node = policy_node_find(map, "spool")))
-		refuse(walk, node, "a spool for a file", "a receiver by address, or no spool");
+	else if (!sink->rotate && (node = policy_node_find(map, "keep")))
+		refuse(walk, node, "keep without rotate", "rotate, or no keep");
 	else
 		return true;
 	return false;
@@ -205,25 +281,31 @@ static bool check_where(struct policy_walk *walk, struct policy_node *map,
 
 static void check_sink(struct policy_walk *walk, struct policy_node *map, void *base)
 {
+	static const char *const names[] = {"file", "syslog", "http", "unix", "stdout", "ipfix"};
 	struct policy_sink *sink = base;
 	const struct policy_node *format = policy_node_find(map, "format");
-	int kinds = !!policy_node_find(map, "file") + !!policy_node_find(map, "syslog") +
-	            !!policy_node_find(map, "http");
-	bool syslog = sink->type != POLICY_SINK_FILE && sink->type < POLICY_SINK_HTTP;
+	bool syslog = policy_sink_is_syslog(sink->type);
+	int kinds = 0;
 
 	if (map->bad)
 		return;
+	for (size_t i = 0; i < BASE_COUNT(names); i++)
+		kinds += !!policy_node_find(map, names[i]);
 	if (kinds != 1) {
 		refuse(walk, map, kinds ? "a sink that is several" : "a sink that goes nowhere",
-		       "one of file, syslog and http");
+		       "one of file, syslog, http, unix, stdout and ipfix");
 		return;
 	}
+	if (!check_where(walk, map, sink))
+		return;
 	if (!format)
 		sink->format = syslog ? POLICY_FORMAT_SYSLOG : POLICY_FORMAT_ECS;
 	if (sink->spool == 0)
 		sink->spool = 16 * KiB * KiB;
-	if (!check_where(walk, map, sink))
-		return;
+	if (sink->rotate && !sink->keep)
+		sink->keep = 5;
+	if (policy_sink_is_flows(sink->type) && !sink->domain)
+		sink->domain = 1;
 	if (!syslog && sink->format == POLICY_FORMAT_SYSLOG)
 		refuse(walk, format, "format syslog for a sink that is not", "ecs, cef or ocsf");
 }
@@ -241,14 +323,24 @@ static bool valid_path(const char *path)
 	return policy_text_valid(path, POLICY_PATH_MAX) && (!path[0] || path[0] == '/');
 }
 
+static bool valid_target(const struct policy_sink *sink)
+{
+	if (!policy_text_valid(sink->target, sizeof(sink->target)))
+		return false;
+	if (sink->type == POLICY_SINK_STDOUT)
+		return strcmp(sink->target, "stdout") == 0;
+	if (policy_sink_is_local(sink->type))
+		return sink->target[0] == '/';
+	return sink->target[0] &&
+	       is_path(sink->target + strspn(sink->target, "[]0123456789abcdef.:"));
+}
+
 bool policy_sink_valid(const struct policy_sink *sink)
 {
-	return sink->type <= POLICY_SINK_HTTPS && sink->format <= POLICY_FORMAT_OCSF &&
-	       policy_text_valid(sink->target, sizeof(sink->target)) && sink->target[0] &&
-	       (sink->type == POLICY_SINK_FILE
-	                ? sink->target[0] == '/'
-	                : is_path(sink->target + strspn(sink->target, "[]0123456789abcdef.:"))) &&
-	       valid_path(sink->ca) && valid_path(sink->certificate) && valid_path(sink->key) &&
-	       valid_path(sink->token) && policy_text_valid(sink->peer, sizeof(sink->peer)) &&
-	       sink->spool >= 64 * KiB && sink->spool <= 1024ull * KiB * KiB;
+	return sink->type <= POLICY_SINK_IPFIX_TLS && sink->format <= POLICY_FORMAT_OCSF &&
+	       valid_target(sink) && valid_path(sink->ca) && valid_path(sink->certificate) &&
+	       valid_path(sink->key) && valid_path(sink->token) &&
+	       policy_text_valid(sink->peer, sizeof(sink->peer)) && sink->spool >= 64 * KiB &&
+	       sink->spool <= 1024ull * KiB * KiB && sink->keep <= 99 &&
+	       (!sink->rotate || (sink->rotate >= 64 * KiB && sink->keep > 0));
 }

@@ -312,7 +312,35 @@ enum policy_sink_type {
 	POLICY_SINK_SYSLOG_TLS,
 	POLICY_SINK_HTTP,
 	POLICY_SINK_HTTPS,
+	POLICY_SINK_UNIX,
+	POLICY_SINK_STDOUT,
+	POLICY_SINK_IPFIX_UDP, /* of flows, not of alerts, as the next two */
+	POLICY_SINK_IPFIX_TCP,
+	POLICY_SINK_IPFIX_TLS,
 };
+
+static inline bool policy_sink_is_syslog(enum policy_sink_type type)
+{
+	return type >= POLICY_SINK_SYSLOG_UDP && type <= POLICY_SINK_SYSLOG_TLS;
+}
+static inline bool policy_sink_is_http(enum policy_sink_type type)
+{
+	return type == POLICY_SINK_HTTP || type == POLICY_SINK_HTTPS;
+}
+static inline bool policy_sink_is_flows(enum policy_sink_type type)
+{
+	return type >= POLICY_SINK_IPFIX_UDP && type <= POLICY_SINK_IPFIX_TLS;
+}
+static inline bool policy_sink_is_tls(enum policy_sink_type type)
+{
+	return type == POLICY_SINK_SYSLOG_TLS || type == POLICY_SINK_HTTPS ||
+	       type == POLICY_SINK_IPFIX_TLS;
+}
+/* By a path, or by none: it has no address. */
+static inline bool policy_sink_is_local(enum policy_sink_type type)
+{
+	return type == POLICY_SINK_FILE || type == POLICY_SINK_UNIX || type == POLICY_SINK_STDOUT;
+}
 
 enum policy_sink_format {
 	POLICY_FORMAT_SYSLOG,
@@ -324,14 +352,18 @@ enum policy_sink_format {
 struct policy_sink {
 	enum policy_sink_type type;
 	enum policy_sink_format format;
-	char target
-	        [POLICY_PATH_MAX]; /* a file's path, HOST:PORT, or HOST:PORT/PATH (numeric address) */
+	/* the path of a file or a socket, "stdout", HOST:PORT, or HOST:PORT/PATH (numeric address) */
+	char target[POLICY_PATH_MAX];
 	/* of TLS: who signs the receiver's certificate; our own and its key, or none; all are absolute */
 	char ca[POLICY_PATH_MAX], certificate[POLICY_PATH_MAX], key[POLICY_PATH_MAX];
 	char peer[POLICY_DNS_NAME_MAX]; /* the name in its certificate; "": the address is */
 	char token
 	        [POLICY_PATH_MAX]; /* of HTTP: a file that holds the value of Authorization; "": none */
 	uint64_t spool;            /* bytes that may wait on disk while it takes nothing */
+	uint64_t rotate;           /* of a file: bytes after which another is begun; 0: never */
+	uint32_t keep;             /* of a file: how many older ones stay, if it is rotated */
+	bool sync;       /* of a file: what was written is on the disk before it is done */
+	uint32_t domain; /* of IPFIX: the observation domain */
 	uint32_t line;
 };
 

@@ -249,6 +249,8 @@ START_TEST(every_sink_gets_it)
 
 	report_death(&vm, &death);
 	ck_assert_uint_eq(alerts(HOST_ALERT_LOG, host), 1);
+	for (int i = 0; i < WAIT_MS / 10 && alerts(sink_path, file) == 0; i++)
+		poll(NULL, 0, 10);
 	ck_assert_uint_eq(alerts(sink_path, file), 1);
 	ck_assert(json_equal(host[0], file[0]));
 	json_decref(host[0]);

@@ -275,17 +275,24 @@ static void register_with_sinks(int fd, int file, int syslog)
 	ck_assert_int_eq(ask(fd, &request, (int[]){flows_fd, file, syslog}, 3), 0);
 }
 
-/* A record of the spool: its head is binary. */
-static void check_spool(int fd)
+/* From there on, the first record of a spool that has these words: its head is binary. */
+static const char *spooled(int fd, const char *words)
 {
 	char *text = content(fd);
 	char *message = NULL;
 
 	for (int i = 0; i < WAIT_MS / 10 && !message; i++, poll(NULL, 0, 10)) {
 		content(fd);
-		message = memmem(text, 4096, "<84>1 ", 6);
+		message = memmem(text, 4096, words, strlen(words));
 	}
-	ck_assert_ptr_nonnull(message);
+	ck_assert_msg(message != NULL, "no '%s' in the spool", words);
+	return message;
+}
+
+static void check_spool(int fd)
+{
+	const char *message = spooled(fd, "<84>1 ");
+
 	ck_assert_ptr_nonnull(strstr(message, " cordon - scan.vertical [cordon@32473 "));
 	ck_assert_ptr_nonnull(strstr(message, " vm=\"web0\" stage=\"new\" technique=\"T1046\""));
 	ck_assert_ptr_nonnull(strstr(message, " src=\"10.77.0.2\" dst=\"10.77.0.1\""));
@@ -318,7 +325,7 @@ START_TEST(a_scan_is_reported)
 	register_with_sinks(control, file, spool);
 	scan_neighbour();
 	wait_for(log_fd, "\"scan.vertical\"");
-	wait_for(file, "\"scan.vertical\"");
+	spooled(file, "\"scan.vertical\"");
 	check_spool(spool);
 	ck_assert_uint_eq(get(subscriber, &answer), MONITOR_ACT);
 	ck_assert_str_eq(answer.head.vm, "web0");

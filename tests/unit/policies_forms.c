@@ -236,6 +236,9 @@ START_TEST(test_monitor_forms)
 	         "format: cef, spool: 1M}\n"
 	         "    - {http: \"https://[2001:db8::1]:8088/in?x=1\", ca: /a, token: /t, format: "
 	         "ocsf}\n"
+	         "    - {file: /b, rotate: 64M, sync: always, format: cef}\n"
+	         "    - {unix: /run/siem.sock, spool: 64K}\n"
+	         "    - {ipfix: \"tls://192.0.2.1:4740\", ca: /a, domain: 77}\n"
 	         "capture: {ring: 1G, snaplen: 65535, before_alert: 5m}\n");
 	ck_assert_uint_eq(monitor->scan_ports, 3);
 	ck_assert_uint_eq(monitor->scan_hosts, 4);
@@ -256,7 +259,7 @@ START_TEST(test_monitor_forms)
 	ck_assert_uint_eq(monitor->suppress[0].to, 4 * 60 + 30);
 	ck_assert_uint_eq(monitor->exfiltration.respond,
 	                  POLICY_RESPOND_ALERT | POLICY_RESPOND_THROTTLE);
-	ck_assert_uint_eq(monitor->sink_count, 5);
+	ck_assert_uint_eq(monitor->sink_count, 8);
 	ck_assert_int_eq(monitor->sinks[0].type, POLICY_SINK_FILE);
 	ck_assert_str_eq(monitor->sinks[0].target, "/var/log/a.json");
 	ck_assert_int_eq(monitor->sinks[1].type, POLICY_SINK_SYSLOG_UDP);
@@ -272,6 +275,16 @@ START_TEST(test_monitor_forms)
 	ck_assert_int_eq(monitor->sinks[4].type, POLICY_SINK_HTTPS);
 	ck_assert_str_eq(monitor->sinks[4].target, "[2001:db8::1]:8088/in?x=1");
 	ck_assert_uint_eq(monitor->sinks[4].format, POLICY_FORMAT_OCSF);
+	ck_assert_uint_eq(monitor->sinks[5].rotate, 64 << 20);
+	ck_assert_uint_eq(monitor->sinks[5].keep, 5);
+	ck_assert(monitor->sinks[5].sync && !monitor->sinks[0].sync);
+	ck_assert_uint_eq(monitor->sinks[5].format, POLICY_FORMAT_CEF);
+	ck_assert_int_eq(monitor->sinks[6].type, POLICY_SINK_UNIX);
+	ck_assert_str_eq(monitor->sinks[6].target, "/run/siem.sock");
+	ck_assert_uint_eq(monitor->sinks[6].format, POLICY_FORMAT_ECS);
+	ck_assert_int_eq(monitor->sinks[7].type, POLICY_SINK_IPFIX_TLS);
+	ck_assert_str_eq(monitor->sinks[7].target, "192.0.2.1:4740");
+	ck_assert_uint_eq(monitor->sinks[7].domain, 77);
 	ck_assert_uint_eq(policy.capture.before_alert, 300);
 }
 END_TEST

@@ -259,7 +259,7 @@ SPOIL(spoil_suppress, (p->monitor.suppress_count = 1, p->monitor.suppress[0].rul
 SPOIL(spoil_scan, p->monitor.scan_ports = 0)
 SPOIL(spoil_sinks, p->monitor.sink_count = POLICY_SINKS_MAX + 1)
 SPOIL(spoil_sink, memcpy(p->monitor.sinks[0].target, "a b", sizeof("a b")))
-SPOIL(spoil_sink_type, p->monitor.sinks[0].type = POLICY_SINK_HTTPS + 1)
+SPOIL(spoil_sink_type, p->monitor.sinks[0].type = POLICY_SINK_IPFIX_TLS + 1)
 SPOIL(spoil_ring, p->capture.ring = UINT64_MAX)
 SPOIL(spoil_confidential, p->confidential = 5)
 
