@@ -16,6 +16,7 @@
 
 #include "base/base.h"
 #include "cordon/report.h"
+#include "ecs.h"
 
 enum { WAIT_MS = 20000, ALERTS_MAX = 16 };
 
@@ -116,7 +117,7 @@ static size_t alerts(const char *path, json_t *out[ALERTS_MAX])
 	for (char *line = strtok_r(lines, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		ck_assert_uint_lt(count, ALERTS_MAX);
 		out[count] = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
-		ck_assert_ptr_nonnull(out[count++]);
+		ecs_assert(out[count++]);
 	}
 	return count;
 }

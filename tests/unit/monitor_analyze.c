@@ -15,6 +15,7 @@
 #include "base/base.h"
 #include "bpf/packet.h"
 #include "bpf_frames.h"
+#include "ecs.h"
 #include "monitor/arena.h"
 #include "monitor/offline.h"
 #include "monitor_hello.h"
@@ -420,7 +421,7 @@ START_TEST(program_json)
 	*second++ = '\0';
 	alert = json_loads(run.text, 0, NULL);
 	summary = json_loads(second, 0, NULL);
-	ck_assert_ptr_nonnull(alert);
+	ecs_assert(alert);
 	ck_assert_ptr_nonnull(summary);
 	ck_assert_str_eq(json_string_value(json_object_get(json_object_get(alert, "rule"), "name")),
 	                 "scan.vertical");

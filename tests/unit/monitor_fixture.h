@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/base.h"
+#include "ecs.h"
 #include "monitor/detectors.h"
 
 #define SECOND 1000000000ull
@@ -43,6 +44,7 @@ static inline void watch_alert(const struct alert *alert, void *data)
 	ck_assert_ptr_nonnull(alert->technique);
 	ck_assert_ptr_nonnull(alert->tactic);
 	ck_assert_uint_gt(alert->confidence, 0);
+	ecs_assert_alert(alert);
 }
 
 static inline struct watch *watch_new(const struct detector_ops *ops, struct detector_world *world)
