@@ -3,7 +3,9 @@
  * What a guest may not send is logged before it is dropped, for the monitor (firewall.h has the prefixes). Each tap has a
  * share of its own, in one dynamic set by interface, so that one guest's flood does not hide another's packets, and
  * no VM needs objects of its own for it. What is beyond the share costs the rule's counter and no more, but for
- * each DENIED_MORE-th packet, which stands for all of them.
+ * each DENIED_MORE-th packet, which stands for all of them. They are numbered for all taps together, as nftables has no
+ * numbers by element: where several taps are beyond their shares at once, each is told of as often as fits what it sends,
+ * but by chance.
  */
 #include "base/base.h"
 #include "firewall/rules.h"

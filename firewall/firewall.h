@@ -43,7 +43,7 @@ struct firewall_nic {
 
 /*
  * What a guest may not send is logged to this group of nfnetlink_log, so many packets of each tap: with the prefix
- * "cordon denied line N", N being the policy's line or 0; of what is beyond, each 1024th with "cordon denied more".
+ * "cordon denied line N", N being the policy's line or 0; of what is beyond, of all taps together, each 1024th with "cordon denied more".
  */
 enum { FIREWALL_DENIED_GROUP = 4405 };
 
@@ -57,6 +57,8 @@ const char *firewall_error(const struct firewall *fw);
 
 /* An fd of its own, for reading, of the lock that whoever changes cordon's tables takes by flock(); or a negative errno. */
 int firewall_lock_open(void);
+/* Who holds it, as far as the kernel tells: its pid, or 0; `process` is its name, or empty. */
+pid_t firewall_lock_holder(char process[17]);
 
 /* Adds or atomically replaces the VM's rules, and cordon's tables if they are not there yet.
  * Returns 0 or a negative errno; after an error nothing has changed. */
@@ -177,6 +179,7 @@ struct firewall_watch;
 struct firewall_change { /* who did; zero where the kernel did not say */
 	pid_t pid;
 	char process[17];
+	pid_t holder; /* who did not let go of the lock, so that whose a change is could not be told; else 0 */
 };
 
 /* Listens; NULL with errno. firewall_watch_fd() is readable when there may be something to read. */

@@ -253,7 +253,7 @@ static bool is_one_of(const struct judge *j, const struct policy_cidr *list, siz
 
 static bool is_metadata(const struct judge *j)
 {
-	return is_one_of(j, firewall_metadata, firewall_metadata_count);
+	return is_one_of(j, policy_metadata, policy_metadata_count);
 }
 
 static bool is_private(const struct judge *j)

@@ -429,7 +429,7 @@ static bool has_peer(const struct firewall_writing *w, enum policy_peer_kind kin
 
 void firewall_match_metadata(const struct firewall_writing *w)
 {
-	const struct special metadata = {firewall_metadata, firewall_metadata_count, "metadata"};
+	const struct special metadata = {policy_metadata, policy_metadata_count, "metadata"};
 
 	match_special(w, &metadata,
 	              (w->rule->any && w->rule->action != POLICY_ALLOW) ||

@@ -98,8 +98,6 @@ void firewall_text_chain(const struct firewall_plan *plan, const char *suffix);
 
 /* ---- sets.c: what rules refer to ---- */
 
-extern const struct policy_cidr firewall_metadata[];
-extern const size_t firewall_metadata_count;
 /* What `world` is not, as nft lists it: addresses and networks with ", " between them. */
 extern const char firewall_private4[], firewall_private6[];
 bool firewall_cidr_covers(const struct policy_cidr *outer, const struct policy_cidr *inner);
@@ -300,12 +298,18 @@ struct json_t;
 int firewall_list(struct firewall *fw, const char *command, struct json_t **array);
 /* Sets the sentence that firewall_error() returns. */
 void firewall_fail(struct firewall *fw, const char *format, ...) BASE_PRINTF(2, 3);
-/* One process changes cordon's tables at a time; released by firewall_unlock(). */
+/* One process changes cordon's tables at a time; released by firewall_unlock(). -EBUSY: somebody has not let go of it for
+ * five seconds, or the time that is given; firewall_error() names who. */
 int firewall_lock(struct firewall *fw);
+int firewall_lock_within(struct firewall *fw, int ms);
 void firewall_unlock(struct firewall *fw);
 /* The lock's file while it is held, else -1; and writing the number of a commit of ours into it. */
 int firewall_lock_fd(const struct firewall *fw);
 void firewall_ring_add(int lock, uint32_t commit);
+/* lock.c: the lock's fd, or a negative errno; -EBUSY after so many milliseconds. */
+int firewall_lock_take(int ms);
+/* What went wrong with it, and whose doing that is. */
+void firewall_lock_words(int error, char *words, size_t size);
 /* The number of the last commit; 0 when it cannot be had. */
 uint32_t firewall_read_commit(struct firewall *fw);
 

@@ -11,31 +11,6 @@
 
 enum { PRODUCT_MAX = 4 };
 
-/* Where clouds hand out credentials to whoever asks; denied unless a rule names exactly that address. */
-const struct policy_cidr firewall_metadata[] = {
-        /* most clouds; AWS's tasks and pods; Alibaba, Tencent, Scaleway; Azure's host agent; Oracle */
-        {.family = 4, .prefix = 32, .addr = {169, 254, 169, 254}},
-        {.family = 4, .prefix = 32, .addr = {169, 254, 170, 2}},
-        {.family = 4, .prefix = 32, .addr = {169, 254, 170, 23}},
-        {.family = 4, .prefix = 32, .addr = {100, 100, 100, 200}},
-        {.family = 4, .prefix = 32, .addr = {169, 254, 0, 23}},
-        {.family = 4, .prefix = 32, .addr = {169, 254, 42, 42}},
-        {.family = 4, .prefix = 32, .addr = {168, 63, 129, 16}},
-        {.family = 4, .prefix = 32, .addr = {192, 0, 0, 192}},
-        /* AWS, its pods; Google; Scaleway; Oracle; the address that OpenStack took from IPv4's */
-        {.family = 6, .prefix = 128, .addr = {0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, [15] = 0x54}},
-        {.family = 6, .prefix = 128, .addr = {0xfd, 0x00, 0x0e, 0xc2, [15] = 0x23}},
-        {.family = 6, .prefix = 128, .addr = {0xfd, 0x20, 0x00, 0xce, [14] = 0x02, [15] = 0x54}},
-        {.family = 6, .prefix = 128, .addr = {0xfd, 0x00, 0x00, 0x42, [15] = 0x42}},
-        {.family = 6,
-         .prefix = 128,
-         .addr = {0xfd, 0x00, 0x00, 0xc1, [12] = 0xa9, [13] = 0xfe, [14] = 0xa9, [15] = 0xfe}},
-        {.family = 6,
-         .prefix = 128,
-         .addr = {0xfe, 0x80, [12] = 0xa9, [13] = 0xfe, [14] = 0xa9, [15] = 0xfe}},
-};
-const size_t firewall_metadata_count = BASE_COUNT(firewall_metadata);
-
 /* What `world` is not (RFC 6890, and its registries), and multicast. Longest prefixes stand apart. */
 const char firewall_private4[] =
         "0.0.0.0/8, 10.0.0.0/8, 100.64.0.0/10, 127.0.0.0/8, 168.63.129.16, 169.254.0.0/16, "
@@ -237,8 +212,8 @@ void firewall_set_tables(FILE *out, const char *family)
 	for (int version = 4; version <= 6; version += 2) {
 		const char *type = version == 4 ? "ipv4_addr" : "ipv6_addr";
 
-		declare_list(out, family, "metadata", version, firewall_metadata,
-		             firewall_metadata_count);
+		declare_list(out, family, "metadata", version, policy_metadata,
+		             policy_metadata_count);
 		declare_list(out, family, "resolvers", version, firewall_resolvers,
 		             firewall_resolver_count);
 		fprintf(out,

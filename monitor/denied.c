@@ -8,8 +8,9 @@
  * it is not in. From 32 different destinations (address and port) within an hour it is medium: a program
  * has the few that it was written for, and what tries so many looks for a way out (T1046).
  *
- * Limits. A tap has 10 packets a second logged, after 40 at once; of those beyond, every 1,024th stands for all,
- * so they are counted to within that, and only the logged ones tell of destinations. These are counted by 256 bits, by
+ * Limits. A tap has 10 packets a second logged, after 40 at once; of those beyond, of all taps together, every 1,024th
+ * stands for all, so those of one tap are counted to within that, of several that flood at once by chance, and only the
+ * logged ones tell of destinations. These are counted by 256 bits, by
  * hash, so that 40 count as about 37. What is dropped for a false source is not egress, and not here.
  */
 #include "base/base.h"
@@ -18,6 +19,7 @@
 #include "monitor/denied.h"
 #include "monitor/detectors.h"
 #include "monitor/finding.h"
+#include "policies/policies.h"
 
 enum { DENIED_MANY = 32, DENIED_WORDS = 4, DENIED_NEWS = 16 };
 enum denied_kind { DENIED_INTERNET, DENIED_PRIVATE, DENIED_METADATA, DENIED_KINDS };
@@ -39,9 +41,7 @@ struct denied {
 
 static enum denied_kind denied_kind_of(const struct flow_key *key)
 {
-	static const uint8_t metadata[4] = {169, 254, 169, 254};
-
-	if (key->family == FLOW_IPV4 && memcmp(key->peer, metadata, sizeof(metadata)) == 0)
+	if (policy_is_metadata(key->family == FLOW_IPV6 ? 6 : 4, key->peer))
 		return DENIED_METADATA;
 	return address_is_public(key->peer, key->family) ? DENIED_INTERNET : DENIED_PRIVATE;
 }

@@ -9,7 +9,7 @@
 ssize_t policy_read_file(const char *path, char **text)
 {
 	int fd BASE_AUTO_FD = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	char *buffer BASE_AUTO_FREE = malloc(POLICY_SIZE_MAX + 1);
+	char *buffer BASE_AUTO_FREE = malloc(POLICY_SIZE_MAX + 2);
 	size_t used = 0;
 
 	*text = NULL;
@@ -30,6 +30,7 @@ ssize_t policy_read_file(const char *path, char **text)
 	}
 	if (used > POLICY_SIZE_MAX)
 		return -EFBIG;
+	buffer[used] = '\0';
 	*text = buffer;
 	buffer = NULL;
 	return (ssize_t)used;

@@ -104,6 +104,11 @@ struct policy_service {
 		uint16_t first, last; /* ports, or the type of ICMP; 0: all of the protocol */
 	} parts[4];
 };
+/* What the peer `metadata` stands for (metadata.c); single addresses, of either family (4 or 6). */
+extern const struct policy_cidr policy_metadata[];
+extern const size_t policy_metadata_count;
+bool policy_is_metadata(uint8_t family, const uint8_t *address);
+
 extern const struct policy_service policy_services[];
 extern const size_t policy_service_count;
 
@@ -507,8 +512,8 @@ int policy_value_dns_name(const char *text, char name[POLICY_DNS_NAME_MAX]);
 /* "512M" as bytes. -EINVAL when it is no size, -ERANGE when it does not fit. */
 int policy_value_size(const char *text, uint64_t *value);
 
-/* Reads the file (at most POLICY_SIZE_MAX bytes) into a fresh buffer that the caller frees.
- * Returns its length or a negative errno (-EFBIG: too large). */
+/* Reads the file (at most POLICY_SIZE_MAX bytes) into a fresh buffer that the caller frees;
+ * a zero byte follows them. Returns its length or a negative errno (-EFBIG: too large). */
 ssize_t policy_read_file(const char *path, char **text);
 
 #endif

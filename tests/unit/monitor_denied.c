@@ -7,6 +7,7 @@
 #include <linux/netlink.h>
 
 #include "monitor/denied.h"
+#include "policies/policies.h"
 #include "tests/unit/monitor_fixture.h"
 
 enum { BUFFER = 1024 };
@@ -196,6 +197,28 @@ START_TEST(test_one_finding)
 }
 END_TEST
 
+/* All that the firewall knows for one, of either family. */
+START_TEST(test_metadata)
+{
+	for (size_t i = 0; i < policy_metadata_count; i++) {
+		struct watch *watch = watch_new(&denied_detector, NULL);
+		struct denied_event event = {
+		        .header = {.type = DENIED_EVENT, .size = sizeof(event), .time_ns = START},
+		        .key = {.peer_port = 80, .proto = TCP},
+		};
+
+		event.key.family = policy_metadata[i].family == 4 ? FLOW_IPV4 : FLOW_IPV6;
+		memcpy(event.key.peer, policy_metadata[i].addr, 16);
+		watch_event(watch, &event.header);
+		ck_assert_str_eq(watch->last.technique, "T1552.005");
+		event.key.peer[event.key.family == FLOW_IPV4 ? 3 : 15] ^= 1;
+		watch_event(watch, &event.header);
+		ck_assert_str_eq(watch->last.technique, "T1071");
+		watch_end(watch);
+	}
+}
+END_TEST
+
 START_TEST(test_many_destinations)
 {
 	struct watch *watch = watch_new(&denied_detector, NULL);
@@ -225,6 +248,7 @@ int main(void)
 	tcase_add_test(log, test_broken);
 	tcase_add_test(detector, test_one_finding);
 	tcase_add_test(detector, test_many_destinations);
+	tcase_add_test(detector, test_metadata);
 	suite_add_tcase(suite, log);
 	suite_add_tcase(suite, detector);
 	runner = srunner_create(suite);
