@@ -13,7 +13,9 @@
  * host or its network takes no place of the guest's, and opens nothing.
  *
  * It reads what the guest wrote and what came from the network, so it has no capability, no file, and a list. It
- * keeps the host's network namespace, as dnsmasq does, for sockets to that.
+ * keeps the host's network namespace, as dnsmasq does, for sockets to that. All of them are there before the list is,
+ * which makes and connects none: what it sends goes to its dnsmasq, or out by the guest's tap (or to what listens for UDP
+ * at the host's address on that tap).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -63,7 +65,8 @@ static void say(struct front *front, const struct names_answer *answer)
 		fprintf(stderr,
 		        "cordon-names: an answer had %u private addresses, which no name opens\n",
 		        answer->refused);
-	if (answer->failed)
+	/* a name that has no set has no rule, by now, or none of the address's family */
+	if (answer->failed && answer->error != -ENOENT)
 		fprintf(stderr, "cordon-names: %u addresses of an answer were not opened: %s\n",
 		        answer->failed,
 		        answer->error == -ENFILE ? "their name has too many"
@@ -108,7 +111,9 @@ static void set_id(uint8_t *message, uint16_t id)
 /*
  * The question itself, marked as an answer: the resolver failed (RFC 1035, 4.1.1).
  *
- * #syscall names: sendto - questions to dnsmasq, answers to the guest, requests to cordon-sets
+ * #syscall names: sendto(arg4 = 0) - to whom the socket is connected: dnsmasq, cordon-sets, the guest over TCP
+ * #syscall names: sendto(arg0 = 7) - answers to the guest, by a socket that is bound to its tap
+ * #syscall names: sendto(arg0 = 8) - the same over IPv6
  */
 static void fail(struct front *front, const struct front_asked *asked, size_t size)
 {
@@ -117,7 +122,7 @@ static void fail(struct front *front, const struct front_asked *asked, size_t si
 	set_id(front->message, asked->id);
 	flags[0] |= FRONT_RESPONSE;
 	flags[1] = (uint8_t)((flags[1] & 0xf0) | FRONT_SERVER_FAILURE);
-	sendto(front->udp[asked->listener], front->message, size, MSG_DONTWAIT,
+	sendto(NAMES_FD_UDP + (int)asked->listener, front->message, size, MSG_DONTWAIT,
 	       (const struct sockaddr *)&asked->from, asked->from_size);
 }
 
@@ -129,7 +134,7 @@ static bool take_question(struct front *front, size_t listener)
 	ssize_t n;
 
 	new.from_size = sizeof(new.from);
-	n = recvfrom(front->udp[listener], front->message, FRONT_QUESTION_MAX, MSG_DONTWAIT,
+	n = recvfrom(NAMES_FD_UDP + (int)listener, front->message, FRONT_QUESTION_MAX, MSG_DONTWAIT,
 	             (struct sockaddr *)&new.from, &new.from_size);
 	if (n < 0)
 		return false;
@@ -141,7 +146,7 @@ static bool take_question(struct front *front, size_t listener)
 	new.own_id = front->next_id++;
 	*asked = new;
 	set_id(front->message, new.own_id);
-	if (send(front->resolver, front->message, (size_t)n, MSG_DONTWAIT) < 0) {
+	if (send(NAMES_FD_RESOLVER, front->message, (size_t)n, MSG_DONTWAIT) < 0) {
 		asked->waits = false;
 		fail(front, asked, (size_t)n);
 	}
@@ -151,7 +156,7 @@ static bool take_question(struct front *front, size_t listener)
 /* #syscall names: recvfrom - questions, answers, and what cordon-sets says */
 static bool take_answer(struct front *front)
 {
-	ssize_t n = recv(front->resolver, front->message, FRONT_MESSAGE_MAX, MSG_DONTWAIT);
+	ssize_t n = recv(NAMES_FD_RESOLVER, front->message, FRONT_MESSAGE_MAX, MSG_DONTWAIT);
 	struct front_asked *asked;
 
 	if (n < 0) /* ECONNREFUSED: nobody is there by now, and the guest will ask again */
@@ -162,7 +167,7 @@ static bool take_answer(struct front *front)
 	asked->waits = false;
 	set_id(front->message, asked->id);
 	front_open(front, front->message, (size_t)n);
-	sendto(front->udp[asked->listener], front->message, (size_t)n, MSG_DONTWAIT,
+	sendto(NAMES_FD_UDP + (int)asked->listener, front->message, (size_t)n, MSG_DONTWAIT,
 	       (const struct sockaddr *)&asked->from, asked->from_size);
 	return true;
 }
@@ -201,6 +206,15 @@ bool front_is_guest(const struct front *front, size_t listener, const struct soc
 	              sizeof(struct in6_addr)) == 0;
 }
 
+/* The fd under that number, for good; it is the caller's no more. */
+static int place(int *fd, int number)
+{
+	int error = dup3(*fd, number, O_CLOEXEC) < 0 ? -errno : 0;
+
+	base_close(fd);
+	return error;
+}
+
 /* `at`: the address to listen at, and the guest's that is answered there. */
 static int listen_at(struct front *front, const char *tap, char *const *at, uint16_t port)
 {
@@ -208,52 +222,74 @@ static int listen_at(struct front *front, const char *tap, char *const *at, uint
 	const size_t i = front->listeners;
 	struct sockaddr_storage address;
 	socklen_t size = make_address(&address, at[0], port);
-	int one = 1;
+	int one = 1, error;
 
 	if (size == 0 || i == FRONT_LISTEN_MAX || make_address(&front->guest[i], at[1], 0) != size)
 		return -EINVAL;
-	front->udp[i] = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int udp BASE_AUTO_FD =
+	        socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	front->tcp[i] = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (front->udp[i] < 0 || front->tcp[i] < 0 ||
-	    setsockopt(front->udp[i], SOL_SOCKET, SO_BINDTODEVICE, tap, length) < 0 ||
+	if (udp < 0 || front->tcp[i] < 0 ||
+	    setsockopt(udp, SOL_SOCKET, SO_BINDTODEVICE, tap, length) < 0 ||
 	    setsockopt(front->tcp[i], SOL_SOCKET, SO_BINDTODEVICE, tap, length) < 0 ||
 	    setsockopt(front->tcp[i], SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
-	    bind(front->udp[i], (struct sockaddr *)&address, size) < 0 ||
+	    bind(udp, (struct sockaddr *)&address, size) < 0 ||
 	    bind(front->tcp[i], (struct sockaddr *)&address, size) < 0 ||
 	    listen(front->tcp[i], FRONT_BACKLOG) < 0)
 		return -errno;
 	front->listeners++;
-	if (front_watch(front, EPOLL_CTL_ADD, front->udp[i], EPOLLIN, FRONT_UDP, i) < 0)
-		return -errno;
-	return front_watch(front, EPOLL_CTL_ADD, front->tcp[i], EPOLLIN, FRONT_TCP, i);
+	error = place(&udp, NAMES_FD_UDP + (int)i);
+	if (!error)
+		error = front_watch(front, EPOLL_CTL_ADD, NAMES_FD_UDP + (int)i, EPOLLIN, FRONT_UDP,
+		                    i);
+	return error ? error
+	             : front_watch(front, EPOLL_CTL_ADD, front->tcp[i], EPOLLIN, FRONT_TCP, i);
 }
 
 static int resolver_at(struct front *front, const char *text, uint16_t port)
 {
+	int error;
+
 	front->resolver_size = make_address(&front->resolver_address, text, port);
-	front->resolver = socket(front->resolver_address.ss_family,
-	                         SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (front->resolver_size == 0 || front->resolver < 0 ||
-	    connect(front->resolver, (struct sockaddr *)&front->resolver_address,
-	            front->resolver_size) < 0)
+	if (front->resolver_address.ss_family != AF_INET)
+		return -EINVAL;
+	int fd BASE_AUTO_FD = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 ||
+	    connect(fd, (struct sockaddr *)&front->resolver_address, front->resolver_size) < 0)
 		return -errno;
-	return front_watch(front, EPOLL_CTL_ADD, front->resolver, EPOLLIN, FRONT_RESOLVER, 0);
+	error = place(&fd, NAMES_FD_RESOLVER);
+	if (!error)
+		error = front_watch(front, EPOLL_CTL_ADD, NAMES_FD_RESOLVER, EPOLLIN,
+		                    FRONT_RESOLVER, 0);
+	return error ? error : front_dial_start(front);
+}
+
+/* Keeps the numbers of names_fds.h free of what is opened otherwise, until place() puts there what belongs there. */
+static int reserve(void)
+{
+	for (int fd = NAMES_FD_RESOLVER; fd < NAMES_FD_UDP + FRONT_LISTEN_MAX; fd++)
+		if (dup3(NAMES_FD_REQUESTS, fd, O_CLOEXEC) < 0)
+			return -errno;
+	return 0;
 }
 
 static int start(struct front *front, int argc, char **argv)
 {
 	unsigned long port = strtoul(argv[2], NULL, 10), resolver = strtoul(argv[3], NULL, 10);
-	int error = 0;
+	int error;
 
 	/* no name would be no device, and so any */
 	if (argv[1][0] == '\0' || port == 0 || port > UINT16_MAX || resolver == 0 ||
 	    resolver > UINT16_MAX)
 		return -EINVAL;
-	front->epoll = epoll_create1(EPOLL_CLOEXEC);
+	error = reserve();
+	front->epoll = error ? -1 : epoll_create1(EPOLL_CLOEXEC);
 	if (front->epoll < 0)
-		return -errno;
+		return error ? error : -errno;
 	for (int i = 4; i + 1 < argc && !error; i += 2)
 		error = listen_at(front, argv[1], &argv[i], (uint16_t)port);
+	for (size_t i = front->listeners; i < FRONT_LISTEN_MAX; i++)
+		close(NAMES_FD_UDP + (int)i);
 	return error ? error : resolver_at(front, argv[4], (uint16_t)resolver);
 }
 

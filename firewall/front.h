@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* front: what the halves of cordon-names share: front.c has the questions over UDP, front_tcp.c those over TCP. */
+/* front: what the parts of cordon-names share: front.c has the questions over UDP, front_tcp.c those over TCP. */
 #ifndef CORDON_FIREWALL_FRONT_H
 #define CORDON_FIREWALL_FRONT_H
 
@@ -46,10 +46,9 @@ struct front_tcp {
 
 struct front {
 	int epoll;
-	int udp[FRONT_LISTEN_MAX], tcp[FRONT_LISTEN_MAX];
+	int tcp[FRONT_LISTEN_MAX]; /* and UDP's, and dnsmasq's, under the numbers of names_fds.h */
 	struct sockaddr_storage guest[FRONT_LISTEN_MAX]; /* who may ask there */
 	size_t listeners;
-	int resolver; /* connected to dnsmasq, UDP */
 	struct sockaddr_storage resolver_address;
 	socklen_t resolver_size;
 	struct front_asked asked[FRONT_ASKED_MAX];
@@ -72,6 +71,14 @@ void front_open(struct front *front, const uint8_t *message, size_t size);
 bool front_is_guest(const struct front *front, size_t listener,
                     const struct sockaddr_storage *from);
 int64_t front_now(void);
+
+/* ---- front_dial.c ---- */
+
+/* Makes the child that connects for this process; the resolver's address is known. 0, or a negative errno. */
+int front_dial_start(const struct front *front);
+/* A connection to dnsmasq, not blocking and perhaps not there yet, or a negative errno. Ends the process when
+ * there is nobody to ask for one. */
+int front_dial(void);
 
 /* ---- front_tcp.c ---- */
 

@@ -107,18 +107,11 @@ static int drain(struct front_tcp *tcp, int fd)
 	return 1;
 }
 
-/*
- * #syscall names: socket(arg0 = AF_INET, arg1 = SOCK_STREAM|SOCK_CLOEXEC|SOCK_NONBLOCK) - a question of TCP's to dnsmasq
- * #syscall names: connect - the same
- */
 static int begin_asking(struct front *front, struct front_tcp *tcp)
 {
-	tcp->resolver = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (tcp->resolver < 0 ||
-	    (connect(tcp->resolver, (struct sockaddr *)&front->resolver_address,
-	             front->resolver_size) < 0 &&
-	     errno != EINPROGRESS))
-		return -errno;
+	tcp->resolver = front_dial();
+	if (tcp->resolver < 0)
+		return tcp->resolver;
 	tcp->state = FRONT_ASKING;
 	tcp->deadline = front_now() + TCP_MS;
 	return front_watch(front, EPOLL_CTL_ADD, tcp->resolver, 0, FRONT_CONNECTION,

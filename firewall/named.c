@@ -8,6 +8,8 @@
  * it likes. Where a policy has names, the ports of DNS and of DNS over TLS and QUIC are closed, and HTTPS to
  * the addresses of public resolvers; a rule opens them that names the address exactly, or (not for HTTPS) the port.
  */
+#include <netinet/in.h>
+
 #include "base/base.h"
 #include "firewall/names.h"
 #include "firewall/rules.h"
@@ -202,15 +204,42 @@ void firewall_named_set(char *to, const char *vm, const char *pattern, int famil
 	         (unsigned long long)names_hash(pattern));
 }
 
+/* Whether the rule says anything of packets of that family: one about ICMP may not. */
+static bool rule_has_family(const struct policy_rule *rule, int family)
+{
+	const uint8_t other = family == 4 ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
+
+	if (!rule->services)
+		return rule->proto != (family == 4 ? POLICY_PROTO_ICMPV6 : POLICY_PROTO_ICMPV4);
+	for (size_t i = 0; i < policy_service_count; i++)
+		for (size_t k = 0; rule->services & 1ull << i && k < 4; k++)
+			if (policy_services[i].parts[k].protocol &&
+			    policy_services[i].parts[k].protocol != other)
+				return true;
+	return false;
+}
+
+/* Whether a rule refers to the set of policy.names[name] in that family: another would be found by nobody. */
+static bool is_used(const struct policy *policy, size_t name, int family)
+{
+	for (size_t i = 0; i < policy->firewall.egress_count; i++) {
+		const struct policy_rule *rule = &policy->firewall.egress[i];
+
+		if (name - rule->names.first < rule->names.count && rule_has_family(rule, family))
+			return true;
+	}
+	return false;
+}
+
 void firewall_named_declare(const struct firewall_plan *plan)
 {
 	const struct policy *policy = plan->policy;
 	char set[FIREWALL_NAME_MAX];
 
-	if (!firewall_named_any(policy))
-		return;
 	for (size_t i = 0; i < policy->name_count; i++)
 		for (int family = 4; family <= 6; family += 2) {
+			if (!is_used(policy, i, family))
+				continue;
 			firewall_named_set(set, policy->vm.name, policy->names[i], family);
 			fprintf(plan->out, "# %s\n", policy->names[i]); /* for who reads them */
 			fprintf(plan->out,
@@ -252,6 +281,8 @@ int firewall_vm_names(struct firewall *fw, const struct policy *policy, struct f
 
 	for (; r.name < policy->name_count && !error; r.name++)
 		for (int family = 4; family <= 6 && !error; family += 2) {
+			if (!is_used(policy, r.name, family))
+				continue;
 			firewall_named_set(set, policy->vm.name, policy->names[r.name], family);
 			error = firewall_read_set_elements(fw, "inet", set, read_named, &r);
 			if (error)
@@ -295,7 +326,7 @@ bool firewall_named_keeps(const struct policy *policy, const char *set)
 	for (size_t i = 0; policy && i < policy->name_count; i++)
 		for (int family = 4; family <= 6; family += 2) {
 			firewall_named_set(own, policy->vm.name, policy->names[i], family);
-			if (strcmp(own, set) == 0)
+			if (strcmp(own, set) == 0 && is_used(policy, i, family))
 				return true;
 		}
 	return false;

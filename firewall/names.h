@@ -41,8 +41,9 @@ _Static_assert(sizeof(struct names_item) == 32 && sizeof(struct names_request) =
 struct names_answer {
 	int32_t error;    /* of the last that failed, or 0 */
 	uint32_t added;   /* that are in the set now, new or for longer */
-	uint32_t refused; /* that are private */
-	uint32_t failed;  /* that the kernel did not take */
+	uint32_t refused; /* that are private, or of no family */
+	uint32_t
+	        failed; /* that the kernel did not take, or could not say of whether they are private */
 };
 
 /* FNV-1a: a name has up to 253 bytes, a set's name holds fewer. */

@@ -9,6 +9,10 @@ enum {
 	NAMES_FD_LOCK = 5,     /* cordon-sets: of firewall_lock_open() */
 	NAMES_FD_LIST =
 	        4, /* cordon-names: the policy's names, a line each, to be read again and again */
+	/* and where it puts its own, as its list of system calls has their numbers */
+	NAMES_FD_RESOLVER = 5, /* UDP, connected to dnsmasq */
+	NAMES_FD_DIAL = 6,     /* a socket pair, SOCK_SEQPACKET: see front_dial.c */
+	NAMES_FD_UDP = 7,      /* where the guest asks, an address of each family */
 };
 
 #endif

@@ -2,18 +2,12 @@
 /*
  * The one place that talks to libnftables: a context that lives as long as its owner, text in, one
  * transaction out. Output and errors are buffered in the context and never reach our own streams.
- *
- * Changes are made under a lock on a file in /run/cordon, because what a change has to say depends on
- * what was read before it (whether this is the last VM, say), and `cordon run` without the daemon makes
- * two such processes possible. The kernel's own generation check covers only what libnftables reads.
+ * Changes are made under the lock of lock.c.
  */
-#include <fcntl.h>
 #include <jansson.h>
 #include <libmnl/libmnl.h>
 #include <nftables/libnftables.h>
 #include <stdarg.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 
 #include "base/base.h"
 #include "firewall/rules.h"
@@ -27,7 +21,8 @@ struct firewall {
 	char error[256];
 };
 
-static const char lock_folder[] = "/run/cordon", lock_path[] = "/run/cordon/firewall.lock";
+/* How long a change of rules waits for another: the largest takes a few seconds. */
+enum { LOCK_MS = 5000 };
 
 struct firewall *firewall_open(void)
 {
@@ -83,41 +78,28 @@ void firewall_fail(struct firewall *fw, const char *format, ...)
 	va_end(arguments);
 }
 
-static int open_lock(int mode)
+int firewall_lock_within(struct firewall *fw, int ms)
 {
-	int fd;
+	int fd = firewall_lock_take(ms);
+	char words[160];
 
-	if (mkdir(lock_folder, 0755) < 0 && errno != EEXIST)
-		return -errno;
-	/* 0600: nobody else may hold up the firewall by holding the lock */
-	fd = open(lock_path, mode | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	return fd < 0 ? -errno : fd;
-}
-
-int firewall_lock_open(void)
-{
-	return open_lock(O_RDONLY);
+	fw->lock = fd < 0 ? -1 : fd;
+	if (fd >= 0)
+		return 0;
+	firewall_lock_words(fd, words, sizeof(words));
+	firewall_fail(fw, "%s", words);
+	return fd;
 }
 
 int firewall_lock(struct firewall *fw)
 {
-	int error;
-
-	fw->lock = open_lock(O_RDWR);
-	error = BASE_MIN(fw->lock, 0);
-	if (!error && flock(fw->lock, LOCK_EX) < 0)
-		error = -errno;
-	if (error) {
-		firewall_fail(fw, "%s cannot be locked: %s", lock_path, strerror(-error));
-		base_close(&fw->lock);
-		fw->lock = -1;
-	}
-	return error;
+	return firewall_lock_within(fw, LOCK_MS);
 }
 
 void firewall_unlock(struct firewall *fw)
 {
 	base_close(&fw->lock);
+	fw->lock = -1;
 }
 
 /* nft's report is a line "Error: what" or "FILE:LINE:COL: Error: what", then the command and a caret. */

@@ -31,8 +31,7 @@
 #include "isolate/isolate.h"
 
 enum {
-	SETS_BATCH =
-	        65536, /* three messages of less than 256 bytes for each address, and two more */
+	SETS_BATCH = 65536, /* two messages of less than 256 bytes for each address, and two more */
 	SETS_NAME_MAX = 64,
 	SETS_SLACK_MS = 2000, /* answers from a cache are told in whole seconds */
 	SETS_VM_MAX = 31,
@@ -42,13 +41,14 @@ enum {
 struct batch {
 	uint8_t bytes[SETS_BATCH] __attribute__((aligned(4)));
 	size_t size, message; /* where the last message begins */
-	uint32_t sequence;
+	uint32_t *sequence;   /* of the last message there was */
 };
 
 struct sets {
 	const char *vm;
 	int grace;
 	int64_t paid; /* when the changes so far have been waited for, in microseconds */
+	uint32_t sequence;
 	struct batch batch;
 	uint8_t answer[SETS_BATCH] __attribute__((aligned(4)));
 	struct names_request request;
@@ -69,7 +69,7 @@ static void message_begin(struct batch *b, uint16_t type, uint16_t flags, uint8_
 {
 	const struct nlmsghdr header = {.nlmsg_type = type,
 	                                .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags),
-	                                .nlmsg_seq = ++b->sequence};
+	                                .nlmsg_seq = ++*b->sequence};
 	const struct nfgenmsg generic = {.nfgen_family = family, .res_id = htons(resource)};
 
 	b->message = b->size;
@@ -169,26 +169,49 @@ static uint64_t remaining(const struct nlmsghdr *message)
 	return be64toh(left);
 }
 
+static uint32_t sequence_at(const struct batch *b, size_t at)
+{
+	return ((const struct nlmsghdr *)(const void *)(b->bytes + at))->nlmsg_seq;
+}
+
+/* One datagram of the kernel's, or a negative errno: -EAGAIN, there is none. */
+static ssize_t hear(struct sets *sets)
+{
+	ssize_t n;
+
+	do
+		n = recv(NAMES_FD_NETLINK, sets->answer, sizeof(sets->answer), MSG_DONTWAIT);
+	while (n < 0 && (errno == EINTR || errno == ENOBUFS));
+	return n < 0 ? -errno : n;
+}
+
 /*
  * Sends what is in the batch, and reads what the kernel says to it, which is there when the call returns. 0, or the
- * first error. *left: of an element that was asked for.
+ * first error. *left: of an element that was asked for. What answers anything else is left out.
  *
  * #syscall sets: sendto - changes of sets, and questions about them; answers to cordon-names
  * #syscall sets: recvfrom - the kernel's answers; requests of cordon-names
  */
 static int talk(struct sets *sets, uint64_t *left)
 {
+	const uint32_t first = sequence_at(&sets->batch, 0),
+	               last = sequence_at(&sets->batch, sets->batch.message);
 	int error = -EIO;
 	ssize_t n;
 
+	while (hear(sets) >= 0)
+		continue; /* what came too late for its question */
 	if (send(NAMES_FD_NETLINK, sets->batch.bytes, sets->batch.size, 0) < 0)
 		return -errno;
-	while ((n = recv(NAMES_FD_NETLINK, sets->answer, sizeof(sets->answer), MSG_DONTWAIT)) > 0) {
+	while ((n = hear(sets)) > 0) {
 		const struct nlmsghdr *message = (const void *)sets->answer;
-		int code = 0;
 
 		for (size_t rest = (size_t)n; NLMSG_OK(message, rest);
 		     message = NLMSG_NEXT(message, rest)) {
+			int code = 0;
+
+			if (message->nlmsg_seq - first > last - first)
+				continue;
 			if (message->nlmsg_type == NLMSG_ERROR &&
 			    message->nlmsg_len >= NLMSG_LENGTH(sizeof(code)))
 				memcpy(&code, NLMSG_DATA(message), sizeof(code));
@@ -223,32 +246,39 @@ static uint64_t wanted_ms(const struct sets *sets, const struct names_item *item
 	return (uint64_t)(ttl + (uint32_t)sets->grace) * 1000;
 }
 
-/* Writes what the item needs into the batch: nothing (0), something (1), or it is refused (-EPERM). */
+enum need { NEED_NOTHING, NEED_CHANGE, NEED_REFUSED };
+
+/* Writes what the item needs into the batch; what that is, or the kernel's error. */
 static int prepare(struct sets *sets, const struct names_item *item, struct batch *to)
 {
 	char name[SETS_NAME_MAX], other[16];
 	uint64_t left = 0, want = wanted_ms(sets, item);
+	int error;
 
 	if (item->family != 4 && item->family != 6)
-		return -EINVAL;
+		return NEED_REFUSED;
 	snprintf(other, sizeof(other), "private%u", item->family);
-	if (ask(sets, other, item, NULL) != -ENOENT)
-		return -EPERM;
+	error = ask(sets, other, item, NULL);
+	if (error != -ENOENT)
+		return error ? error : NEED_REFUSED;
 	set_name(sets, item, name);
-	if (ask(sets, name, item, &left) == 0) {
-		if (left + SETS_SLACK_MS >= want)
-			return 0;
+	error = ask(sets, name, item, &left);
+	if (error && error != -ENOENT)
+		return error;
+	if (!error && left + SETS_SLACK_MS >= want)
+		return NEED_NOTHING;
+	if (!error)
 		element(to, NFT_MSG_DELSETELEM, 0, name, item, 0);
-	}
 	element(to, NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_ACK, name, item, want);
-	return 1;
+	return NEED_CHANGE;
 }
 
 /*
  * A transaction of ours, while nobody else makes one: who changes the rules knows his own by their number
  * (firewall/watch.c).
  *
- * #syscall sets: flock(arg0 = 5) - one change of rules at a time
+ * #syscall sets: flock(arg0 = 5, arg1 = LOCK_EX) - one change of rules at a time
+ * #syscall sets: flock(arg0 = 5, arg1 = LOCK_UN) - and no longer
  * #syscall sets: clock_nanosleep - no more than so many changes a second
  */
 static int commit(struct sets *sets)
@@ -274,18 +304,22 @@ static int commit(struct sets *sets)
 static int change(struct sets *sets, size_t first, size_t count, struct names_answer *answer)
 {
 	struct batch *whole BASE_AUTO_FREE = malloc(sizeof(*whole));
+	struct names_answer new = *answer;
 	bool some = false;
-	uint32_t refused = 0;
 
 	if (!whole)
 		return -ENOMEM;
-	whole->size = whole->sequence = 0;
+	whole->size = 0;
+	whole->sequence = &sets->sequence;
 	batch_mark(whole, NFNL_MSG_BATCH_BEGIN);
 	for (size_t i = first; i < first + count; i++) {
-		int done = prepare(sets, &sets->request.items[i], whole);
+		int need = prepare(sets, &sets->request.items[i], whole);
 
-		refused += done < 0;
-		some |= done > 0;
+		new.refused += need == NEED_REFUSED;
+		new.failed += need < 0;
+		new.error = need < 0 ? need : new.error;
+		new.added += need == NEED_CHANGE || need == NEED_NOTHING;
+		some |= need == NEED_CHANGE;
 	}
 	batch_mark(whole, NFNL_MSG_BATCH_END);
 	if (some) {
@@ -293,12 +327,12 @@ static int change(struct sets *sets, size_t first, size_t count, struct names_an
 
 		memcpy(sets->batch.bytes, whole->bytes, whole->size);
 		sets->batch.size = whole->size;
+		sets->batch.message = whole->message;
 		error = commit(sets);
 		if (error)
 			return error;
 	}
-	answer->refused += refused;
-	answer->added += (uint32_t)count - refused;
+	*answer = new;
 	return 0;
 }
 
@@ -330,6 +364,7 @@ int main(int argc, char **argv)
 	static struct sets sets;
 	ssize_t n;
 
+	sets.batch.sequence = &sets.sequence;
 	sets.vm = argc > 1 ? argv[1] : "";
 	sets.grace = argc > 2 ? atoi(argv[2]) : NAMES_GRACE_S;
 	if (argc > 3 || !valid_vm(sets.vm) || sets.grace < 0 || sets.grace > NAMES_TTL_MAX) {

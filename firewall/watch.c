@@ -5,6 +5,9 @@
  * their numbers: whoever makes one holds the lock, and writes the number into the file that is the lock. A
  * number that is not there when the lock has been had is somebody else's.
  *
+ * The lock is not waited for without end, as a guest's process takes it too (cordon-sets): when it cannot be had in
+ * WATCH_LOCK_MS, the change counts as somebody else's, and who has the lock is told of with it.
+ *
  * Where another process commits in the very moment of ours, whose number is whose cannot be told. Then neither is
  * written down, and our own counts as foreign once: the rules are loaded once more, and are the same.
  */
@@ -21,7 +24,8 @@ enum {
 	WATCH_BUFFER = 65536,
 	WATCH_ROOM =
 	        4 << 20, /* a flood of others' changes: what is lost is taken for one of ours */
-	WATCH_COMMITS = 64
+	WATCH_COMMITS = 64,
+	WATCH_LOCK_MS = 500
 };
 
 /* What the lock's file holds. */
@@ -188,24 +192,40 @@ static int read_all(struct firewall_watch *watch)
 	return errno == EAGAIN || errno == EINTR || errno == ENOBUFS ? 0 : -errno;
 }
 
-int firewall_watch_read(struct firewall_watch *watch, struct firewall *fw,
-                        struct firewall_change *change)
+/* Whether any of the commits is not in the lock's file. */
+static int is_foreign(const struct firewall_watch *watch, struct firewall *fw, pid_t *holder)
 {
-	int error = read_all(watch), lock;
-	bool foreign;
-
-	if (error || (!watch->count && !watch->lost))
-		return error;
 	/* who commits holds the lock until the number is written */
-	error = firewall_lock(fw);
+	int error = firewall_lock_within(fw, WATCH_LOCK_MS), lock;
+	bool foreign = watch->lost;
+	char name[17];
+
+	if (error == -EBUSY) {
+		*holder = firewall_lock_holder(name);
+		return 1;
+	}
 	if (error)
 		return error;
 	lock = firewall_lock_fd(fw);
-	foreign = watch->lost;
 	for (size_t i = 0; i < watch->count; i++)
 		foreign |= !ring_holds(lock, watch->commits[i]);
 	firewall_unlock(fw);
+	return foreign;
+}
+
+int firewall_watch_read(struct firewall_watch *watch, struct firewall *fw,
+                        struct firewall_change *change)
+{
+	int error = read_all(watch), foreign;
+	pid_t holder = 0;
+
+	if (error || (!watch->count && !watch->lost))
+		return error;
+	foreign = is_foreign(watch, fw, &holder);
+	if (foreign < 0)
+		return foreign;
 	*change = watch->last;
+	change->holder = holder;
 	watch->count = 0;
 	watch->lost = false;
 	watch->last = (struct firewall_change){0};

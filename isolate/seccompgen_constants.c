@@ -21,6 +21,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -97,6 +98,8 @@ static const struct {
         CONSTANT(F_SETFL),
         CONSTANT(F_SETLK),
         CONSTANT(F_SETPIPE_SZ),
+        CONSTANT(LOCK_EX),
+        CONSTANT(LOCK_UN),
         CONSTANT(O_APPEND),
         CONSTANT(O_CLOEXEC),
         CONSTANT(O_CREAT),

@@ -374,6 +374,16 @@ START_TEST(names_are_sets)
 	       "goto denied comment \"dns to another resolver\"");
 	expect_none("vm_web0_host ip daddr @vm_web0_name4");
 	expect_none("vm_web0_ingress ip saddr @vm_web0_name4");
+	/* a set that no rule refers to would be nobody's when the VM ends */
+	rule->proto = POLICY_PROTO_ICMPV4;
+	rule->ports.count = 0;
+	expect("add set inet cordon vm_web0_name4_1a6998e97308eac5 { type ipv4_addr ; flags "
+	       "timeout ; size 1024 ; }");
+	expect_none("vm_web0_name6_");
+	rule->proto = POLICY_PROTO_ICMPV6;
+	expect("add set inet cordon vm_web0_name6_1a6998e97308eac5 { type ipv6_addr ; flags "
+	       "timeout ; size 1024 ; }");
+	expect_none("vm_web0_name4_");
 }
 END_TEST
 
