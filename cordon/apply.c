@@ -2,8 +2,8 @@
 /*
  * Another policy for a VM that runs. Its rules are replaced by one transaction; what cannot be changed under a
  * running guest is refused by name before anything is. The policy that the registry holds, by which the VM is
- * started again and its rules are repaired, becomes the new one by a rename; should that fail, the old
- * rules are put back. Relative paths in it go on being relative to where the VM was started from.
+ * started again and its rules are repaired, becomes the new one by a rename; should that fail, or what else is to be
+ * written, the old rules are put back. Relative paths in it go on being relative to where the VM was started from.
  */
 #include "cordon/rules.h"
 
@@ -87,41 +87,64 @@ static int apply_allowed(const struct apply *apply, struct host_error *error)
 	return err;
 }
 
-/* What stands beside the rules: the names that cordon-names reads, and the policy that a restart would load. */
-static int apply_record(const struct apply *apply, struct host_error *error)
+/* What stands beside the rules: the names that cordon-names reads, the policy that a restart would load, the state. */
+static int apply_record(struct apply *apply, const char *file, struct host_error *error)
 {
-	char file[POLICY_PATH_MAX];
 	int err = names_change(&apply->new, error);
 
 	if (err)
 		return err;
-	registry_path(file, apply->vm.name, "policy.yaml");
 	err = registry_write_file(file, apply->text, strlen(apply->text), 0640);
-	return err ? host_fail(error, err, 125, "cannot write %s: %s", file, strerror(-err)) : 0;
+	if (err)
+		return host_fail(error, err, 125, "cannot write %s: %s", file, strerror(-err));
+	base_copy_string(apply->vm.policy_path, sizeof(apply->vm.policy_path), apply->path);
+	err = registry_save(&apply->vm);
+	return err ? host_fail(error, err, 125, "cannot save the state of '%s': %s", apply->vm.name,
+	                       strerror(-err))
+	           : 0;
 }
 
-/* The rules, then the record of them; the old ones of both, where the record cannot be written. */
-static int apply_load(struct firewall *fw, struct apply *apply, struct host_error *error)
+/* True when rules, names and policy are the old ones. */
+static bool apply_back(struct firewall *fw, const struct apply *apply, const char *file,
+                       const char *kept)
 {
-	struct host_error why = {0}, again = {0};
-	int err = rules_load(fw, &apply->new, &apply->vm);
-
-	if (err)
-		return host_fail(error, err, 125, "the rules of '%s' were not changed: %s",
-		                 apply->vm.name, firewall_error(fw));
-	err = apply_record(apply, &why);
-	if (!err) {
-		base_copy_string(apply->vm.policy_path, sizeof(apply->vm.policy_path), apply->path);
-		return registry_save(&apply->vm);
-	}
+	struct host_error again = {0};
 	bool back = rules_load(fw, &apply->old, &apply->vm) == 0;
 
 	back &= names_change(&apply->old, &again) == 0;
-	host_fail(error, err, 125, "%s%s", why.text,
-	          back ? "; its rules are the old ones"
-	               : "; and the old rules could not all be put back");
-	host_error_clear(&why);
+	back &= rename(kept, file) == 0;
 	host_error_clear(&again);
+	return back;
+}
+
+/*
+ * The rules, then the record of them; the old ones of both, where the record cannot be written. The old policy is
+ * kept beside the new one until then, so that it comes back by a rename, which needs no room.
+ */
+static int apply_load(struct firewall *fw, struct apply *apply, struct host_error *error)
+{
+	char file[POLICY_PATH_MAX], kept[POLICY_PATH_MAX];
+	struct host_error why = {0};
+	int err;
+
+	registry_path(file, apply->vm.name, "policy.yaml");
+	registry_path(kept, apply->vm.name, "policy.yaml.old");
+	if ((unlink(kept) < 0 && errno != ENOENT) || link(file, kept) < 0)
+		return host_fail(error, -errno, 125, "cannot keep %s: %s; nothing was changed",
+		                 file, strerror(errno));
+	err = rules_load(fw, &apply->new, &apply->vm);
+	if (err)
+		host_fail(error, err, 125, "the rules of '%s' were not changed: %s", apply->vm.name,
+		          firewall_error(fw));
+	else
+		err = apply_record(apply, file, &why);
+	if (why.code)
+		host_fail(error, err, 125, "%s%s", why.text,
+		          apply_back(fw, apply, file, kept)
+		                  ? "; its rules are the old ones"
+		                  : "; and the old rules could not all be put back");
+	unlink(kept);
+	host_error_clear(&why);
 	return err;
 }
 

@@ -28,6 +28,7 @@
 
 #include "base/base.h"
 #include "cordon/netlink.h"
+#include "cordon/repair.h"
 #include "cordon/report.h"
 #include "cordon/rules.h"
 #include "cordon/verbs.h"
@@ -113,8 +114,9 @@ static int guard_look(struct host_vm *vm, const struct policy_nic *nic, unsigned
 	return 0;
 }
 
-/* False, and the error says so, when some guest of cordon's has the tap already. */
-static bool guard_is_free(unsigned int ifindex, const char *interface, struct host_error *error)
+/* False, and the error says so, when another guest of cordon's than this one has the tap already. */
+static bool guard_is_free(const struct host_vm *self, const char *interface,
+                          struct host_error *error)
 {
 	BASE_AUTO_FREE char(*names)[POLICY_NAME_MAX] = calloc(HOST_SLOTS_MAX, POLICY_NAME_MAX);
 	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
@@ -122,10 +124,10 @@ static bool guard_is_free(unsigned int ifindex, const char *interface, struct ho
 	bool taken = false;
 
 	for (int n = 0; n < BASE_MIN(count, HOST_SLOTS_MAX) && !taken; n++) {
-		if (registry_load(names[n], vm) < 0)
+		if (strcmp(names[n], self->name) == 0 || registry_load(names[n], vm) < 0)
 			continue;
 		for (size_t i = 0; i < vm->nic_count; i++)
-			taken |= vm->ifindex[i] == ifindex;
+			taken |= vm->ifindex[i] == self->ifindex[0];
 		if (taken)
 			host_fail(error, -EBUSY, 126, "%s is the tap of '%s' already", interface,
 			          vm->name);
@@ -177,9 +179,10 @@ static int guard_keep(struct host_vm *vm, unsigned int master, struct host_error
 	if (log < 0 || programs_path(cordon, "cordon") < 0)
 		return host_fail(error, -EIO, 125, "cannot open the log of '%s'", vm->name);
 	fflush(NULL);
-	/* an unguard that comes at once must not kill it, but wait until it can listen */
+	/* an unguard, or a repair, that comes at once must not kill it, but wait until it can listen */
 	sigemptyset(&term);
 	sigaddset(&term, SIGTERM);
+	sigaddset(&term, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &term, &before);
 	child = fork();
 	if (child == 0)
@@ -229,9 +232,12 @@ static int guard_wire(const struct policy *policy, struct host_vm *vm, unsigned 
 	return guard_keep(vm, master, error);
 }
 
-/* Names what it will be, and takes its folder. */
-static int guard_claim(const struct policy *policy, const char *text, struct host_vm *vm, int *lock,
-                       struct host_error *error)
+/*
+ * Names what it will be, and takes its folder. Of two that want one tap at once each may find the other then, and
+ * neither gets it; never do both.
+ */
+static int guard_claim(const struct policy *policy, const char *text, const char *interface,
+                       struct host_vm *vm, int *lock, struct host_error *error)
 {
 	char file[POLICY_PATH_MAX];
 	int err;
@@ -245,11 +251,15 @@ static int guard_claim(const struct policy *policy, const char *text, struct hos
 		return err;
 	registry_path(file, vm->name, "policy.yaml");
 	err = registry_write_file(file, text, strlen(text), 0640);
-	if (err) {
+	if (!err)
+		err = registry_save(vm);
+	if (err)
+		host_fail(error, err, 125, "cannot write %s: %s", file, strerror(-err));
+	else if (!guard_is_free(vm, interface, error))
+		err = -EBUSY;
+	if (err)
 		registry_drop(vm);
-		return host_fail(error, err, 125, "cannot write %s: %s", file, strerror(-err));
-	}
-	return 0;
+	return err;
 }
 
 static int guard_begin(const struct policy *policy, const char *interface, const char *text,
@@ -268,11 +278,11 @@ static int guard_begin(const struct policy *policy, const char *interface, const
 	if (err)
 		return err;
 	reap_stale();
-	if (!guard_is_free(vm->ifindex[0], interface, error))
+	if (!guard_is_free(vm, interface, error))
 		return -EBUSY;
 	err = guard_look(vm, &policy->vm.nics[0], &master, error);
 	if (!err)
-		err = guard_claim(policy, text, vm, &lock, error);
+		err = guard_claim(policy, text, interface, vm, &lock, error);
 	if (err)
 		return err;
 	err = guard_wire(policy, vm, master, error);
@@ -299,6 +309,7 @@ json_t *guard_method(const json_t *params, struct host_error *error)
 		return NULL;
 	}
 	base_copy_string(vm->policy_path, sizeof(vm->policy_path), path);
+	base_copy_string(vm->first_path, sizeof(vm->first_path), path);
 	base_copy_string(vm->dir, sizeof(vm->dir), dir);
 	if (launch_parse(text, strlen(text), path, policy, error) < 0 ||
 	    !launch_kind(policy, path, true, error) || launch_can(policy, error) < 0 ||
@@ -336,11 +347,6 @@ static int guard_stop(const struct host_vm *vm, struct host_error *error)
 	return reap_vm(vm->name, (struct host_end){.asked = true}, error);
 }
 
-static bool guard_closed(const struct host_vm *vm)
-{
-	return strcmp(vm->state, "closed") == 0;
-}
-
 json_t *guard_end_method(const json_t *params, struct host_error *error)
 {
 	const char *what = json_string_value(json_object_get(params, "name"));
@@ -362,25 +368,9 @@ json_t *guard_end_method(const json_t *params, struct host_error *error)
 		          vm->name);
 	if (error->code)
 		return NULL;
-	if (guard_closed(vm)) /* what we took away is given back */
+	if (repair_is_closed(vm)) /* what we took away is given back */
 		network_link_up(vm->ifindex[0]);
 	return json_pack("{s:s, s:s}", "name", vm->name, "interface", vm->nics[0].tap);
-}
-
-/* Down, where it has no rules that fit; up, if that was our doing. */
-static void guard_switch(struct host_vm *vm, bool open)
-{
-	char tap[IF_NAMESIZE];
-
-	if (!if_indextoname(vm->ifindex[0], tap))
-		return;
-	if (!open && network_tap_down(tap, vm->ifindex[0]) < 0) {
-		fprintf(stderr, "cordon: %s cannot be closed; its keeper tries again\n", tap);
-		return;
-	}
-	if (open && guard_closed(vm))
-		network_link_up(vm->ifindex[0]);
-	base_copy_string(vm->state, sizeof(vm->state), open ? "guarded" : "closed");
 }
 
 /* Under its lock: the rules for where the tap is now; or, where they cannot be loaded, no way out. */
@@ -396,7 +386,7 @@ static int guard_again(struct host_vm *vm, struct host_error *error)
 		err = guard_look(vm, &policy->vm.nics[0], &master, error);
 	if (!err)
 		err = guard_rules(policy, vm, error);
-	guard_switch(vm, err == 0);
+	repair_switch(vm, err == 0);
 	registry_save(vm); /* if not, it is looked at again with the next change */
 	return err;
 }
@@ -419,9 +409,9 @@ int guard_resume(struct host_vm *vm)
 	err = registry_load(vm->name, vm);
 	/* somebody may have removed the rules while nobody was there to load them again */
 	if (!err && guard_rules(policy, vm, &error) < 0)
-		guard_switch(vm, false);
+		repair_switch(vm, false);
 	/* no bridge has that number: what is closed is tried again at once */
-	master = guard_closed(vm) ? UINT_MAX : if_nametoindex(vm->nics[0].bridge);
+	master = repair_is_closed(vm) ? UINT_MAX : if_nametoindex(vm->nics[0].bridge);
 	if (!err)
 		err = guard_keep(vm, master, &error);
 	report_guard(vm, REPORT_GUARD_KEEPER, error.text);
@@ -446,9 +436,9 @@ int verb_reguard(int argc, char **argv)
 		return VERB_FAILED;
 	}
 	was = vm->nics[0];
-	was_closed = guard_closed(vm);
+	was_closed = repair_is_closed(vm);
 	err = guard_again(vm, &error);
-	closed = guard_closed(vm);
+	closed = repair_is_closed(vm);
 	/* once, however often it is tried, or told */
 	if (err != -ENODEV &&
 	    (was_closed != closed || (!err && memcmp(&was, &vm->nics[0], sizeof(was)) != 0)))

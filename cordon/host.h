@@ -15,6 +15,7 @@
  *   report.c     the host's own alerts: deaths, panics, ends; sink.c has the policy's sinks
  *   repair.c     loads all rules anew after somebody else has changed them
  *   courier.c    the spools of sinks, and who delivers what is in them
+ *   process.c    whose a process is
  *   reap.c       undoes all of it, from what the registry says; the only way a VM is cleaned up
  *   watch.c      the link to the monitor: starts it, hands it VMs, does what its alerts ask for
  *   guard.c      the tap of a guest that another VMM runs
@@ -112,7 +113,8 @@ struct host_vm {
 	int64_t started;           /* Unix time, milliseconds */
 	uint32_t restarts;
 	char policy_path[POLICY_PATH_MAX];
-	char dir[POLICY_PATH_MAX]; /* what the policy's relative paths are relative to */
+	char first_path[POLICY_PATH_MAX]; /* before another was applied */
+	char dir[POLICY_PATH_MAX];        /* what the policy's relative paths are relative to */
 };
 
 /* --- registry.c --- */
@@ -266,6 +268,13 @@ int reap_vm(const char *name, struct host_end end, struct host_error *error);
 int reap_failed(struct host_vm *vm);
 /* Reaps every VM whose keeper is gone; returns how many. */
 int reap_stale(void);
+
+/* --- process.c --- */
+
+/* The process's real uid, or -1 when it is gone or a zombie. */
+int64_t process_uid(pid_t pid);
+/* Kills it if it is a guest's (runs as one of the uids of VMs); true when it has. */
+bool process_kill_guests(pid_t pid);
 
 /* --- watch.c --- */
 

@@ -277,6 +277,7 @@ static int launch_claim(const struct policy *policy, const char *text, size_t si
 	memset(vm, 0, sizeof(*vm));
 	base_copy_string(vm->name, sizeof(vm->name), policy->vm.name);
 	base_copy_string(vm->policy_path, sizeof(vm->policy_path), path);
+	base_copy_string(vm->first_path, sizeof(vm->first_path), path);
 	base_copy_string(vm->dir, sizeof(vm->dir), dir);
 	base_copy_string(vm->state, sizeof(vm->state), "starting");
 	vm->vcpus = policy->vm.vcpus;

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * cordon-mind: one sleeps for each guarded tap until the kernel says something of an interface (rtnetlink(7),
- * RTNLGRP_LINK). It reads no guest data. A message that was lost (ENOBUFS) is made up for by asking anew, so
- * nothing depends on each being seen.
+ * RTNLGRP_LINK). It reads no guest data. A message that was lost (ENOBUFS) is made up for by asking anew once all that
+ * waits is read, and again until there is an answer, as that may be lost too: nothing depends on each being seen.
+ *
+ * SIGUSR1 tells it that the tap was closed for want of rules: it tries to load them until they are.
  */
 #include "cordon/mind.h"
 
@@ -27,21 +29,26 @@ struct mind {
 	char tap[16];
 	uint32_t master;
 	int netlink, signals;
+	uint32_t port;  /* the socket's, by which answers are told from what others did */
+	uint32_t asked; /* the number of the question that has no answer yet, or 0 */
 	bool gone, changed;
 };
 
-static int mind_listen(void)
+static int mind_listen(uint32_t *port)
 {
 	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
+	socklen_t size = sizeof(address);
 	BASE_AUTO_FD int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&address, &size) < 0)
 		return -errno;
+	*port = address.nl_pid;
 	return base_take_fd(&fd);
 }
 
 /* Has the kernel say what the tap is now: the answer is read as any other message. */
-static int mind_ask(const struct mind *mind)
+static int mind_ask(struct mind *mind)
 {
 	struct {
 		struct nlmsghdr header;
@@ -49,10 +56,12 @@ static int mind_ask(const struct mind *mind)
 	} request = {
 	        .header = {.nlmsg_len = sizeof(request),
 	                   .nlmsg_type = RTM_GETLINK,
-	                   .nlmsg_flags = NLM_F_REQUEST},
+	                   .nlmsg_flags = NLM_F_REQUEST,
+	                   .nlmsg_seq = mind->asked + 1},
 	        .link = {.ifi_family = AF_UNSPEC, .ifi_index = mind->ifindex},
 	};
 
+	mind->asked++; /* also where it cannot be sent: it is asked again */
 	return send(mind->netlink, &request, sizeof(request), 0) < 0 ? -errno : 0;
 }
 
@@ -79,22 +88,37 @@ static void mind_link(struct mind *mind, const struct nlmsghdr *message)
 	base_copy_string(mind->tap, sizeof(mind->tap), tap);
 }
 
-/* Reads what there is, until the tap is gone. */
-static void mind_read(struct mind *mind)
+static void mind_message(struct mind *mind, const struct nlmsghdr *message)
+{
+	const struct nlmsgerr *answer = NLMSG_DATA(message);
+
+	if (message->nlmsg_pid == mind->port && message->nlmsg_seq == mind->asked)
+		mind->asked = 0;
+	if (message->nlmsg_type == RTM_NEWLINK || message->nlmsg_type == RTM_DELLINK)
+		mind_link(mind, message);
+	if (message->nlmsg_type == NLMSG_ERROR &&
+	    message->nlmsg_len >= NLMSG_LENGTH(sizeof(*answer)))
+		mind->gone = answer->error == -ENODEV; /* of what was asked: no such link */
+}
+
+/* Reads all there is, or until the tap is gone. True when something was lost. */
+static bool mind_read(struct mind *mind)
 {
 	_Alignas(struct nlmsghdr) char buffer[MIND_BUFFER];
-	ssize_t n = recv(mind->netlink, buffer, sizeof(buffer), MSG_DONTWAIT);
-	int left = (int)n;
+	bool lost = false;
 
-	if (n < 0 && errno == ENOBUFS)
-		mind_ask(mind);
-	for (struct nlmsghdr *at = (struct nlmsghdr *)buffer;
-	     n > 0 && NLMSG_OK(at, left) && !mind->gone; at = NLMSG_NEXT(at, left)) {
-		if (at->nlmsg_type == RTM_NEWLINK || at->nlmsg_type == RTM_DELLINK)
-			mind_link(mind, at);
-		if (at->nlmsg_type == NLMSG_ERROR) /* of what was asked: there is no such link */
-			mind->gone = ((struct nlmsgerr *)NLMSG_DATA(at))->error == -ENODEV;
+	while (!mind->gone) {
+		ssize_t n = recv(mind->netlink, buffer, sizeof(buffer), MSG_DONTWAIT);
+		int left = (int)n;
+
+		if (n < 0 && errno != ENOBUFS && errno != EINTR)
+			break;
+		lost |= n < 0;
+		for (struct nlmsghdr *at = (struct nlmsghdr *)buffer;
+		     n > 0 && NLMSG_OK(at, left) && !mind->gone; at = NLMSG_NEXT(at, left))
+			mind_message(mind, at);
 	}
+	return lost;
 }
 
 /* 0 when it has succeeded. It has said what went wrong. */
@@ -116,6 +140,17 @@ static int mind_reguard(const struct mind *mind)
 	return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
 }
 
+/* True when it shall end. */
+static bool mind_signal(const struct mind *mind, bool *again)
+{
+	struct signalfd_siginfo signal;
+
+	if (read(mind->signals, &signal, sizeof(signal)) != sizeof(signal))
+		return false;
+	*again |= signal.ssi_signo == SIGUSR1;
+	return signal.ssi_signo == SIGTERM;
+}
+
 /* Until the tap is gone (false), or somebody asks for the end (true). */
 static bool mind_tap(struct mind *mind)
 {
@@ -124,12 +159,14 @@ static bool mind_tap(struct mind *mind)
 	bool failed = false;
 
 	while (!mind->gone) {
-		if (poll(fds, BASE_COUNT(fds), failed ? MIND_AGAIN_MS : -1) < 0)
+		int n = poll(fds, BASE_COUNT(fds), failed || mind->asked ? MIND_AGAIN_MS : -1);
+
+		if (n < 0)
 			continue;
-		if (fds[1].revents)
+		if (fds[1].revents && mind_signal(mind, &failed))
 			return true;
-		if (fds[0].revents)
-			mind_read(mind);
+		if ((fds[0].revents && mind_read(mind)) || (n == 0 && mind->asked))
+			mind_ask(mind);
 		/* what cannot be loaded is tried again: the tap is closed meanwhile */
 		if ((mind->changed || failed) && !mind->gone)
 			failed = mind_reguard(mind) < 0;
@@ -144,6 +181,7 @@ static int mind_reap(const struct mind *mind, bool asked)
 
 	/* whoever still means to end it must not end what cleans up after it */
 	signal(SIGTERM, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execl(mind->cordon, "cordon", "reap", mind->name, "--status", "0",
@@ -170,11 +208,12 @@ int mind_main(int argc, char **argv)
 	prctl(PR_SET_NAME, "cordon-mind"); /* executed by its fd, it has that for a name */
 	sigemptyset(&term);
 	sigaddset(&term, SIGTERM);
+	sigaddset(&term, SIGUSR1);
 	sigprocmask(SIG_BLOCK, &term, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	mind.signals = signalfd(-1, &term, SFD_CLOEXEC);
-	mind.netlink = mind_listen();
+	mind.netlink = mind_listen(&mind.port);
 	if (mind.signals < 0 || mind.netlink < 0 || mind_ask(&mind) < 0) {
 		dprintf(STDERR_FILENO, "cordon-mind: it cannot watch the tap: %s\n",
 		        strerror(errno));

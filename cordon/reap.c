@@ -26,26 +26,9 @@
 
 enum { REAP_KILL_TRIES = 50, REAP_ENDED_S = 24 * 3600 };
 
-/* The process's real uid, or -1 when it is gone or a zombie. */
-static int64_t reap_uid_of(const char *pid)
+static bool reap_is_of(pid_t pid, uint32_t slot)
 {
-	char path[64], line[256];
-	unsigned int uid;
-
-	snprintf(path, sizeof(path), "/proc/%.16s/status", pid);
-	BASE_AUTO_FILE FILE *status = fopen(path, "re");
-	while (status && fgets(line, sizeof(line), status)) {
-		if (strncmp(line, "State:\tZ", 8) == 0)
-			return -1;
-		if (sscanf(line, "Uid: %u", &uid) == 1)
-			return uid;
-	}
-	return -1;
-}
-
-static bool reap_is_of(const char *pid, uint32_t slot)
-{
-	int64_t uid = reap_uid_of(pid);
+	int64_t uid = process_uid(pid);
 
 	return uid >= isolate_uid(slot, 0) && uid < isolate_uid(slot + 1, 0);
 }
@@ -62,11 +45,11 @@ static int reap_kill_once(uint32_t slot)
 	while ((entry = readdir(proc))) {
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
-		if (pid <= 0 || !reap_is_of(entry->d_name, slot))
+		if (pid <= 0 || !reap_is_of(pid, slot))
 			continue;
 		/* the pid may be another's by now: looked at again through what cannot change its meaning */
 		BASE_AUTO_FD int process = (int)syscall(SYS_pidfd_open, pid, 0);
-		if (process < 0 || !reap_is_of(entry->d_name, slot))
+		if (process < 0 || !reap_is_of(pid, slot))
 			continue;
 		syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0);
 		found++;
@@ -93,7 +76,8 @@ static int reap_taps(const struct host_vm *vm)
 	struct tap_watch *watch = NULL;
 	int worst = 0;
 
-	/* where the programs cannot be opened there is nothing of theirs to take off */
+	/* where the programs cannot be opened, they stay attached: on a tap of ours until it goes, which is now; on
+	 * a guarded one they count flows that nobody reads */
 	if (tap_watch_open(&watch, NULL) == 0) {
 		for (size_t i = 0; i < vm->nic_count; i++)
 			if (vm->ifindex[i])
@@ -316,7 +300,7 @@ int reap_stale(void)
 
 		if (lock < 0 || registry_load(names[i], vm) < 0 || registry_alive(vm))
 			continue;
-		/* its guest runs on, and may not without its rules */
+		/* another VMM's guest runs on without a keeper, and is given one: it may not be without its rules */
 		if (vm->guard && guard_resume(vm) != -ENODEV)
 			continue;
 		fprintf(stderr,

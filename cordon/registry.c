@@ -377,15 +377,16 @@ json_t *registry_json(const struct host_vm *vm)
 		json_array_append_new(nics, registry_nic_json(vm, i));
 	for (size_t i = 0; i < vm->process_count; i++)
 		json_array_append_new(processes, registry_process_json(&vm->processes[i]));
-	return json_pack(
-	        "{s:s, s:s, s:b, s:b, s:s*, s:i, s:I, s:i, s:I, s:I, s:i, s:i, s:s, s:s, s:o, s:o}",
-	        "name", vm->name, "state", vm->state, "guard", vm->guard, "quarantined",
-	        vm->quarantined, "quarantine_allow",
-	        vm->quarantine_allow[0] ? vm->quarantine_allow : NULL, "vcpus", (int)vm->vcpus,
-	        "memory", (json_int_t)vm->memory, "slot", (int)vm->slot, "started",
-	        (json_int_t)vm->started, "keeper_start", (json_int_t)vm->keeper_start, "keeper",
-	        (int)vm->keeper, "restarts", (int)vm->restarts, "policy", vm->policy_path, "dir",
-	        vm->dir, "nics", nics, "processes", processes);
+	return json_pack("{s:s, s:s, s:b, s:b, s:s*, s:i, s:I, s:i, s:I, s:I, s:i, s:i, s:s, s:s, "
+	                 "s:s, s:o, s:o}",
+	                 "name", vm->name, "state", vm->state, "guard", vm->guard, "quarantined",
+	                 vm->quarantined, "quarantine_allow",
+	                 vm->quarantine_allow[0] ? vm->quarantine_allow : NULL, "vcpus",
+	                 (int)vm->vcpus, "memory", (json_int_t)vm->memory, "slot", (int)vm->slot,
+	                 "started", (json_int_t)vm->started, "keeper_start",
+	                 (json_int_t)vm->keeper_start, "keeper", (int)vm->keeper, "restarts",
+	                 (int)vm->restarts, "policy", vm->policy_path, "first_policy",
+	                 vm->first_path, "dir", vm->dir, "nics", nics, "processes", processes);
 }
 
 int registry_save(const struct host_vm *vm)
@@ -504,6 +505,7 @@ int registry_load(const char *name, struct host_vm *vm)
 	registry_text(json, "state", vm->state, sizeof(vm->state));
 	vm->restarts = (uint32_t)registry_number(json, "restarts", INT32_MAX);
 	registry_text(json, "policy", vm->policy_path, sizeof(vm->policy_path));
+	registry_text(json, "first_policy", vm->first_path, sizeof(vm->first_path));
 	registry_text(json, "dir", vm->dir, sizeof(vm->dir));
 	registry_load_nics(json_object_get(json, "nics"), vm);
 	registry_load_processes(json_object_get(json, "processes"), vm);

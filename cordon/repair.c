@@ -6,9 +6,12 @@
  * are loaded. A tap whose rules cannot be loaded stays down. Counters and quotas begin anew.
  *
  * The tap of another VMM's guest is not ours to take down and up, as that loses the routes that its owner made: its
- * rules are loaded again while it is up, and it is taken down only if they cannot be.
+ * rules are loaded again while it is up, and it is taken down only if they cannot be; its keeper opens it then.
  */
 #include "cordon/repair.h"
+
+#include <net/if.h>
+#include <signal.h>
 
 #include "base/base.h"
 #include "cordon/report.h"
@@ -74,9 +77,34 @@ static int repair_open(struct firewall *fw, struct repair *repair, struct host_e
 	return err;
 }
 
+bool repair_is_closed(const struct host_vm *vm)
+{
+	return strcmp(vm->state, "closed") == 0;
+}
+
+void repair_switch(struct host_vm *vm, bool open)
+{
+	char tap[IF_NAMESIZE];
+
+	if (!if_indextoname(vm->ifindex[0], tap))
+		return;
+	if (!open && network_tap_down(tap, vm->ifindex[0]) < 0) {
+		fprintf(stderr, "cordon: %s cannot be closed; its keeper tries again\n", tap);
+		return;
+	}
+	if (open && repair_is_closed(vm))
+		network_link_up(vm->ifindex[0]);
+	base_copy_string(vm->state, sizeof(vm->state), open ? "guarded" : "closed");
+}
+
+/* Another VMM's guest runs whether its keeper does or not, and may not be without its rules. */
+static bool repair_runs(const struct host_vm *vm)
+{
+	return vm->nic_count > 0 && (vm->guard ? vm->started != 0 : registry_alive(vm));
+}
+
 /*
- * One VM, under its lock: one that is being started gets its rules, and its taps up, by its start. A guarded
- * guest runs on when its keeper is dead, and may not without its rules.
+ * One VM, under its lock: one that is being started gets its rules, and its taps up, by its start.
  */
 static void repair_vm(struct firewall *fw, struct repair *repair, const char *name,
                       const struct firewall_change *change)
@@ -84,12 +112,14 @@ static void repair_vm(struct firewall *fw, struct repair *repair, const char *na
 	struct host_error error = {0};
 	BASE_AUTO_FD int lock = registry_lock_vm(name);
 
-	if (lock < 0 || registry_load(name, &repair->vm) < 0 || repair->vm.nic_count == 0)
+	if (lock < 0 || registry_load(name, &repair->vm) < 0 || !repair_runs(&repair->vm))
 		return;
-	if (repair->vm.guard ? !repair->vm.started : !registry_alive(&repair->vm))
-		return;
-	if (repair_open(fw, repair, &error) < 0 && repair->vm.guard)
-		network_tap_down(repair->vm.nics[0].tap, repair->vm.ifindex[0]);
+	if (repair_open(fw, repair, &error) < 0 && repair->vm.guard) {
+		repair_switch(&repair->vm, false);
+		registry_save(&repair->vm); /* if not, it is closed and not said to be */
+		if (registry_alive(&repair->vm))
+			kill(repair->vm.keeper, SIGUSR1); /* cordon-mind: it tries again */
+	}
 	report_tampered(&repair->vm, change->process, change->pid, error.text);
 	host_error_clear(&error);
 }
@@ -107,6 +137,11 @@ int repair_all(struct firewall *fw, const struct firewall_change *change)
 	if (!repair)
 		return -ENOMEM;
 	repair_close(repair);
+	/* A guest's process that does not let go of the lock has been taken over, or hangs. */
+	if (change->holder && process_kill_guests(change->holder))
+		fprintf(stderr,
+		        "cordon: process %d, a guest's, kept the firewall's lock: it was killed\n",
+		        change->holder);
 	err = firewall_forget(fw);
 	/* those whose taps are up go first, and wait for nobody else's lock */
 	for (size_t i = 0; i < repair->count; i++)
@@ -135,7 +170,7 @@ void repair_missing(struct repair_watch *watch)
 
 	for (size_t i = 0; count >= 0 && i < repair->count; i++)
 		missing |= registry_load(repair->names[i], &repair->vm) == 0 &&
-		           repair->vm.nic_count > 0 && registry_alive(&repair->vm) &&
+		           repair_runs(&repair->vm) &&
 		           !repair_listed(repair->names[i], names, count);
 	if (!missing)
 		return;

@@ -19,4 +19,10 @@ void repair_missing(struct repair_watch *watch);
 /* Closes the taps, loads all rules anew, opens the taps, and raises an alert for each VM. */
 int repair_all(struct firewall *fw, const struct firewall_change *change);
 
+/* Of a guarded guest, whose lock the caller has: its tap down, where it has no rules that fit; up, if down was our doing.
+ * Its state, which the caller saves, says which. */
+void repair_switch(struct host_vm *vm, bool open);
+/* True for one whose tap is down by repair_switch(). */
+bool repair_is_closed(const struct host_vm *vm);
+
 #endif

@@ -5,14 +5,18 @@
  */
 #include <check.h>
 #include <net/if.h>
+#include <signal.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "base/base.h"
 #include "cordon/repair.h"
 #include "cordon/report.h"
 #include "cordon/rules.h"
+#include "isolate/isolate.h"
 #include "tests/traffic/firewall_fixture.h"
 
 enum { GUEST = 1 }; /* link 1's addresses are those of the fixture's second guest */
@@ -152,9 +156,38 @@ START_TEST(a_guard_needs_no_keeper)
 }
 END_TEST
 
+/* It is closed, and said to be; its keeper is told to try again. */
+START_TEST(a_guard_without_rules_is_closed)
+{
+	sigset_t again;
+	struct host_vm now;
+
+	sigemptyset(&again);
+	sigaddset(&again, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &again, NULL);
+	vm.guard = true;
+	vm.started = 1;
+	base_copy_string(vm.state, sizeof(vm.state), "guarded");
+	ck_assert_int_eq(registry_save(&vm), 0);
+	ck_assert_int_eq(unlink(HOST_RUN_DIR "/vms/web0/policy.yaml"), 0);
+	net_run(&fixture.net, NET_HOST, "nft flush ruleset");
+	repair_check(&watch);
+	ck_assert(!tap_is_up());
+	ck_assert_int_eq(registry_load("web0", &now), 0);
+	ck_assert(repair_is_closed(&now));
+	ck_assert_int_eq(sigtimedwait(&again, NULL, &(struct timespec){0}), SIGUSR1);
+}
+END_TEST
+
 /* While no daemon ran: the next one finds out. */
 START_TEST(nobody_listened)
 {
+	if (_i == 1) { /* a guard whose keeper is dead counts too */
+		vm.guard = true;
+		vm.keeper = 0;
+		vm.started = 1;
+		ck_assert_int_eq(registry_save(&vm), 0);
+	}
 	repair_missing(&watch);
 	ck_assert_int_eq(reports, 0);
 	firewall_watch_close(watch.rules);
@@ -164,7 +197,9 @@ START_TEST(nobody_listened)
 	ck_assert_int_eq(reports, 0);
 	repair_missing(&watch);
 	ck_assert_int_eq(reports, 1);
-	works();
+	ck_assert_str_eq(failed, "");
+	if (!vm.guard)
+		works();
 }
 END_TEST
 
@@ -188,6 +223,63 @@ START_TEST(rules_that_cannot_be_loaded_close_the_tap)
 	ck_assert_int_eq(reports, 1);
 	ck_assert_msg(strstr(failed, "its policy cannot be read"), "%s", failed);
 	ck_assert(!tap_is_up());
+}
+END_TEST
+
+/* Who holds the lock while somebody changes the rules: a guest's process, or one of ours that hangs. */
+static pid_t hold_lock(uid_t uid)
+{
+	int ready[2];
+	char byte = 0;
+	pid_t child;
+
+	ck_assert_int_eq(pipe(ready), 0);
+	child = fork();
+	if (child == 0) {
+		int lock = firewall_lock_open();
+
+		if (flock(lock, LOCK_EX) < 0 || setuid(uid) < 0 || write(ready[1], "", 1) != 1)
+			_exit(1);
+		pause();
+		_exit(0);
+	}
+	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+	return child;
+}
+
+START_TEST(a_guest_cannot_keep_the_lock)
+{
+	pid_t holder = hold_lock(isolate_uid(1, 3));
+	int status;
+
+	net_run(&fixture.net, NET_HOST, "nft flush ruleset");
+	repair_check(&watch);
+	ck_assert_int_eq(waitpid(holder, &status, WNOHANG), holder);
+	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+	ck_assert_int_eq(reports, 1);
+	ck_assert_str_eq(failed, "");
+	works();
+}
+END_TEST
+
+/* Not killed, but named; and no way out meanwhile. */
+START_TEST(a_lock_that_is_held)
+{
+	pid_t holder = hold_lock(0);
+	char name[17], words[64];
+
+	ck_assert_int_eq(firewall_lock_holder(name), holder);
+	ck_assert_int_eq(strncmp(name, program_invocation_short_name, 15), 0);
+	net_run(&fixture.net, NET_HOST, "nft flush ruleset");
+	repair_check(&watch);
+	snprintf(words, sizeof(words), "(pid %d)", holder);
+	ck_assert_msg(strstr(failed, " is held by ") && strstr(failed, words), "%s", failed);
+	ck_assert(!tap_is_up());
+	ck_assert_int_eq(kill(holder, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(holder, NULL, 0), holder);
+	ck_assert_int_eq(firewall_lock_holder(name), 0);
 }
 END_TEST
 
@@ -220,10 +312,13 @@ int main(void)
 	tcase_set_timeout(tests, 60);
 	tcase_add_loop_test(tests, changes_of_rules, 0, 5);
 	tcase_add_test(tests, all_is_flushed);
-	tcase_add_test(tests, nobody_listened);
+	tcase_add_loop_test(tests, nobody_listened, 0, 2);
 	tcase_add_loop_test(tests, a_guard_needs_no_keeper, 0, 2);
 	tcase_add_test(tests, a_quarantine_stays);
 	tcase_add_test(tests, rules_that_cannot_be_loaded_close_the_tap);
+	tcase_add_test(tests, a_guest_cannot_keep_the_lock);
+	tcase_add_test(tests, a_lock_that_is_held);
+	tcase_add_test(tests, a_guard_without_rules_is_closed);
 	tcase_add_test(tests, nobody_touched_ours);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);

@@ -5,6 +5,7 @@
  */
 #include <check.h>
 #include <fcntl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -67,6 +68,8 @@ static void start_with(const char *rules)
 	mkdir(HOST_RUN_DIR, 0700);
 	mkdir(HOST_RUN_DIR "/vms", 0700);
 	mkdir(HOST_RUN_DIR "/vms/web0", 0700);
+	/* a small one, which can be full; in the mount namespace of the fixture's */
+	ck_assert_int_eq(mount("none", HOST_RUN_DIR "/vms/web0", "tmpfs", 0, "size=64k"), 0);
 	ck_assert_msg(launch_parse(text, strlen(text), "old.yaml", policy, &error) == 0, "%s",
 	              error.text);
 	strcpy(vm->name, "web0");
@@ -97,13 +100,8 @@ static void start_named(void)
 
 static void stop(void)
 {
-	static const char *const names[] = {"state.json", "policy.yaml", "names", ""};
-	char path[POLICY_PATH_MAX];
-
-	for (size_t i = 0; i < BASE_COUNT(names); i++) {
-		registry_path(path, "web0", names[i]);
-		remove(path);
-	}
+	umount(HOST_RUN_DIR "/vms/web0");
+	rmdir(HOST_RUN_DIR "/vms/web0");
 	fixture_close();
 }
 
@@ -199,18 +197,78 @@ START_TEST(what_cannot_change)
 }
 END_TEST
 
-/* A record that cannot be written: rules and record are both the old ones. */
+/* What is recorded of it, in one text: the policy, the names, the policy's path. */
+static char *record(void)
+{
+	BASE_AUTO_FREE char *policy = NULL, *names = NULL;
+	struct host_vm vm;
+	char *all;
+
+	ck_assert_int_gt(policy_read_file(HOST_RUN_DIR "/vms/web0/policy.yaml", &policy), 0);
+	ck_assert_int_gt(policy_read_file(HOST_RUN_DIR "/vms/web0/names", &names), 0);
+	ck_assert_int_eq(registry_load("web0", &vm), 0);
+	ck_assert_int_ge(asprintf(&all, "%s%s%s", policy, names, vm.policy_path), 0);
+	return all;
+}
+
+static bool has_rules_of(const char *name)
+{
+	char *rules BASE_AUTO_FREE = ruleset(), set[64];
+
+	snprintf(set, sizeof(set), "@" NAMES_SET_FORMAT, "web0", 4,
+	         (unsigned long long)names_hash(name));
+	return strstr(rules, set) != NULL;
+}
+
+static void fill_folder(void)
+{
+	int fd BASE_AUTO_FD = open(HOST_RUN_DIR "/vms/web0/full", O_WRONLY | O_CREAT, 0600);
+	static const char page[4096];
+
+	ck_assert_int_ge(fd, 0);
+	while (write(fd, page, sizeof(page)) > 0)
+		continue;
+	ck_assert_int_eq(errno, ENOSPC);
+}
+
+/* Whatever of the record cannot be written: rules and record are the old ones. */
 START_TEST(old_or_new)
 {
-	char *text BASE_AUTO_FREE = whole(second);
+	static const char *const blocked[][2] = {
+	        {HOST_RUN_DIR "/vms/web0/policy.yaml.old", "; nothing was changed"},
+	        {HOST_RUN_DIR "/vms/web0/policy.yaml.new", "; its rules are the old ones"},
+	        {HOST_RUN_DIR "/vms/web0/state.json.new", "; its rules are the old ones"}};
+	char *text BASE_AUTO_FREE = whole(named_less);
+	char *before BASE_AUTO_FREE = record();
 
-	ck_assert_int_eq(mkdir(HOST_RUN_DIR "/vms/web0/policy.yaml.new", 0700), 0);
+	ck_assert_int_eq(mkdir(blocked[_i][0], 0700), 0);
 	char *said BASE_AUTO_FREE = ask(apply_method, "policy", text);
-	rmdir(HOST_RUN_DIR "/vms/web0/policy.yaml.new");
-	ck_assert_msg(strstr(said, "its rules are the old ones"), "%s", said);
-	ck_assert(reaches(ALLOWED_PORT) && !reaches(DENIED_PORT));
-	char *diff BASE_AUTO_FREE = ask(apply_diff, "policy", text);
-	ck_assert_msg(!strstr(diff, "\"changes\":[]"), "%s", diff);
+	rmdir(blocked[_i][0]);
+	ck_assert_msg(strstr(said, blocked[_i][1]), "%s", said);
+	char *after BASE_AUTO_FREE = record();
+	ck_assert_str_eq(before, after);
+	ck_assert(has_rules_of("www.example.org"));
+	ck_assert_int_ne(access(HOST_RUN_DIR "/vms/web0/policy.yaml.old", F_OK), 0);
+}
+END_TEST
+
+/* The same where the folder's file system is full: not even the state fits. */
+START_TEST(no_space)
+{
+	char *text BASE_AUTO_FREE = whole(named_less);
+	char *before BASE_AUTO_FREE = record();
+
+	fill_folder();
+	char *said BASE_AUTO_FREE = ask(apply_method, "policy", text);
+	ck_assert_msg(strstr(said, "No space left on device; its rules are the old ones"), "%s",
+	              said);
+	char *after BASE_AUTO_FREE = record();
+	ck_assert_str_eq(before, after);
+	ck_assert(has_rules_of("www.example.org"));
+	unlink(HOST_RUN_DIR "/vms/web0/full");
+	char *done BASE_AUTO_FREE = ask(apply_method, "policy", text);
+	ck_assert_msg(strstr(done, "changes"), "%s", done);
+	ck_assert(!has_rules_of("www.example.org"));
 }
 END_TEST
 
@@ -319,11 +377,12 @@ int main(void)
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, another_policy);
 	tcase_add_test(tests, what_cannot_change);
-	tcase_add_test(tests, old_or_new);
 	tcase_add_test(tests, quarantine_stays);
 	tcase_add_test(tests, first_names_are_refused);
 	tcase_add_checked_fixture(names, start_named, stop);
 	tcase_add_test(names, names_change_in_place);
+	tcase_add_loop_test(names, old_or_new, 0, 3);
+	tcase_add_test(names, no_space);
 	suite_add_tcase(suite, names);
 	tcase_add_test(text, lines);
 	suite_add_tcase(suite, tests);

@@ -236,6 +236,8 @@ kill -9 "$("$CORDON" inspect guest | sed -n 's/^  "keeper": \([0-9]*\),$/\1/p')"
 [ "$(fetch $allowed)" = 0 ] || fail "the quarantine goes on"
 "$CORDON" apply guest "$work/closed.yaml" >/dev/null || fail "another policy was not taken"
 [ "$(fetch $allowed)" != 0 ] || fail "the new policy does not hold"
+sh "$hook" dom reconnect begin - <"$work/domain.xml" || fail "the hook does not know its guard since another policy was applied"
+[ "$(fetch $allowed)" != 0 ] || fail "the hook has put the first policy back"
 ! "$CORDON" pause guest 2>/dev/null || fail "it could be paused"
 "$CORDON" ps | grep -q '^guest *guarded' || fail "it is not guarded any more"
 
