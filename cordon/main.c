@@ -39,6 +39,8 @@ static const struct verb verbs[] = {
         {"alerts", verb_alerts, "print alerts, and follow new ones"},
         {"capture", verb_capture, "write a running guest's packets to a pcapng file"},
         {"analyze", verb_analyze, "find attacks in capture files"},
+        {"measure", verb_measure, "compute the launch digest of a confidential guest"},
+        {"id-block", verb_id_block, "make and check the ID block of an SEV-SNP guest"},
         {"image", verb_image, "import and list kernel images"},
         {"doctor", verb_doctor, "say what this host can and cannot do"},
         {"daemon", verb_daemon, "serve the host's guests (cordond)"},

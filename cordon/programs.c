@@ -12,8 +12,8 @@
 
 #include "base/base.h"
 
-static const char *const programs_folders[] = {"", "../vmm/", "../vmm/devices/", "../monitor/",
-                                               "../firewall/"};
+static const char *const programs_folders[] = {
+        "", "../vmm/", "../vmm/devices/", "../monitor/", "../firewall/", "../confidential/"};
 
 int programs_path(char out[POLICY_PATH_MAX], const char *name)
 {

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/base.h"
-#include "vmm/why.h"
+#include "base/why.h"
 
 enum {
 	BZIMAGE_HEADER = 0x1f1, /* struct setup_header in the file */

@@ -12,7 +12,7 @@
 
 #include "base/base.h"
 #include "vmm/cpuid_model.h"
-#include "vmm/why.h"
+#include "base/why.h"
 
 enum {
 	CPUID_MAX = 0xd,

@@ -10,7 +10,7 @@
 #include <errno.h>
 
 #include "base/base.h"
-#include "vmm/why.h"
+#include "base/why.h"
 
 #define FEATURE(name, leaf, index, reg, bit, class, needs) \
 	{name, leaf, index, reg, bit, class, needs},

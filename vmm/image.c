@@ -20,7 +20,7 @@
 #include "vmm/list_image.h"
 #include "vmm/unpack.h"
 #include "vmm/vmm.h"
-#include "vmm/why.h"
+#include "base/why.h"
 
 enum {
 	IMAGE_IN = 3,

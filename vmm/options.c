@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "base/base.h"
-#include "vmm/why.h"
+#include "base/why.h"
 
 enum options_kind {
 	OPTION_TEXT,

@@ -8,7 +8,7 @@
 #include <zstd.h>
 
 #include "base/base.h"
-#include "vmm/why.h"
+#include "base/why.h"
 
 enum {
 	UNPACK_CHUNK = 64 * 1024,

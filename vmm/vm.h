@@ -14,7 +14,7 @@
 #include "vmm/iobus.h"
 #include "vmm/machine.h"
 #include "vmm/vmm.h"
-#include "vmm/why.h"
+#include "base/why.h"
 
 enum {
 	VM_ROUTES_MAX = MACHINE_GSI_PINS + 256, /* pins, then MSI-X vectors */

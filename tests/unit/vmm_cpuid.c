@@ -4,7 +4,7 @@
 
 #include "base/base.h"
 #include "vmm/cpuid.h"
-#include "vmm/why.h"
+#include "base/why.h"
 
 enum { GIB = 1 << 30 };
 

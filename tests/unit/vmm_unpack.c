@@ -4,7 +4,7 @@
 
 #include "base/base.h"
 #include "vmm/vmm.h"
-#include "vmm/why.h"
+#include "base/why.h"
 
 int main(int argc, char *argv[])
 {
