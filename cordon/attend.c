@@ -112,7 +112,8 @@ static void attend_answer(struct attend *attend)
 	struct monitor_answer answer;
 	ssize_t n = recv(attend->monitor, &answer, sizeof(answer), MSG_TRUNC | MSG_DONTWAIT);
 
-	if (n == (ssize_t)sizeof(answer) && answer.type == MONITOR_ACT) {
+	if (n == (ssize_t)sizeof(answer) &&
+	    (answer.type == MONITOR_ACT || answer.type == MONITOR_RELOAD)) {
 		/* Every server hears of every VM; each acts for its own. */
 		if (strncmp(answer.vm, attend->name, sizeof(answer.vm)) == 0)
 			attend_act(attend, &answer);

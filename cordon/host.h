@@ -293,6 +293,16 @@ bool watch_needed(void);
 int watch_recover(struct host_error *error);
 /* Does what one answer of type MONITOR_ACT asks for, after checking it. */
 int watch_act(const struct monitor_answer *act);
+
+/* --- lists.c --- */
+
+/* Opens a list of known bad addresses and names. A negative errno: -EINVAL when it is no regular file. */
+int list_open(const char *path);
+/* Adds two fds for each list of the policy: the file, and one that tells of changes. The caller closes what was
+ * added, also on an error. */
+int lists_open(const struct policy *policy, int *fds, size_t *count, struct host_error *error);
+/* What the monitor has found wrong with the list; it is not trusted. Returns the error. */
+int list_refused(const char *path, const struct monitor_answer *answer, struct host_error *error);
 /* A connection to a running monitor without starting one; for queries. */
 int watch_query(void);
 

@@ -52,7 +52,8 @@ static void serve_answer(struct serve *serve)
 	struct monitor_answer answer;
 	ssize_t n = recv(serve->monitor, &answer, sizeof(answer), MSG_TRUNC | MSG_DONTWAIT);
 
-	if (n == (ssize_t)sizeof(answer) && answer.type == MONITOR_ACT) {
+	if (n == (ssize_t)sizeof(answer) &&
+	    (answer.type == MONITOR_ACT || answer.type == MONITOR_RELOAD)) {
 		watch_act(&answer);
 	} else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 		base_close(&serve->monitor);

@@ -183,9 +183,8 @@ static int watch_send(int connection, const struct monitor_request *request, con
 }
 
 /* One answer; the monitor is not trusted to send a whole one, or any. */
-static int watch_answer(int connection)
+static int watch_answer(int connection, struct monitor_answer *answer)
 {
-	struct monitor_answer answer;
 	struct pollfd ready = {.fd = connection, .events = POLLIN};
 	int64_t deadline = control_now_ms() + WATCH_TIMEOUT_MS;
 	ssize_t n;
@@ -195,26 +194,27 @@ static int watch_answer(int connection)
 
 		if (left <= 0 || poll(&ready, 1, (int)left) <= 0)
 			return -ETIMEDOUT;
-		n = recv(connection, &answer, sizeof(answer), MSG_TRUNC);
+		n = recv(connection, answer, sizeof(*answer), MSG_TRUNC);
 		if (n < 0)
 			return -errno;
-		if (n != (ssize_t)sizeof(answer))
+		if (n != (ssize_t)sizeof(*answer))
 			return n == 0 ? -ECONNRESET : -EPROTO;
-	} while (answer.type ==
-	         MONITOR_ACT); /* another VM's alert may come first; it is in the log */
-	if (answer.type == MONITOR_FAILED)
-		return answer.error < 0 ? answer.error : -EPROTO;
-	return answer.type == MONITOR_OK ? 0 : -EPROTO;
+		/* another VM's alert may come first; it is in the log */
+	} while (answer->type == MONITOR_ACT || answer->type == MONITOR_RELOAD);
+	if (answer->type == MONITOR_FAILED)
+		return answer->error < 0 ? answer->error : -EPROTO;
+	return answer->type == MONITOR_OK ? 0 : -EPROTO;
 }
 
 static int watch_simple(int connection, enum monitor_verb verb, const char *vm)
 {
 	struct monitor_request request = {.version = MONITOR_VERSION, .verb = verb};
+	struct monitor_answer answer;
 	int err;
 
 	base_copy_string(request.vm, sizeof(request.vm), vm);
 	err = watch_send(connection, &request, NULL, 0);
-	return err ? err : watch_answer(connection);
+	return err ? err : watch_answer(connection, &answer);
 }
 
 int watch_forget(int connection, const char *vm)
@@ -243,6 +243,7 @@ int watch_register(int connection, const struct host_vm *vm, const struct policy
 	        .monitor = policy->monitor,
 	        .scan_line = policy->monitor.scan.line,
 	};
+	struct monitor_answer answer = {0};
 	int fds[MONITOR_FDS_MAX] = {flow_map};
 	size_t count = 1;
 	int err = 0;
@@ -261,11 +262,15 @@ int watch_register(int connection, const struct host_vm *vm, const struct policy
 			count++;
 	}
 	if (!err)
+		err = lists_open(policy, fds, &count, error);
+	if (!err)
 		err = watch_send(connection, &request, fds, count);
 	if (!err)
-		err = watch_answer(connection);
+		err = watch_answer(connection, &answer);
 	for (size_t i = 1; i < count; i++)
 		close(fds[i]);
+	if (err && answer.size && answer.respond < policy->monitor.list_count)
+		return list_refused(policy->monitor.lists[answer.respond], &answer, error);
 	if (err)
 		return host_fail(error, err, 126, "the monitor did not take '%s': %s", vm->name,
 		                 strerror(-err));
@@ -388,6 +393,43 @@ static uint32_t watch_allowed(const char *vm)
 	return 0 POLICY_DETECTORS(WATCH_RESPONDS);
 }
 
+static int watch_list(int connection, const char *path, struct host_error *error)
+{
+	struct monitor_request request = {.version = MONITOR_VERSION, .verb = MONITOR_INTEL};
+	struct monitor_answer answer = {0};
+	BASE_AUTO_FD int list = list_open(path);
+	int err = BASE_MIN(list, 0);
+
+	base_copy_string(request.monitor.lists[0], POLICY_PATH_MAX, path);
+	request.monitor.list_count = 1;
+	if (!err)
+		err = watch_send(connection, &request, &list, 1);
+	if (!err)
+		err = watch_answer(connection, &answer);
+	answer.error = err;
+	return err ? list_refused(path, &answer, error) : 0;
+}
+
+/* Hands the lists of the VM's own policy over again, whatever it was that asked. */
+static int watch_reload(const char *vm)
+{
+	BASE_AUTO_FREE struct policy *policy = calloc(1, sizeof(*policy));
+	BASE_AUTO_FD int connection = watch_query();
+	int err = policy ? registry_policy(vm, policy) : -ENOMEM;
+
+	if (err || connection < 0)
+		return err ? err : connection;
+	for (size_t i = 0; i < policy->monitor.list_count; i++) {
+		struct host_error error = {0};
+
+		if (watch_list(connection, policy->monitor.lists[i], &error) < 0)
+			fprintf(stderr, "cordon: what was known to be bad stays so: %s\n",
+			        error.text);
+		host_error_clear(&error);
+	}
+	return 0;
+}
+
 int watch_act(const struct monitor_answer *act)
 {
 	char vm[POLICY_NAME_MAX], rule[sizeof(act->rule)];
@@ -400,6 +442,8 @@ int watch_act(const struct monitor_answer *act)
 			*c = '?';
 	if (!registry_name_valid(vm))
 		return -EINVAL;
+	if (act->type == MONITOR_RELOAD)
+		return watch_reload(vm);
 	respond = act->respond & watch_allowed(vm);
 	if (respond & POLICY_RESPOND_QUARANTINE)
 		watch_method("vm.quarantine", vm, rule);

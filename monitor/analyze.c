@@ -8,6 +8,9 @@
  * 127 no such file.
  *
  * #syscall analyze: read - the captures
+ * #syscall analyze: pread64 - lists of known bad addresses and names
+ * #syscall analyze: fstat - how long such a list is
+ * #syscall analyze: newfstatat(arg3 = AT_EMPTY_PATH) - the same, as the C library asks it
  * #syscall analyze: write(arg0 = 1) - alerts
  * #syscall analyze: madvise(arg2 = 14) - MADV_HUGEPAGE, for the flow table
  */
@@ -20,6 +23,7 @@
 
 #include "base/base.h"
 #include "isolate/isolate.h"
+#include "monitor/intel_list.h"
 #include "monitor/list_analyze.h"
 #include "monitor/offline.h"
 
@@ -42,6 +46,10 @@ struct analyze {
 	const char *names[ANALYZE_FILES_MAX];
 	int files[ANALYZE_FILES_MAX];
 	size_t file_count;
+	const char *list_names[INTEL_LISTS_MAX];
+	int lists[INTEL_LISTS_MAX];
+	size_t list_count;
+	struct intel_set intel;
 	uint64_t size, done; /* bytes of all files; 0: not known */
 	struct {
 		const char *rule; /* static strings of the detectors */
@@ -50,7 +58,8 @@ struct analyze {
 	struct offline *offline;
 };
 
-static const char usage[] = "usage: cordon analyze [--vm CIDR]... [--format table|json] FILE...\n";
+static const char usage[] =
+        "usage: cordon analyze [--vm CIDR]... [--intel LIST]... [--format table|json] FILE...\n";
 
 /* --- what is printed --- */
 
@@ -228,6 +237,29 @@ static double analyze_now(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* The lists, which somebody else may have written too. */
+static bool analyze_lists(struct analyze *analyze)
+{
+	for (size_t i = 0; i < analyze->list_count; i++) {
+		const char *name = analyze->list_names[i];
+		struct intel_list *list = NULL;
+		struct intel_fault fault;
+		int err = intel_list_read(analyze->lists[i], name, &list, &fault);
+
+		if (err && fault.line)
+			fprintf(stderr, "cordon: %s:%u: '%s' %s\n", name, fault.line, fault.excerpt,
+			        err == -EFBIG ? "is one entry too many"
+			                      : "is no address, no network and no name");
+		else if (err)
+			fprintf(stderr, "cordon: cannot read the list %s: %s\n", name,
+			        strerror(-err));
+		if (err)
+			return false;
+		analyze->intel.lists[analyze->intel.count++] = list;
+	}
+	return true;
+}
+
 static int analyze_run(struct analyze *analyze)
 {
 	size_t flows = analyze->size ? (size_t)BASE_MIN(analyze->size / 64, (uint64_t)ANALYZE_FLOWS)
@@ -235,11 +267,16 @@ static int analyze_run(struct analyze *analyze)
 	const struct offline_config config = {.flows = BASE_MAX(flows, (size_t)ANALYZE_FLOWS_MIN),
 	                                      .flows_max = ANALYZE_FLOWS_MAX,
 	                                      .vms = analyze->vms,
-	                                      .vm_count = analyze->vm_count};
-	int err = offline_open(&analyze->offline, &config, analyze_emit, analyze);
-	double start = analyze_now();
-	int status = ANALYZE_DONE;
+	                                      .vm_count = analyze->vm_count,
+	                                      .intel =
+	                                              analyze->list_count ? &analyze->intel : NULL};
+	int status = ANALYZE_DONE, err;
+	double start;
 
+	if (!analyze_lists(analyze))
+		return ANALYZE_FAILED;
+	err = offline_open(&analyze->offline, &config, analyze_emit, analyze);
+	start = analyze_now();
 	if (err) {
 		fprintf(stderr, "cordon: cannot analyze: %s\n", strerror(-err));
 		return ANALYZE_FAILED;
@@ -254,6 +291,23 @@ static int analyze_run(struct analyze *analyze)
 }
 
 /* --- before the lock --- */
+
+static bool analyze_list_open(struct analyze *analyze, const char *name)
+{
+	int list = analyze->list_count < INTEL_LISTS_MAX ? open(name, O_RDONLY | O_CLOEXEC) : -1;
+
+	if (list < 0) {
+		if (analyze->list_count == INTEL_LISTS_MAX)
+			fprintf(stderr, "cordon: --intel '%s' is the %dth list\n", name,
+			        INTEL_LISTS_MAX + 1);
+		else
+			fprintf(stderr, "cordon: cannot open %s: %s\n", name, strerror(errno));
+		return false;
+	}
+	analyze->list_names[analyze->list_count] = name;
+	analyze->lists[analyze->list_count++] = list;
+	return true;
+}
 
 static bool analyze_option(struct analyze *analyze, int option, const char *value)
 {
@@ -276,6 +330,8 @@ static bool analyze_option(struct analyze *analyze, int option, const char *valu
 		        value, OFFLINE_CIDRS_MAX + 1);
 		return false;
 	}
+	if (option == 'i')
+		return analyze_list_open(analyze, value);
 	fputs(usage, stderr);
 	return false;
 }
@@ -301,6 +357,7 @@ static int analyze_parse(int argc, char **argv, struct analyze *analyze)
 {
 	static const struct option longs[] = {{"vm", required_argument, NULL, 'v'},
 	                                      {"format", required_argument, NULL, 'f'},
+	                                      {"intel", required_argument, NULL, 'i'},
 	                                      {0}};
 	int option, status = ANALYZE_DONE;
 
@@ -323,8 +380,8 @@ static int analyze_parse(int argc, char **argv, struct analyze *analyze)
 
 static int analyze_lock(const struct analyze *analyze)
 {
-	struct isolate_fd fds[ANALYZE_FILES_MAX + 2] = {{STDOUT_FILENO, STDOUT_FILENO},
-	                                                {STDERR_FILENO, STDERR_FILENO}};
+	struct isolate_fd fds[ANALYZE_FILES_MAX + INTEL_LISTS_MAX + 2] = {
+	        {STDOUT_FILENO, STDOUT_FILENO}, {STDERR_FILENO, STDERR_FILENO}};
 	struct isolate_role role = {.uid = ANALYZE_UID,
 	                            .gid = ANALYZE_UID,
 	                            .fds = fds,
@@ -338,6 +395,8 @@ static int analyze_lock(const struct analyze *analyze)
 
 		fds[role.fd_count++] = (struct isolate_fd){fd, fd};
 	}
+	for (size_t i = 0; i < analyze->list_count; i++)
+		fds[role.fd_count++] = (struct isolate_fd){analyze->lists[i], analyze->lists[i]};
 	return isolate_enter(&role);
 }
 

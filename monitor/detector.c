@@ -24,6 +24,7 @@ const struct detector_ops *const detector_table[DETECTORS] = {
         [DETECTOR_EGRESS] = &egress_detector,
         [DETECTOR_LATERAL] = &lateral_detector,
         [DETECTOR_DENIED] = &denied_detector,
+        [DETECTOR_INTEL] = &intel_detector,
 };
 
 struct detectors {
@@ -65,6 +66,8 @@ void detector_config_of(const struct policy_monitor *policy, struct detector_con
 	for (int id = 0; id < DETECTORS; id++)
 		if (!detector_policy(policy, id)->enabled)
 			config->off |= 1u << id;
+	if (!policy->list_count)
+		config->off |= 1u << DETECTOR_INTEL;
 }
 
 struct detectors *detectors_create(const struct detector_config *config)

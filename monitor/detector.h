@@ -31,10 +31,13 @@ struct detector_out {
 	void *data;
 };
 
+struct intel_set;
+
 struct detector_config { /* zero is the default of each */
 	uint32_t off;    /* bit 1 << enum detector_id: not watched for */
 	uint32_t scan_ports, scan_hosts;
-	struct detector_world *world; /* all VMs'; stays the caller's, and may be NULL */
+	struct detector_world *world;  /* all VMs'; stays the caller's, and may be NULL */
+	const struct intel_set *intel; /* the same; what it points at may change between events */
 	struct arena *arena; /* what memory is taken from; stays the caller's. NULL: the heap */
 };
 

@@ -15,5 +15,6 @@ extern const struct detector_ops exfil_detector;    /* exfil.c */
 extern const struct detector_ops egress_detector;   /* egress.c */
 extern const struct detector_ops lateral_detector;  /* lateral.c */
 extern const struct detector_ops denied_detector;   /* denied.c */
+extern const struct detector_ops intel_detector;    /* intel.c */
 
 #endif

@@ -85,6 +85,7 @@ static void main_tick(struct monitor *monitor)
 	/* the clock may be set while this runs */
 	monitor->clock_ns = now - main_clock(CLOCK_MONOTONIC);
 	vms_tick(monitor, now);
+	lists_tick(monitor);
 	monitor->idle_ticks = monitor->vm_count ? 0 : monitor->idle_ticks + 1;
 }
 
@@ -106,6 +107,8 @@ static int main_loop(struct monitor *monitor)
 				vms_denied(monitor, main_clock(CLOCK_REALTIME));
 			else if (ready[i].data.ptr == &monitor->timer)
 				main_tick(monitor);
+			else if (lists_owner(monitor, ready[i].data.ptr))
+				lists_ready(ready[i].data.ptr);
 			else
 				server_ready(monitor, ready[i].data.ptr, ready[i].events);
 		}

@@ -15,15 +15,22 @@
 
 #include "policies/policies.h"
 
-enum { MONITOR_VERSION = 1, MONITOR_TEXT_MAX = 4096, MONITOR_FDS_MAX = 2 + POLICY_SINKS_MAX };
+enum {
+	MONITOR_VERSION = 1,
+	MONITOR_TEXT_MAX = 4096,
+	MONITOR_FDS_MAX = 2 + POLICY_SINKS_MAX + 2 * POLICY_LISTS_MAX
+};
 
 enum monitor_verb {
-	MONITOR_REGISTER = 1, /* uid 0; fds: flow map, then one a sink: its spool's inbox */
-	MONITOR_FORGET,       /* uid 0; the VM is gone: close its findings and its fds */
+	MONITOR_REGISTER =
+	        1,         /* uid 0; fds: flow map, one a sink (its spool's inbox), then two a list:
+	                       * the file, and an inotify fd of its folder */
+	MONITOR_FORGET,    /* uid 0; the VM is gone: close its findings and its fds */
 	MONITOR_FLOWS,     /* query: the VM's flows (vm[0] == 0: all), one JSON object a message */
 	MONITOR_STATS,     /* query: counters, one JSON object */
 	MONITOR_SUBSCRIBE, /* uid 0: this connection gets monitor_action messages */
 	MONITOR_LIST,      /* uid 0: names of the registered VMs, one a message */
+	MONITOR_INTEL,     /* uid 0: the list monitor.lists[0] as it is now; fds: the file */
 };
 
 struct monitor_request {
@@ -39,16 +46,26 @@ struct monitor_request {
 	uint32_t scan_line;
 };
 
-enum monitor_answer_type { MONITOR_OK = 1, MONITOR_FAILED, MONITOR_TEXT, MONITOR_END, MONITOR_ACT };
+enum monitor_answer_type {
+	MONITOR_OK = 1,
+	MONITOR_FAILED,
+	MONITOR_TEXT,
+	MONITOR_END,
+	MONITOR_ACT,
+	MONITOR_RELOAD /* to subscribers: hand over the lists of this VM's policy again */
+};
 
 struct monitor_answer {
 	uint32_t type;
-	int32_t error;    /* MONITOR_FAILED: a negative errno */
-	uint32_t size;    /* MONITOR_TEXT: bytes of text that follow in the same message */
+	int32_t error; /* MONITOR_FAILED: a negative errno */
+	uint32_t
+	        size; /* MONITOR_TEXT: bytes of text that follow in the same message; MONITOR_FAILED: the
+	                   * line of a list, whose path is the policy's `respond`th, that is wrong, or 0 */
 	uint32_t respond; /* MONITOR_ACT: enum policy_response bits that the policy asked for */
 	char vm[POLICY_NAME_MAX];
-	char rule[32];     /* MONITOR_ACT: "scan.vertical" */
-	char alert_id[40]; /* MONITOR_ACT: event.id of the alert that asks */
+	char rule[32]; /* MONITOR_ACT: "scan.vertical" */
+	char alert_id
+	        [40]; /* MONITOR_ACT: event.id of the alert that asks; MONITOR_FAILED: what stands there */
 };
 
 /*

@@ -207,7 +207,11 @@ static struct offline_source *offline_source_place(struct offline *offline,
 static struct offline_source *offline_source_add(struct offline *offline, const uint8_t address[16],
                                                  bool v6)
 {
-	const struct detector_config config = {.world = offline->world, .arena = offline->arena};
+	const struct detector_config config = {.world = offline->world,
+	                                       .arena = offline->arena,
+	                                       .intel = offline->config.intel,
+	                                       .off = offline->config.intel ? 0
+	                                                                    : 1u << DETECTOR_INTEL};
 	uint64_t tries = 0;
 	struct offline_source *source = offline_source_place(offline, address, &tries);
 	struct detectors *detectors = source ? detectors_create(&config) : NULL;

@@ -22,7 +22,8 @@ struct offline_config {
 	size_t flows,
 	        flows_max; /* room for so many, first and at most; half a million is the limit */
 	const struct offline_cidr *vms;
-	size_t vm_count; /* 0: every source is one */
+	size_t vm_count;               /* 0: every source is one */
+	const struct intel_set *intel; /* what is known to be bad, or NULL */
 };
 
 /* Called for each alert of the VM whose address is `vm` (as text); valid until it returns. */

@@ -249,27 +249,60 @@ static bool server_name_valid(const char name[POLICY_NAME_MAX])
 	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
 }
 
+static bool server_lists_valid(const struct policy_monitor *policy)
+{
+	if (policy->list_count > POLICY_LISTS_MAX)
+		return false;
+	for (size_t i = 0; i < policy->list_count; i++)
+		if (!memchr(policy->lists[i], '\0', sizeof(policy->lists[i])))
+			return false;
+	return true;
+}
+
 /* What was asked, checked: the daemon is trusted, but a message is a message. */
 static bool server_valid(const struct monitor_request *request)
 {
 	return request->version == MONITOR_VERSION && server_name_valid(request->vm) &&
 	       request->monitor.sink_count <= POLICY_SINKS_MAX &&
-	       request->monitor.suppress_count <= POLICY_SUPPRESS_MAX;
+	       request->monitor.suppress_count <= POLICY_SUPPRESS_MAX &&
+	       server_lists_valid(&request->monitor);
+}
+
+static int server_intel(struct monitor *monitor, const struct monitor_request *request, int *fds,
+                        size_t count, struct monitor_answer *answer)
+{
+	struct intel_fault fault = {0};
+	int err = -EINVAL;
+
+	if (count == 1 && request->monitor.list_count == 1)
+		err = lists_reload(monitor, request->monitor.lists[0], fds[0], &fault);
+	for (size_t i = 0; i < count; i++)
+		close(fds[i]);
+	answer->size = fault.line;
+	memcpy(answer->alert_id, fault.excerpt, sizeof(answer->alert_id));
+	return err;
 }
 
 static void server_request(struct monitor *monitor, struct monitor_client *client,
                            const struct monitor_request *request, int *fds, size_t count)
 {
+	struct monitor_answer answer = {.type = MONITOR_OK};
 	int err = -EPERM;
 
-	if (request->verb == MONITOR_REGISTER && client->root) {
-		server_result(client, vms_register(monitor, request, fds, count));
+	if ((request->verb == MONITOR_REGISTER || request->verb == MONITOR_INTEL) && client->root) {
+		err = request->verb == MONITOR_REGISTER
+		              ? vms_register(monitor, request, fds, count, &answer)
+		              : server_intel(monitor, request, fds, count, &answer);
+		answer.type = err ? MONITOR_FAILED : MONITOR_OK;
+		answer.error = err;
+		server_send(client, &answer, NULL);
 		return;
 	}
 	for (size_t i = 0; i < count; i++)
 		close(fds[i]);
 	switch (request->verb) {
-	case MONITOR_REGISTER: break; /* not root */
+	case MONITOR_REGISTER:
+	case MONITOR_INTEL: break; /* not root */
 	case MONITOR_FORGET:
 		if (client->root)
 			err = vms_forget(monitor, request->vm);
@@ -293,6 +326,10 @@ static void server_request(struct monitor *monitor, struct monitor_client *clien
 /* Takes the fds of a message out of its control data; there are at most MONITOR_FDS_MAX. */
 static size_t server_fds(struct msghdr *message, int fds[MONITOR_FDS_MAX])
 {
+	/* padding would let one more in, which nobody would close */
+	_Static_assert(CMSG_SPACE(sizeof(int) * MONITOR_FDS_MAX) ==
+	                       CMSG_LEN(sizeof(int) * MONITOR_FDS_MAX),
+	               "an even number of fds");
 	struct cmsghdr *header = CMSG_FIRSTHDR(message);
 	size_t count = 0;
 
@@ -347,22 +384,36 @@ void server_ready(struct monitor *monitor, struct monitor_client *client, uint32
 		server_continue(monitor, client);
 }
 
+static size_t server_tell(struct monitor *monitor, const struct monitor_answer *answer)
+{
+	size_t told = 0;
+
+	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++)
+		if (monitor->clients[i].fd >= 0 && monitor->clients[i].subscribed)
+			told += server_send(&monitor->clients[i], answer, NULL);
+	return told;
+}
+
+bool server_reload(struct monitor *monitor, const char *vm)
+{
+	struct monitor_answer reload = {.type = MONITOR_RELOAD};
+
+	base_copy_string(reload.vm, sizeof(reload.vm), vm);
+	return server_tell(monitor, &reload) > 0;
+}
+
 void server_act(struct monitor *monitor, const char *vm, const struct alert *alert,
                 uint32_t respond)
 {
 	struct monitor_answer act = {.type = MONITOR_ACT,
 	                             .respond = respond & ~(uint32_t)POLICY_RESPOND_ALERT};
-	size_t told = 0;
 
 	if (!act.respond)
 		return;
 	base_copy_string(act.vm, sizeof(act.vm), vm);
 	base_copy_string(act.rule, sizeof(act.rule), alert->rule);
 	base_copy_string(act.alert_id, sizeof(act.alert_id), alert->id);
-	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++)
-		if (monitor->clients[i].fd >= 0 && monitor->clients[i].subscribed)
-			told += server_send(&monitor->clients[i], &act, NULL);
-	if (told == 0)
+	if (server_tell(monitor, &act) == 0)
 		fprintf(stderr, "monitor: nobody took alert %s of %s, which asks for an action\n",
 		        alert->rule, vm);
 }

@@ -6,6 +6,7 @@
  *   vms.c     the VMs that it watches: their maps, detectors, sinks; events go to the right one
  *   server.c  the socket: who asks, for what, and the answers
  *   sinks.c   where alerts go
+ *   lists.c   lists of known bad addresses and names, and when they change
  */
 #ifndef CORDON_MONITOR_STATE_H
 #define CORDON_MONITOR_STATE_H
@@ -13,9 +14,10 @@
 #include "bpf/reader.h"
 #include "monitor/alert_forms.h"
 #include "monitor/detector.h"
+#include "monitor/intel_list.h"
 #include "monitor/monitor.h"
 
-enum { MONITOR_VMS_MAX = 4096, MONITOR_CLIENTS_MAX = 64 };
+enum { MONITOR_VMS_MAX = 4096, MONITOR_CLIENTS_MAX = 64, MONITOR_LISTS_MAX = 64 };
 
 struct monitor_sink {
 	int fd; /* the inbox of a spool; of the host's own log: a file */
@@ -23,6 +25,14 @@ struct monitor_sink {
 	enum policy_sink_format format;
 	uint64_t lost; /* messages that it did not take */
 	bool torn;     /* the log's last line was not written to its end */
+};
+
+struct monitor_list {
+	char path[POLICY_PATH_MAX];
+	struct intel_list *list;
+	size_t users; /* NICs; 0: free */
+	int notify;
+	bool changed; /* since it was read */
 };
 
 /* One NIC of a VM. */
@@ -36,6 +46,8 @@ struct monitor_vm {
 	size_t expected_count;
 	struct monitor_sink sinks[POLICY_SINKS_MAX];
 	size_t sink_count;
+	struct intel_set intel;
+	struct monitor_list *lists[POLICY_LISTS_MAX]; /* as many as `intel` has */
 	uint64_t alerts;
 	uint32_t budget, suppressed;
 	uint64_t swept_ns, swept_before_ns; /* when idle flows were told of last, and before that */
@@ -62,6 +74,7 @@ struct monitor {
 	size_t vm_count;
 	struct monitor_client clients[MONITOR_CLIENTS_MAX];
 	struct monitor_sink log;
+	struct monitor_list lists[MONITOR_LISTS_MAX];
 	uint64_t clock_ns; /* CLOCK_MONOTONIC plus this is Unix time */
 	char hostname[65];
 	uint64_t ticks;
@@ -70,9 +83,9 @@ struct monitor {
 
 /* --- vms.c --- */
 
-/* Takes over the fds, also when it fails; fds[0] is the flow map. */
+/* Takes over the fds, also when it fails; fds[0] is the flow map. A list that is at fault is said in `answer`. */
 int vms_register(struct monitor *monitor, const struct monitor_request *request, int *fds,
-                 size_t count);
+                 size_t count, struct monitor_answer *answer);
 /* Ends the VM's findings and closes all that is its; 0 also when there is none. */
 int vms_forget(struct monitor *monitor, const char *name);
 struct monitor_vm *vms_find(const struct monitor *monitor, uint32_t ifindex);
@@ -91,6 +104,23 @@ void server_ready(struct monitor *monitor, struct monitor_client *client, uint32
 /* Tells every subscriber what an alert asks for. */
 void server_act(struct monitor *monitor, const char *vm, const struct alert *alert,
                 uint32_t respond);
+
+/* Asks every subscriber for the VM's lists; true when one has heard it. */
+bool server_reload(struct monitor *monitor, const char *vm);
+
+/* --- lists.c --- */
+
+/* The list of that path, read from `file` where it is not there yet; then *notify is taken. 0, or the error of
+ * intel_list_read(). Each take needs a release. */
+int lists_take(struct monitor *monitor, const char *path, int file, int *notify,
+               struct monitor_list **out, struct intel_fault *fault);
+void lists_release(struct monitor_list *list);
+/* Puts what `file` holds in the place of the list; on an error the old one stays. -ENOENT: nobody uses it. */
+int lists_reload(struct monitor *monitor, const char *path, int file, struct intel_fault *fault);
+/* The list whose notifications this tag of an event is of, or NULL. */
+struct monitor_list *lists_owner(struct monitor *monitor, void *tag);
+void lists_ready(struct monitor_list *list);
+void lists_tick(struct monitor *monitor);
 
 /* --- sinks.c --- */
 

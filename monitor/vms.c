@@ -117,6 +117,8 @@ static void vms_free(struct monitor_vm *vm)
 	flow_map_close(vm->flows);
 	for (size_t i = 0; i < vm->sink_count; i++)
 		close(vm->sinks[i].fd);
+	for (size_t i = 0; i < vm->intel.count; i++)
+		lists_release(vm->lists[i]);
 	free(vm);
 }
 
@@ -153,6 +155,7 @@ static int vms_make(struct monitor *monitor, const struct monitor_request *reque
 	base_copy_string(vm->name, sizeof(vm->name), request->vm);
 	detector_config_of(&request->monitor, &config);
 	config.world = monitor->world;
+	config.intel = &vm->intel;
 	for (int id = 0; id < DETECTORS; id++)
 		vm->policy[id] = *detector_policy(&request->monitor, id);
 	memcpy(vm->expected, request->monitor.suppress, sizeof(vm->expected));
@@ -192,29 +195,55 @@ static int vms_add(struct monitor *monitor, struct monitor_vm *vm)
 	return 0;
 }
 
-int vms_register(struct monitor *monitor, const struct monitor_request *request, int *fds,
-                 size_t count)
+/* `fds`: two a list; what is used of them is taken. */
+static int vms_lists(struct monitor *monitor, struct monitor_vm *vm,
+                     const struct monitor_request *request, int *fds, struct monitor_answer *answer)
 {
+	for (size_t i = 0; i < request->monitor.list_count; i++) {
+		struct intel_fault fault = {0};
+		int err = lists_take(monitor, request->monitor.lists[i], fds[2 * i],
+		                     &fds[2 * i + 1], &vm->lists[i], &fault);
+
+		if (err) {
+			answer->respond = (uint32_t)i;
+			answer->size = fault.line;
+			memcpy(answer->alert_id, fault.excerpt, sizeof(answer->alert_id));
+			return err;
+		}
+		vm->intel.lists[vm->intel.count++] = vm->lists[i]->list;
+	}
+	return 0;
+}
+
+static void vms_sinks(struct monitor_vm *vm, const struct policy_monitor *policy, int *fds)
+{
+	for (size_t i = 0; i < policy->sink_count; i++)
+		vm->sinks[vm->sink_count++] =
+		        (struct monitor_sink){.fd = base_take_fd(&fds[i]),
+		                              .type = policy->sinks[i].type,
+		                              .format = policy->sinks[i].format};
+}
+
+int vms_register(struct monitor *monitor, const struct monitor_request *request, int *fds,
+                 size_t count, struct monitor_answer *answer)
+{
+	const struct policy_monitor *policy = &request->monitor;
 	struct monitor_vm *vm = NULL;
 	int err = -EINVAL;
 
-	if (count == 1 + request->monitor.sink_count && count <= MONITOR_FDS_MAX && request->vm[0])
+	if (count == 1 + policy->sink_count + 2 * policy->list_count && request->vm[0])
 		err = vms_make(monitor, request, fds[0], &vm);
 	if (!err)
+		err = vms_lists(monitor, vm, request, fds + 1 + policy->sink_count, answer);
+	if (!err)
 		err = vms_add(monitor, vm);
-	if (err && vm)
+	if (!err)
+		vms_sinks(vm, policy, fds + 1);
+	else if (vm)
 		vms_free(vm);
-	if (count > 0)
-		close(fds[0]); /* the mapping holds the map */
-	for (size_t i = 1; i < count; i++) {
-		if (err)
-			close(fds[i]);
-		else
-			vm->sinks[vm->sink_count++] = (struct monitor_sink){
-			        .fd = fds[i],
-			        .type = request->monitor.sinks[i - 1].type,
-			        .format = request->monitor.sinks[i - 1].format};
-	}
+	/* the mapping holds the flow map; lists are read */
+	for (size_t i = 0; i < count; i++)
+		base_close(&fds[i]);
 	return err;
 }
 

@@ -219,6 +219,8 @@ static void explain_monitor(FILE *out, const struct policy *policy)
 	if (strcmp(#key, "scan") != 0) \
 		explain_detector(out, #key, &monitor->key);
 	POLICY_DETECTORS(EXPLAIN_DETECTOR)
+	for (size_t i = 0; i < monitor->list_count; i++)
+		fprintf(out, "  known bad    what stands in %s\n", monitor->lists[i]);
 	fputs("  alerts to    the host's alert log\n", out);
 	for (size_t i = 0; i < monitor->sink_count; i++)
 		fprintf(out, "               %s%s%s\n", types[monitor->sinks[i].type],

@@ -251,6 +251,10 @@ const char *policy_keys_home(const char *name);
 /* vsock.c */
 extern const struct policy_map policy_map_vsock;
 
+/* intel.c */
+extern const struct policy_kind policy_kind_lists;
+bool policy_lists_valid(const struct policy_monitor *monitor);
+
 /* suppress.c */
 extern const struct policy_map policy_map_suppress;
 bool policy_suppress_valid(const struct policy_suppress *suppress);

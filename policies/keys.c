@@ -355,7 +355,17 @@ static const struct policy_key keys_scan[] = {
 };
 MAP(map_scan, keys_scan, .what = "scan", .line = offsetof(struct policy_monitor, scan.line));
 
-/* The other detectors have no keys but these; scan's are made too, and not used. */
+static const struct policy_key keys_intel[] = {
+        DETECTOR_KEYS(policy_monitor, intel),
+        {"lists", &policy_kind_lists, 0, 0, .fallback = "none",
+         .help = "files of known bad addresses, networks and names, one a line"},
+};
+MAP(map_intel, keys_intel, .what = "intel", .line = offsetof(struct policy_monitor, intel.line));
+
+#define DETECTOR_IS(key, other) \
+	(offsetof(struct policy_monitor, key) == offsetof(struct policy_monitor, other))
+
+/* The other detectors have no keys but these; those of the two above are made too, and not used. */
 /* clang-format off */
 #define DETECTOR_MAP(key, text) \
 	static const struct policy_key keys_plain_##key[] = {DETECTOR_KEYS(policy_monitor, key)}; \
@@ -367,8 +377,8 @@ POLICY_DETECTORS(DETECTOR_MAP)
 /* clang-format off */
 #define DETECTOR_KEY(key, text) \
 	{#key, &policy_kind_map, 0, 0, .help = text, \
-	 .map = offsetof(struct policy_monitor, key) == offsetof(struct policy_monitor, scan) \
-	                ? &map_scan : &map_plain_##key},
+	 .map = DETECTOR_IS(key, scan) ? &map_scan : DETECTOR_IS(key, intel) ? &map_intel \
+	                                                                     : &map_plain_##key},
 static const struct policy_key keys_monitor[] = {
 	POLICY_DETECTORS(DETECTOR_KEY)
         /* clang-format on */

@@ -39,6 +39,7 @@ enum {
 	POLICY_LIMITED_MAX = 15, /* rules with limits of their own, each way */
 	POLICY_DNS_NAME_MAX = 254,
 	POLICY_SINKS_MAX = 8,
+	POLICY_LISTS_MAX = 4, /* of addresses and names that are known to be bad */
 	POLICY_CMDLINE_MAX = 2048,
 	POLICY_CPUS_MAX = 1024,
 	POLICY_NODES = 1024, /* NUMA nodes that can be named */
@@ -384,7 +385,8 @@ struct policy_sink {
 	X(exfiltration, "much more going out than usual")            \
 	X(egress, "unusual ways out: protocols, ports, resolvers")   \
 	X(lateral, "sessions with many neighbours")                  \
-	X(denied, "what the firewall did not let out")
+	X(denied, "what the firewall did not let out")               \
+	X(intel, "addresses and names that are known to be bad")
 
 enum { POLICY_SUPPRESS_MAX = 16, POLICY_SUPPRESS_PEERS_MAX = 8 };
 
@@ -407,6 +409,8 @@ struct policy_monitor {
 	size_t sink_count;
 	struct policy_suppress suppress[POLICY_SUPPRESS_MAX];
 	size_t suppress_count;
+	char lists[POLICY_LISTS_MAX][POLICY_PATH_MAX]; /* intel's: absolute paths, each once */
+	size_t list_count;
 };
 
 struct policy_capture {

@@ -13,8 +13,8 @@ enum { MINUTES_OF_DAY = 24 * 60 };
 /* The families of rules (monitor/); after the dot stands '*' or a name. */
 static bool rule_valid(const char *rule)
 {
-	static const char *const families[] = {"scan",     "brute", "dns",    "icmp",   "beacon",
-	                                       "longconn", "exfil", "egress", "lateral"};
+	static const char *const families[] = {"scan",     "brute", "dns",    "icmp",    "beacon",
+	                                       "longconn", "exfil", "egress", "lateral", "intel"};
 	const char *dot = strchr(rule, '.');
 	size_t size = dot ? (size_t)(dot - rule) : 0;
 	bool known = false;

@@ -408,6 +408,36 @@ START_TEST(program_payloads)
 }
 END_TEST
 
+static void write_text(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	ck_assert_ptr_nonnull(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+START_TEST(program_lists)
+{
+	char list[80];
+	struct run run;
+
+	write_payloads();
+	snprintf(list, sizeof(list), "%s/bad.txt", folder);
+	write_text(list, "# known\nexample.com\n10.0.0.5\n");
+	run_all(&run, (const char *[]){"--intel", list, payload_path, NULL}, 0);
+	ck_assert_msg(strstr(run.text, "intel.name 1") != NULL, "%s", run.text);
+	ck_assert_msg(strstr(run.text, "intel.tls 1") != NULL, "%s", run.text);
+	ck_assert_msg(strstr(run.text, "line 2 of the list bad.txt") != NULL, "%s", run.text);
+	ck_assert_msg(strstr(run.text, "line 3 of the list bad.txt") != NULL, "%s", run.text);
+	write_text(list, "example.com\n10.0.0.\n");
+	run_all(&run, (const char *[]){"--intel", list, payload_path, NULL}, 125);
+	ck_assert_msg(strstr(run.text, "bad.txt:2: '10.0.0.' is no address") != NULL, "%s",
+	              run.text);
+	unlink(list);
+}
+END_TEST
+
 START_TEST(program_json)
 {
 	json_t *alert, *summary;
@@ -533,6 +563,7 @@ static void add_program(Suite *suite)
 	tcase_add_unchecked_fixture(program, write_captures, remove_captures);
 	tcase_add_test(program, program_table);
 	tcase_add_test(program, program_payloads);
+	tcase_add_test(program, program_lists);
 	tcase_add_test(program, program_json);
 	tcase_add_test(program, program_errors);
 	tcase_add_test(program, program_is_locked_before_it_reads);

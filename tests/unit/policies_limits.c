@@ -255,6 +255,7 @@ SPOIL(spoil_ports, p->ports[0].first = 444)
 SPOIL(spoil_port_zero, p->ports[0].first = 0)
 SPOIL(spoil_names, p->name_count = 1)
 SPOIL(spoil_respond, p->monitor.scan.respond = 64)
+SPOIL(spoil_lists, p->monitor.list_count = POLICY_LISTS_MAX + 1)
 SPOIL(spoil_suppress, (p->monitor.suppress_count = 1, p->monitor.suppress[0].rule[0] = 'x'))
 SPOIL(spoil_scan, p->monitor.scan_ports = 0)
 SPOIL(spoil_sinks, p->monitor.sink_count = POLICY_SINKS_MAX + 1)
@@ -276,9 +277,9 @@ START_TEST(test_spoilt_results)
 	        spoil_span,         spoil_span_first, spoil_any,       spoil_nobody,
 	        spoil_ports_of_any, spoil_cidrs,      spoil_family,    spoil_prefix,
 	        spoil_host_bits,    spoil_ports,      spoil_port_zero, spoil_names,
-	        spoil_respond,      spoil_scan,       spoil_suppress,  spoil_sinks,
-	        spoil_sink,         spoil_sink_type,  spoil_ring,      spoil_confidential,
-	        spoil_guard,
+	        spoil_respond,      spoil_scan,       spoil_suppress,  spoil_lists,
+	        spoil_sinks,        spoil_sink,       spoil_sink_type, spoil_ring,
+	        spoil_confidential, spoil_guard,
 	};
 	static struct policy spoilt;
 
