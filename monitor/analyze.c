@@ -4,7 +4,7 @@
  * then the process enters its role, and only then is a byte of them read: somebody else wrote them.
  *
  * A finding is printed when it has ended, with all that came of it: one line, as a table or as JSON; then the
- * summary. Exit status 0 done (a file that is cut short is read to its end, and said), 125 usage or failure,
+ * summary. As IPFIX, it is the flows that are written, and no findings. Exit status 0 done (a file that is cut short is read to its end, and said), 125 usage or failure,
  * 127 no such file.
  *
  * #syscall analyze: read - the captures
@@ -22,8 +22,10 @@
 #include <time.h>
 
 #include "base/base.h"
+#include "bpf/flow.h"
 #include "isolate/isolate.h"
 #include "monitor/intel_list.h"
+#include "monitor/ipfix.h"
 #include "monitor/list_analyze.h"
 #include "monitor/offline.h"
 
@@ -36,11 +38,15 @@ enum {
 	ANALYZE_BATCH = 64,
 	ANALYZE_PROGRESS_PACKETS = 1 << 16,
 	ANALYZE_UID = ISOLATE_UID_BASE - 4,
+	ANALYZE_DOMAIN = 1,
 };
 enum { ANALYZE_DONE = 0, ANALYZE_FAILED = 125, ANALYZE_NO_FILE = 127 };
 
+enum analyze_format { ANALYZE_TABLE, ANALYZE_JSON, ANALYZE_IPFIX };
+
 struct analyze {
-	bool json, progress;
+	enum analyze_format format;
+	bool progress;
 	struct offline_cidr vms[OFFLINE_CIDRS_MAX];
 	size_t vm_count;
 	const char *names[ANALYZE_FILES_MAX];
@@ -51,6 +57,8 @@ struct analyze {
 	size_t list_count;
 	struct intel_set intel;
 	uint64_t size, done; /* bytes of all files; 0: not known */
+	struct ipfix_batch batch;
+	uint32_t sequence; /* IPFIX records that were written */
 	struct {
 		const char *rule; /* static strings of the detectors */
 		uint64_t count;
@@ -58,8 +66,8 @@ struct analyze {
 	struct offline *offline;
 };
 
-static const char usage[] =
-        "usage: cordon analyze [--vm CIDR]... [--intel LIST]... [--format table|json] FILE...\n";
+static const char usage[] = "usage: cordon analyze [--vm CIDR]... [--intel LIST]... [--format "
+                            "table|json|ipfix] FILE...\n";
 
 /* --- what is printed --- */
 
@@ -93,7 +101,9 @@ static void analyze_emit(const struct alert *alert, const char *vm, void *data)
 	if (alert->stage != ALERT_END)
 		return;
 	analyze_count(analyze, alert->rule);
-	if (analyze->json) {
+	if (analyze->format == ANALYZE_IPFIX)
+		return;
+	if (analyze->format == ANALYZE_JSON) {
 		json_t *json = alert_json(alert, &subject);
 
 		if (json)
@@ -119,7 +129,7 @@ static void analyze_summary(const struct analyze *analyze, double elapsed)
 	for (size_t i = 0; i < ANALYZE_RULES_MAX && analyze->rules[i].rule; i++)
 		json_object_set_new(rules, analyze->rules[i].rule,
 		                    json_integer((json_int_t)analyze->rules[i].count));
-	if (!analyze->json) {
+	if (analyze->format != ANALYZE_JSON) {
 		const char *rule;
 		json_t *count;
 
@@ -143,6 +153,37 @@ static void analyze_summary(const struct analyze *analyze, double elapsed)
 		json_dumpf(json, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
 	putchar('\n');
 	json_decref(json);
+}
+
+/* --- flows (RFC 5655: a file is messages, one after the other) --- */
+
+static void analyze_message(struct analyze *analyze, uint64_t now_ns)
+{
+	struct ipfix_batch *batch = &analyze->batch;
+	const uint32_t now = (uint32_t)(now_ns / 1000000000);
+	uint8_t header[IPFIX_HEADER], templates[IPFIX_HEADER + IPFIX_TEMPLATES_MAX];
+
+	if (analyze->sequence == 0)
+		fwrite(templates, 1, ipfix_templates(templates, now, 0, ANALYZE_DOMAIN), stdout);
+	if (batch->count == 0)
+		return;
+	ipfix_header(header, sizeof(header) + batch->size, now, analyze->sequence, ANALYZE_DOMAIN);
+	fwrite(header, 1, sizeof(header), stdout);
+	fwrite(batch->bytes, 1, batch->size, stdout);
+	analyze->sequence += batch->count;
+	memset(batch, 0, sizeof(*batch));
+}
+
+static void analyze_flow(const struct flow_record *record, uint64_t now_ns, void *data)
+{
+	struct analyze *analyze = data;
+	const struct ipfix_origin origin = {.vm = ""};
+	enum ipfix_end end = ipfix_end_of(record, now_ns, record->last_ns + flow_idle_ns(record));
+
+	if (ipfix_add(&analyze->batch, record, &origin, end))
+		return;
+	analyze_message(analyze, now_ns);
+	ipfix_add(&analyze->batch, record, &origin, end);
 }
 
 static void analyze_progress(const struct analyze *analyze, uint64_t packets, bool last)
@@ -260,16 +301,26 @@ static bool analyze_lists(struct analyze *analyze)
 	return true;
 }
 
+/* The last message, and the templates of a file without flows. */
+static void analyze_end(struct analyze *analyze)
+{
+	struct offline_stats stats;
+
+	offline_stats(analyze->offline, &stats);
+	analyze_message(analyze, stats.last_ns);
+}
+
 static int analyze_run(struct analyze *analyze)
 {
 	size_t flows = analyze->size ? (size_t)BASE_MIN(analyze->size / 64, (uint64_t)ANALYZE_FLOWS)
 	                             : ANALYZE_FLOWS;
-	const struct offline_config config = {.flows = BASE_MAX(flows, (size_t)ANALYZE_FLOWS_MIN),
-	                                      .flows_max = ANALYZE_FLOWS_MAX,
-	                                      .vms = analyze->vms,
-	                                      .vm_count = analyze->vm_count,
-	                                      .intel =
-	                                              analyze->list_count ? &analyze->intel : NULL};
+	const struct offline_config config = {
+	        .flows = BASE_MAX(flows, (size_t)ANALYZE_FLOWS_MIN),
+	        .flows_max = ANALYZE_FLOWS_MAX,
+	        .vms = analyze->vms,
+	        .vm_count = analyze->vm_count,
+	        .intel = analyze->list_count ? &analyze->intel : NULL,
+	        .flow = analyze->format == ANALYZE_IPFIX ? analyze_flow : NULL};
 	int status = ANALYZE_DONE, err;
 	double start;
 
@@ -285,7 +336,10 @@ static int analyze_run(struct analyze *analyze)
 		if (analyze_file(analyze, i) != ANALYZE_DONE)
 			status = ANALYZE_FAILED;
 	offline_finish(analyze->offline);
-	analyze_summary(analyze, analyze_now() - start);
+	if (analyze->format == ANALYZE_IPFIX)
+		analyze_end(analyze);
+	else
+		analyze_summary(analyze, analyze_now() - start);
 	offline_close(analyze->offline);
 	return fflush(stdout) == 0 ? status : ANALYZE_FAILED;
 }
@@ -309,13 +363,18 @@ static bool analyze_list_open(struct analyze *analyze, const char *name)
 	return true;
 }
 
+static const char *const analyze_formats[] = {
+        [ANALYZE_TABLE] = "table", [ANALYZE_JSON] = "json", [ANALYZE_IPFIX] = "ipfix"};
+
 static bool analyze_option(struct analyze *analyze, int option, const char *value)
 {
 	if (option == 'f') {
-		analyze->json = strcmp(value, "json") == 0;
-		if (analyze->json || strcmp(value, "table") == 0)
-			return true;
-		fprintf(stderr, "cordon: --format '%s' is neither table nor json\n", value);
+		for (size_t i = 0; i < BASE_COUNT(analyze_formats); i++)
+			if (strcmp(value, analyze_formats[i]) == 0) {
+				analyze->format = (enum analyze_format)i;
+				return true;
+			}
+		fprintf(stderr, "cordon: --format '%s' is none of table, json and ipfix\n", value);
 		return false;
 	}
 	if (option == 'v') {
@@ -412,6 +471,11 @@ int main(int argc, char **argv)
 	if (status != ANALYZE_DONE)
 		return status;
 	analyze.progress = isatty(STDERR_FILENO);
+	if (analyze.format == ANALYZE_IPFIX && isatty(STDOUT_FILENO)) {
+		fprintf(stderr,
+		        "cordon: --format ipfix is no text: write it to a file or a pipe\n");
+		return ANALYZE_FAILED;
+	}
 	/* what libraries would open files for at their first use, and later cannot */
 	setvbuf(stdout, output, _IOFBF, sizeof(output));
 	tzset();

@@ -65,6 +65,9 @@ static int http_tls(struct http *http, const struct policy_sink *sink, char why[
 {
 	int err = http_blob(http, CURLOPT_CAINFO_BLOB, sink->ca, &http->ca, why);
 
+	/* nor the host's own authorities, which libcurl would look for where the policy's has not signed */
+	curl_easy_setopt(http->curl, CURLOPT_CAINFO, NULL);
+	curl_easy_setopt(http->curl, CURLOPT_CAPATH, NULL);
 	if (!err && sink->certificate[0])
 		err = http_blob(http, CURLOPT_SSLCERT_BLOB, sink->certificate, &http->certificate,
 		                why);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Syslog over UDP (a datagram each, RFC 5426), TCP (octet counting, RFC 6587, 3.4.1) and TLS (RFC 5425, framed the
- * same).
+ * same); and flows as IPFIX over the same three (RFC 7011, 10), a message for each batch of them. Its templates go first on
+ * a connection, over UDP again and again, as nobody says that they have come.
  *
  * Syslog has no answers, so what "delivered" means is what the transport can tell. Over TCP and TLS an alert is
  * delivered when the receiver's kernel has acknowledged its last byte: the bytes written so far, less
@@ -27,14 +28,19 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <time.h>
 
 #include "base/base.h"
+#include "monitor/ipfix.h"
 
 enum {
 	STREAM_WINDOW = 64,
 	STREAM_PATIENCE_S = 10,
 	STREAM_SETTLE_MS = 300,
-	STREAM_FRAME_MAX = SPOOL_TEXT_MAX + 16
+	STREAM_FRAME_MAX = SPOOL_TEXT_MAX + 16,
+	STREAM_TEMPLATES_MS =
+	        60000, /* over UDP: how often they are sent, or after so many messages */
+	STREAM_TEMPLATES_EVERY = 256,
 };
 
 struct stream {
@@ -43,9 +49,18 @@ struct stream {
 	struct courier_tls *tls;
 	uint64_t written;             /* bytes, of this connection; TLS counts its own */
 	uint64_t ends[STREAM_WINDOW]; /* where those in flight end */
+	uint32_t sequence;            /* IPFIX: data records sent in this session */
+	int64_t templates_ms;         /* when the templates were sent last; 0: never */
+	unsigned int messages;        /* since then */
 	char frame[STREAM_FRAME_MAX];
 	char last[COURIER_WHY_MAX]; /* what OpenSSL said last, so that it is said once */
 };
+
+static bool stream_is_datagrams(const struct courier *courier)
+{
+	return courier->sink.type == POLICY_SINK_SYSLOG_UDP ||
+	       courier->sink.type == POLICY_SINK_IPFIX_UDP;
+}
 
 static int stream_prepare(struct courier *courier, char why[COURIER_WHY_MAX])
 {
@@ -54,7 +69,7 @@ static int stream_prepare(struct courier *courier, char why[COURIER_WHY_MAX])
 	if (!stream)
 		return -ENOMEM;
 	courier->state = stream;
-	if (courier->sink.type == POLICY_SINK_SYSLOG_TLS) {
+	if (policy_sink_is_tls(courier->sink.type)) {
 		int err = courier_tls_prepare(&courier->sink, &stream->tls, why);
 
 		if (err)
@@ -95,7 +110,7 @@ static void stream_close(struct courier *courier)
 	if (courier->socket < 0)
 		return;
 	/* what arrived before it broke must not arrive again */
-	if (courier->sink.type != POLICY_SINK_SYSLOG_UDP)
+	if (!stream_is_datagrams(courier))
 		stream_confirm(courier);
 	courier->in_flight = 0;
 	if (stream->tls)
@@ -139,7 +154,7 @@ static int stream_settle(struct courier *courier)
 static int stream_connect(struct courier *courier)
 {
 	struct stream *stream = courier->state;
-	bool datagrams = courier->sink.type == POLICY_SINK_SYSLOG_UDP;
+	bool datagrams = stream_is_datagrams(courier);
 	char why[COURIER_WHY_MAX] = "";
 	BASE_AUTO_FD int fd = socket(stream->address.ss_family,
 	                             (datagrams ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
@@ -181,17 +196,16 @@ static int stream_listen(struct courier *courier)
 	return n < 0 ? -errno : -ECONNRESET;
 }
 
-static int stream_write(struct courier *courier, size_t size)
+static int stream_write(struct courier *courier, const void *bytes, size_t size)
 {
 	struct stream *stream = courier->state;
-	int length = snprintf(stream->frame, sizeof(stream->frame), "%zu ", size);
-	size_t whole = (size_t)length + size, sent = 0;
+	size_t sent = 0;
 
-	memcpy(stream->frame + length, courier->text, size);
 	if (stream->tls)
-		return courier_tls_write(stream->tls, stream->frame, whole);
-	while (sent < whole) {
-		ssize_t n = send(courier->socket, stream->frame + sent, whole - sent, MSG_NOSIGNAL);
+		return courier_tls_write(stream->tls, bytes, size);
+	while (sent < size) {
+		ssize_t n = send(courier->socket, (const char *)bytes + sent, size - sent,
+		                 MSG_NOSIGNAL);
 
 		if (n < 0)
 			return errno == EAGAIN ? -ETIMEDOUT : -errno;
@@ -201,52 +215,149 @@ static int stream_write(struct courier *courier, size_t size)
 	return 0;
 }
 
+/* --- frames --- */
+
+static uint32_t stream_unix_time(void)
+{
+	return (uint32_t)time(NULL);
+}
+
+/* One that is nothing of ours is sent as no records: it is done with. */
+static size_t stream_message(struct courier *courier, size_t size, uint16_t *count)
+{
+	struct stream *stream = courier->state;
+
+	*count = 0;
+	if (ipfix_unspool(courier->text, size, count) < 0)
+		return 0;
+	memcpy(stream->frame + IPFIX_HEADER, courier->text + 2, size - 2);
+	ipfix_header((uint8_t *)stream->frame, IPFIX_HEADER + size - 2, stream_unix_time(),
+	             stream->sequence, courier->sink.domain);
+	return IPFIX_HEADER + size - 2;
+}
+
+/* Puts the i-th of what waits into its frame; its size, or a negative errno. `count` records are in it. */
+static ssize_t stream_frame(struct courier *courier, size_t i, uint16_t *count)
+{
+	struct stream *stream = courier->state;
+	ssize_t size = spool_read(courier->spool, i, courier->text);
+	int length = 0;
+
+	*count = 0;
+	if (size < 0)
+		return size;
+	if (policy_sink_is_flows(courier->sink.type))
+		return (ssize_t)stream_message(courier, (size_t)size, count);
+	if (courier->sink.type != POLICY_SINK_SYSLOG_UDP)
+		length = snprintf(stream->frame, sizeof(stream->frame), "%zd ", size);
+	memcpy(stream->frame + length, courier->text, (size_t)size);
+	return length + size;
+}
+
+static size_t stream_templates(struct courier *courier)
+{
+	struct stream *stream = courier->state;
+
+	stream->templates_ms = courier_now_ms();
+	stream->messages = 0;
+	return ipfix_templates((uint8_t *)stream->frame, stream_unix_time(), stream->sequence,
+	                       courier->sink.domain);
+}
+
+/* --- delivery --- */
+
 /* One at a time: the error that refuses it may come with the next call, and belongs to this one. */
+static int stream_datagram(struct courier *courier, size_t size)
+{
+	struct stream *stream = courier->state;
+	int refused = 0;
+	socklen_t length = sizeof(refused);
+
+	if (send(courier->socket, stream->frame, size, MSG_NOSIGNAL) < 0 &&
+	    errno != EMSGSIZE) /* such a one never will be taken */
+		return -errno;
+	if (getsockopt(courier->socket, SOL_SOCKET, SO_ERROR, &refused, &length) < 0)
+		return -errno;
+	return -refused;
+}
+
+static bool stream_templates_due(struct courier *courier)
+{
+	const struct stream *stream = courier->state;
+
+	return policy_sink_is_flows(courier->sink.type) &&
+	       (stream->templates_ms == 0 || stream->messages >= STREAM_TEMPLATES_EVERY ||
+	        courier_now_ms() - stream->templates_ms >= STREAM_TEMPLATES_MS);
+}
+
 static int stream_datagrams(struct courier *courier)
 {
-	while (spool_count(courier->spool) > 0) {
-		ssize_t size = spool_read(courier->spool, 0, courier->text);
-		int refused = 0, err;
-		socklen_t length = sizeof(refused);
+	struct stream *stream = courier->state;
+	int err = 0;
 
+	while (!err && spool_count(courier->spool) > 0) {
+		uint16_t count;
+		ssize_t size;
+
+		if (stream_templates_due(courier))
+			err = stream_datagram(courier, stream_templates(courier));
+		size = err ? err : stream_frame(courier, 0, &count);
 		if (size < 0)
 			return (int)size;
-		if (send(courier->socket, courier->text, (size_t)size, MSG_NOSIGNAL) < 0 &&
-		    errno != EMSGSIZE) /* such a one never will be taken */
-			return -errno;
-		if (getsockopt(courier->socket, SOL_SOCKET, SO_ERROR, &refused, &length) < 0 ||
-		    refused)
-			return refused ? -refused : -errno;
-		err = spool_done(courier->spool, 1);
-		if (err)
-			return err;
+		if (size > 0)
+			err = stream_datagram(courier, (size_t)size);
+		if (!err)
+			err = spool_done(courier->spool, 1);
+		stream->messages++;
+		stream->sequence += err ? 0 : count;
 	}
+	return err;
+}
+
+/* The next that is not in flight. */
+static int stream_next(struct courier *courier)
+{
+	struct stream *stream = courier->state;
+	uint16_t count;
+	ssize_t size = stream_frame(courier, courier->in_flight, &count);
+	int err = size > 0 ? stream_write(courier, stream->frame, (size_t)size) : (int)size;
+
+	if (err)
+		return err;
+	stream->sequence += count;
+	stream->ends[courier->in_flight++] = stream_written(stream);
 	return 0;
+}
+
+static int stream_open(struct courier *courier)
+{
+	struct stream *stream = courier->state;
+	int err = stream_connect(courier);
+
+	stream->templates_ms = 0;
+	if (err || !policy_sink_is_flows(courier->sink.type) || stream_is_datagrams(courier))
+		return err;
+	stream->sequence = 0;
+	return stream_write(courier, stream->frame, stream_templates(courier));
 }
 
 static int stream_deliver(struct courier *courier)
 {
-	struct stream *stream = courier->state;
 	int err = 0;
 
 	if (courier->socket < 0 && spool_count(courier->spool) == 0)
 		return 0;
 	if (courier->socket < 0)
-		err = stream_connect(courier);
-	if (!err && courier->sink.type == POLICY_SINK_SYSLOG_UDP)
+		err = stream_open(courier);
+	if (!err && stream_is_datagrams(courier))
 		return stream_datagrams(courier);
 	if (!err)
 		err = stream_listen(courier);
 	if (!err)
 		err = stream_confirm(courier);
 	while (!err && courier->in_flight < STREAM_WINDOW &&
-	       courier->in_flight < spool_count(courier->spool)) {
-		ssize_t size = spool_read(courier->spool, courier->in_flight, courier->text);
-
-		err = size < 0 ? (int)size : stream_write(courier, (size_t)size);
-		if (!err)
-			stream->ends[courier->in_flight++] = stream_written(stream);
-	}
+	       courier->in_flight < spool_count(courier->spool))
+		err = stream_next(courier);
 	return err ? err : stream_confirm(courier);
 }
 

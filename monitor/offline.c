@@ -267,6 +267,8 @@ static void offline_event(const struct flow_event_header *header, void *data)
 	struct offline_source *source;
 	bool v6 = key->family == FLOW_IPV6;
 
+	if (header->type == FLOW_EVENT_END && offline->config.flow)
+		offline->config.flow(&event->record, header->time_ns, offline->data);
 	if (!offline_is_vm(offline, key->guest, v6) || (!payload && offline_is_backscatter(event)))
 		return;
 	source = offline_source_find(offline, key->guest, v6);

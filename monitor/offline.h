@@ -18,12 +18,16 @@ struct offline_cidr {
 	uint8_t bits;
 };
 
+/* Called for each flow when it has ended; its times are Unix ns. */
+typedef void offline_flow_fn(const struct flow_record *record, uint64_t now_ns, void *data);
+
 struct offline_config {
 	size_t flows,
 	        flows_max; /* room for so many, first and at most; half a million is the limit */
 	const struct offline_cidr *vms;
 	size_t vm_count;               /* 0: every source is one */
 	const struct intel_set *intel; /* what is known to be bad, or NULL */
+	offline_flow_fn *flow;         /* or NULL; `data` is offline_open()'s */
 };
 
 /* Called for each alert of the VM whose address is `vm` (as text); valid until it returns. */

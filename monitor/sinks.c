@@ -118,3 +118,53 @@ void sinks_send(struct monitor *monitor, struct monitor_vm *vm, const struct ale
 		if (!policy_sink_is_flows(vm->sinks[i].type))
 			sink_send(vm, &vm->sinks[i], &view, ecs, syslog);
 }
+
+int sinks_open(struct monitor_sink *sink)
+{
+	if (policy_sink_is_flows(sink->type))
+		sink->batch = calloc(1, sizeof(*sink->batch));
+	return !policy_sink_is_flows(sink->type) || sink->batch ? 0 : -ENOMEM;
+}
+
+/* Flows are less than any alert. */
+static void sink_flush(struct monitor_vm *vm, struct monitor_sink *sink)
+{
+	uint8_t spooled[IPFIX_SPOOLED_MAX];
+	int err;
+
+	if (!sink->batch || sink->batch->count == 0)
+		return;
+	err = spool_append(sink->fd, ALERT_LOW, (const char *)spooled,
+	                   ipfix_spool(sink->batch, spooled));
+	if (err)
+		sink_lost(sink, vm->name, err);
+	memset(sink->batch, 0, sizeof(*sink->batch));
+}
+
+void sinks_close(struct monitor_vm *vm, struct monitor_sink *sink)
+{
+	sink_flush(vm, sink);
+	free(sink->batch);
+	base_close(&sink->fd);
+}
+
+void sinks_flow(struct monitor_vm *vm, const struct flow_record *record, enum ipfix_end end)
+{
+	const struct ipfix_origin origin = {
+	        .vm = vm->name, .ifindex = vm->ifindex, .clock_ns = vm->monitor->clock_ns};
+
+	for (size_t i = 0; i < vm->sink_count; i++) {
+		struct monitor_sink *sink = &vm->sinks[i];
+
+		if (!sink->batch || ipfix_add(sink->batch, record, &origin, end))
+			continue;
+		sink_flush(vm, sink);
+		ipfix_add(sink->batch, record, &origin, end);
+	}
+}
+
+void sinks_flush(struct monitor_vm *vm)
+{
+	for (size_t i = 0; i < vm->sink_count; i++)
+		sink_flush(vm, &vm->sinks[i]);
+}

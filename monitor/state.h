@@ -15,6 +15,7 @@
 #include "monitor/alert_forms.h"
 #include "monitor/detector.h"
 #include "monitor/intel_list.h"
+#include "monitor/ipfix.h"
 #include "monitor/monitor.h"
 
 enum { MONITOR_VMS_MAX = 4096, MONITOR_CLIENTS_MAX = 64, MONITOR_LISTS_MAX = 64 };
@@ -24,7 +25,9 @@ struct monitor_sink {
 	enum policy_sink_type type;
 	enum policy_sink_format format;
 	uint64_t lost; /* messages that it did not take */
-	bool torn;     /* the log's last line was not written to its end */
+	struct ipfix_batch
+	        *batch; /* of a sink of flows: those that are not in its spool yet; owned */
+	bool torn;      /* the log's last line was not written to its end */
 };
 
 struct monitor_list {
@@ -126,5 +129,14 @@ void lists_tick(struct monitor *monitor);
 
 /* Sends the alert to the host's log and to the VM's own sinks. */
 void sinks_send(struct monitor *monitor, struct monitor_vm *vm, const struct alert *alert);
+
+/* Readies a sink; -ENOMEM. */
+int sinks_open(struct monitor_sink *sink);
+/* Lets go of the sink, and puts into its spool what is not there yet. */
+void sinks_close(struct monitor_vm *vm, struct monitor_sink *sink);
+/* A flow has ended, in the tap's own clock: it goes to those sinks of the VM that are of flows. */
+void sinks_flow(struct monitor_vm *vm, const struct flow_record *record, enum ipfix_end end);
+/* Puts the flows that wait into the spools. */
+void sinks_flush(struct monitor_vm *vm);
 
 #endif

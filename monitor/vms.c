@@ -116,7 +116,7 @@ static void vms_free(struct monitor_vm *vm)
 	detectors_destroy(vm->detectors);
 	flow_map_close(vm->flows);
 	for (size_t i = 0; i < vm->sink_count; i++)
-		close(vm->sinks[i].fd);
+		sinks_close(vm, &vm->sinks[i]);
 	for (size_t i = 0; i < vm->intel.count; i++)
 		lists_release(vm->lists[i]);
 	free(vm);
@@ -170,11 +170,25 @@ static int vms_make(struct monitor *monitor, const struct monitor_request *reque
 	return err;
 }
 
+/* A flow that is still there when its VM goes, and was not told of. */
+static int vms_cut(const struct flow_record *record, void *data)
+{
+	struct monitor_vm *vm = data;
+
+	if (flow_idle_at(record) > vm->swept_ns)
+		sinks_flow(vm, record,
+		           ipfix_end_of(record, 0, UINT64_MAX) == IPFIX_END_DETECTED
+		                   ? IPFIX_END_DETECTED
+		                   : IPFIX_END_FORCED);
+	return 0;
+}
+
 /* Ends the findings and lets go of the VM. */
 static void vms_end(struct monitor *monitor, size_t i)
 {
 	struct monitor_vm *vm = monitor->vms[i];
 
+	flow_map_each(vm->flows, vms_cut, vm);
 	detectors_tick(vm->detectors, DETECTOR_END, &(struct detector_out){vms_emit, vm});
 	vms_remove(monitor, i);
 }
@@ -217,11 +231,16 @@ static int vms_lists(struct monitor *monitor, struct monitor_vm *vm,
 
 static void vms_sinks(struct monitor_vm *vm, const struct policy_monitor *policy, int *fds)
 {
-	for (size_t i = 0; i < policy->sink_count; i++)
-		vm->sinks[vm->sink_count++] =
-		        (struct monitor_sink){.fd = base_take_fd(&fds[i]),
+	for (size_t i = 0; i < policy->sink_count; i++) {
+		struct monitor_sink *sink = &vm->sinks[vm->sink_count++];
+
+		*sink = (struct monitor_sink){.fd = base_take_fd(&fds[i]),
 		                              .type = policy->sinks[i].type,
 		                              .format = policy->sinks[i].format};
+		if (sinks_open(sink) < 0)
+			fprintf(stderr, "monitor: no memory for a sink of %s: it gets no flows\n",
+			        vm->name);
+	}
 }
 
 int vms_register(struct monitor *monitor, const struct monitor_request *request, int *fds,
@@ -273,6 +292,11 @@ static void vms_times(struct flow_record *record, uint64_t clock_ns)
 		record->outcome_ns += clock_ns;
 }
 
+static void vms_flow(struct monitor_vm *vm, const struct flow_record *record, uint64_t now)
+{
+	sinks_flow(vm, record, ipfix_end_of(record, now, flow_idle_at(record)));
+}
+
 static void vms_event(const struct flow_event_header *header, void *data)
 {
 	struct monitor *monitor = data;
@@ -292,8 +316,11 @@ static void vms_event(const struct flow_event_header *header, void *data)
 		event.payload.first_ns += monitor->clock_ns;
 	else if (vms_told(vm, &event.flow))
 		return;
-	else
+	else {
+		if (header->type == FLOW_EVENT_END)
+			vms_flow(vm, &event.flow.record, header->time_ns);
 		vms_times(&event.flow.record, monitor->clock_ns);
+	}
 	event.header.time_ns += monitor->clock_ns;
 	detectors_observe(vm->detectors, &event.header, &(struct detector_out){vms_emit, vm});
 }
@@ -307,6 +334,7 @@ static int vms_idle(const struct flow_record *record, void *data)
 	                                      .time_ns = vm->swept_ns + vm->monitor->clock_ns},
 	                           .record = *record};
 
+	vms_flow(vm, record, vm->swept_ns);
 	vms_times(&event.record, vm->monitor->clock_ns);
 	detectors_observe(vm->detectors, &event.header, &(struct detector_out){vms_emit, vm});
 	return 0;
@@ -370,6 +398,7 @@ void vms_tick(struct monitor *monitor, uint64_t now_ns)
 		/* one after the other, not all at once */
 		if (vm->flows && (monitor->ticks + i) % VMS_SWEEP_TICKS == 0)
 			vms_sweep(vm, now_ns - monitor->clock_ns);
+		sinks_flush(vm);
 		if (vm->detectors)
 			detectors_tick(vm->detectors, now_ns, &(struct detector_out){vms_emit, vm});
 	}

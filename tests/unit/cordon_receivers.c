@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Couriers with real receivers, on the loopback: rsyslog over UDP, TCP and TLS with certificates of both sides, and
- * a collector of this test's own over HTTP. Each is killed while alerts come, and so is the courier; when they are
+ * Couriers with real receivers, on the loopback: rsyslog over UDP, TCP and TLS with certificates of both sides. Each is killed while alerts come, and so is the courier; when they are
  * back, every alert is there once, in order. A receiver that is not installed is a test that is skipped.
  */
 #include <arpa/inet.h>
@@ -140,71 +139,6 @@ START_TEST(rsyslog_of_another_name)
 }
 END_TEST
 
-/* --- a collector --- */
-
-/* Reads one request, and writes its body with its key in one write, unless it has the key already. */
-static void collect(int fd)
-{
-	static char request[2 << 20];
-	size_t used = 0, need = SIZE_MAX;
-	char *body = NULL, *key, *length, line[256];
-	ssize_t n;
-
-	while (used < need && (n = read(fd, request + used, sizeof(request) - 1 - used)) > 0) {
-		used += (size_t)n;
-		request[used] = '\0';
-		if (body || !(body = strstr(request, "\r\n\r\n")))
-			continue;
-		length = strcasestr(request, "\r\nContent-Length: ");
-		body += 4;
-		need = (size_t)(body - request) + strtoul(length + 18, NULL, 10);
-	}
-	key = body ? strstr(request, "\r\nIdempotency-Key: ") : NULL;
-	if (used < need || !key || !strstr(request, "\r\nAuthorization: Bearer abc\r\n"))
-		return;
-	snprintf(line, sizeof(line), "%.*s\n", (int)strcspn(key + 2, "\r"), key + 2);
-	if (!strstr(receivers_content("out"), line)) {
-		BASE_AUTO_FD int out = open("out", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-		char *whole = NULL;
-		int size = asprintf(&whole, "%s%s", line, body);
-
-		base_write_all(out, whole, (size_t)size);
-		free(whole);
-	}
-	base_write_all(fd, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 57);
-}
-
-static void collector_start(void)
-{
-	struct sockaddr_in at = {.sin_family = AF_INET,
-	                         .sin_port = htons(receivers.port),
-	                         .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	BASE_AUTO_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)), 0);
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-	ck_assert_int_eq(listen(fd, 16), 0);
-	receivers.pid = fork();
-	if (receivers.pid != 0)
-		return;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (;;) {
-		BASE_AUTO_FD int connection = accept(fd, NULL, NULL);
-
-		collect(connection);
-	}
-}
-
-START_TEST(http_collector)
-{
-	struct policy_sink sink = receivers_sink(POLICY_SINK_HTTP);
-
-	receivers_shell("echo 'Bearer abc' >token");
-	snprintf(sink.token, sizeof(sink.token), "%s/token", receivers.folder);
-	receivers_outage(&sink, collector_start, SIGKILL);
-}
-END_TEST
-
 /* What a sink's files are wrong in is said when it is opened. */
 START_TEST(files_that_cannot_be_used)
 {
@@ -235,15 +169,9 @@ int main(void)
 {
 	Suite *suite = suite_create("cordon_receivers");
 	TCase *tests = tcase_create("receivers");
-	SRunner *runner;
 	bool rsyslog = rsyslog_has("lmnsd_ossl.so");
-	int failed;
+	int status;
 
-	if (SANITIZED || geteuid() != 0) {
-		fprintf(stderr, "cordon_receivers: skipped: %s\n",
-		        SANITIZED ? "a sanitizer's calls are in no seccomp list" : "needs root");
-		return RECEIVERS_SKIP;
-	}
 	tcase_add_checked_fixture(tests, receivers_setup, receivers_teardown);
 	tcase_set_timeout(tests, 100);
 	if (rsyslog) {
@@ -252,12 +180,8 @@ int main(void)
 		tcase_add_test(tests, rsyslog_tls);
 		tcase_add_test(tests, rsyslog_of_another_name);
 	}
-	tcase_add_test(tests, http_collector);
 	tcase_add_test(tests, files_that_cannot_be_used);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : rsyslog ? 0 : RECEIVERS_SKIP;
+	status = receivers_main("cordon_receivers", suite);
+	return status == 0 && !rsyslog ? RECEIVERS_SKIP : status;
 }

@@ -192,14 +192,7 @@ int main(void)
 {
 	Suite *suite = suite_create("cordon_receivers_local");
 	TCase *tests = tcase_create("receivers");
-	SRunner *runner;
-	int failed;
 
-	if (SANITIZED || geteuid() != 0) {
-		fprintf(stderr, "cordon_receivers_local: skipped: %s\n",
-		        SANITIZED ? "a sanitizer's calls are in no seccomp list" : "needs root");
-		return RECEIVERS_SKIP;
-	}
 	tcase_add_checked_fixture(tests, receivers_setup, receivers_teardown);
 	tcase_set_timeout(tests, 100);
 	tcase_add_test(tests, a_file_of_a_courier_that_dies);
@@ -208,9 +201,5 @@ int main(void)
 	tcase_add_test(tests, unix_socket);
 	tcase_add_test(tests, standard_output);
 	suite_add_tcase(suite, tests);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? 1 : 0;
+	return receivers_main("cordon_receivers_local", suite);
 }

@@ -310,11 +310,51 @@ START_TEST(a_spool_that_takes_nothing)
 	end();
 }
 END_TEST
+
+/* How many flows of IPFIX are in a spool: each record's text begins with its number. */
+static size_t spooled_flows(int fd)
+{
+	size_t flows = 0;
+	uint32_t head[4];
+	uint8_t count[2];
+
+	for (off_t at = 0; pread(fd, head, sizeof(head), at) == (ssize_t)sizeof(head);
+	     at += (off_t)(sizeof(head) + head[1])) {
+		ck_assert_uint_eq(head[0], 0x43525350);
+		ck_assert_int_eq((int)pread(fd, count, 2, at + (off_t)sizeof(head)), 2);
+		flows += base_be16(count);
+	}
+	return flows;
+}
+
+/* A sink of flows gets each that there was, at the latest when the VM goes, and no alert. */
+START_TEST(flows_go_to_a_collector)
+{
+	struct monitor_request request = request_new(MONITOR_REGISTER, "web0");
+	BASE_AUTO_FD int control = client(), spool = memory("spool");
+	size_t refused;
+
+	request.monitor.sink_count = 1;
+	request.monitor.sinks[0].type = POLICY_SINK_IPFIX_UDP;
+	request.monitor.sinks[0].domain = 1;
+	ck_assert_int_eq(ask(control, &request, (int[]){flows_fd, spool}, 2), 0);
+	scan_neighbour();
+	wait_for(log_fd, "\"scan.vertical\"");
+	refused = count_flows(control);
+	ck_assert_uint_eq(refused, PORTS);
+	ck_assert_int_eq(simple(control, MONITOR_FORGET, "web0"), 0);
+	ck_assert_uint_ge(spooled_flows(spool), refused);
+	ck_assert_ptr_null(memmem(content(spool), 65536, "scan.vertical", 13));
+	end();
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = {a_scan_is_reported, it_is_in_its_role,
-	                              who_may_ask_what,   malformed_requests,
-	                              slow_clients,       a_spool_that_takes_nothing};
+	const TTest *const tests[] = {a_scan_is_reported,     it_is_in_its_role,
+	                              who_may_ask_what,       malformed_requests,
+	                              slow_clients,           a_spool_that_takes_nothing,
+	                              flows_go_to_a_collector};
 
 	return run("monitor_server", tests, BASE_COUNT(tests));
 }

@@ -104,8 +104,12 @@ void receivers_kill(int signal_number)
 {
 	if (receivers.pid <= 0)
 		return;
+	/* with all that it has started: none of them may take anything any more */
+	kill(-receivers.pid, signal_number);
 	kill(receivers.pid, signal_number);
 	waitpid(receivers.pid, NULL, 0);
+	while (waitpid(-receivers.pid, NULL, 0) > 0)
+		continue;
 	receivers.pid = 0;
 }
 
@@ -164,9 +168,11 @@ struct policy_sink receivers_sink(enum policy_sink_type type)
 	memset(&sink, 0, sizeof(sink));
 	sink.type = type;
 	sink.spool = 16 << 20;
-	receivers.port = receivers_port(type == POLICY_SINK_SYSLOG_UDP ? SOCK_DGRAM : SOCK_STREAM);
+	receivers.port = receivers_port(
+	        type == POLICY_SINK_SYSLOG_UDP || type == POLICY_SINK_IPFIX_UDP ? SOCK_DGRAM
+	                                                                        : SOCK_STREAM);
 	snprintf(sink.target, sizeof(sink.target), "127.0.0.1:%u%s", receivers.port,
-	         type >= POLICY_SINK_HTTP ? "/alerts" : "");
+	         policy_sink_is_http(type) ? "/alerts" : "");
 	return sink;
 }
 
@@ -218,7 +224,7 @@ void receivers_arrived(void)
 }
 
 /* Until the courier knows that so many have arrived: one that is killed before that has to send them again. */
-static void wait_delivered(uint64_t count)
+void receivers_delivered(uint64_t count)
 {
 	static const char *const names[] = {"inbox", "state.0", "state.1"};
 	int fds[3];
@@ -255,7 +261,7 @@ void receivers_outage(const struct policy_sink *sink, void (*start)(void), int s
 	ck_assert(receivers_wait("out", "alert-0199."));
 	receivers_append(inbox, 200, 250);
 	ck_assert(receivers_wait("out", "alert-0249."));
-	wait_delivered(250);
+	receivers_delivered(250);
 	receivers_kill(signal_number);
 	receivers_append(inbox, 250, 500);
 	receivers_courier_kill();
@@ -265,4 +271,21 @@ void receivers_outage(const struct policy_sink *sink, void (*start)(void), int s
 	start();
 	receivers_append(inbox, 800, RECEIVERS_ALERTS);
 	receivers_arrived();
+}
+
+int receivers_main(const char *name, Suite *suite)
+{
+	SRunner *runner;
+	int failed;
+
+	if (SANITIZED || geteuid() != 0) {
+		fprintf(stderr, "%s: skipped: %s\n", name,
+		        SANITIZED ? "a sanitizer's calls are in no seccomp list" : "needs root");
+		return RECEIVERS_SKIP;
+	}
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? 1 : 0;
 }

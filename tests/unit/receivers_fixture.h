@@ -6,6 +6,7 @@
 #ifndef CORDON_RECEIVERS_FIXTURE_H
 #define CORDON_RECEIVERS_FIXTURE_H
 
+#include <check.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -36,5 +37,9 @@ int receivers_open(const struct policy_sink *sink);
 void receivers_append(int inbox, unsigned int from, unsigned int to);
 void receivers_arrived(void);
 void receivers_outage(const struct policy_sink *sink, void (*start)(void), int signal_number);
+/* Until the couriers' one spool says that so many are delivered. */
+void receivers_delivered(uint64_t count);
+/* Runs the suite, unless it cannot be here; what main() returns. */
+int receivers_main(const char *name, Suite *suite);
 
 #endif
