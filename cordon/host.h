@@ -11,7 +11,8 @@
  *   open.c       opens all that its processes will hold
  *   plan.c       says which process gets what of it
  *   spawn.c      starts them, under a keeper
- *   revive.c     starts a device again that has died
+ *   revive.c     starts a device again that has died; respawn.c knows how it was started
+ *   resolver.c   starts those again who answer its guest's DNS
  *   report.c     the host's own alerts: deaths, panics, ends; sink.c has the policy's sinks
  *   repair.c     loads all rules anew after somebody else has changed them
  *   courier.c    the spools of sinks, and who delivers what is in them
@@ -336,6 +337,8 @@ json_t *balloon_method(const json_t *params, struct host_error *error);
 
 /* Writes the policy's names for cordon-names to read; an fd of the file, for reading, is in *fd, or -1: it has none. */
 int names_open(const struct policy *policy, int *fd, struct host_error *error);
+/* The same file again, for reading; an fd or a negative errno. */
+int names_reopen(const char *vm);
 /* Other names for a VM that was started with some: those who have the file open see them. */
 int names_change(const struct policy *policy, struct host_error *error);
 /* [{name, address, seconds}]: what the names stand for by now; the caller's. NULL with an error. */

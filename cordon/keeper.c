@@ -43,7 +43,6 @@ struct keeper {
 	bool revive;
 	pid_t helper; /* that revives, or 0 */
 	int reports;  /* read end of its pipe, or -1 */
-	struct child *revived;
 };
 
 static int complain(const char *what, const char *value)
@@ -113,12 +112,19 @@ static void report(const struct keeper *keeper, const char *role, pid_t pid, int
 /* The helper has said what it started, and that comes before anything of it can be heard. */
 static void note_revived(struct keeper *keeper)
 {
-	int pid;
+	struct keeper_revived revived;
 
-	if (keeper->reports < 0 || read(keeper->reports, &pid, sizeof(pid)) != sizeof(pid) ||
-	    pid < 2 || is_child(keeper, pid))
-		return;
-	keeper->revived->pid = pid;
+	while (keeper->reports >= 0 &&
+	       read(keeper->reports, &revived, sizeof(revived)) == sizeof(revived)) {
+		for (size_t i = 1; i < keeper->count; i++)
+			if (strncmp(keeper->children[i].role, revived.role, KEEPER_ROLE_SIZE) ==
+			            0 &&
+			    revived.pid > 1 && !is_child(keeper, revived.pid)) {
+				keeper->children[i].pid = revived.pid;
+				keeper->children[i].ended =
+				        0; /* its end has been seen to with another's */
+			}
+	}
 }
 
 static void note_helper_end(struct keeper *keeper)
@@ -128,24 +134,35 @@ static void note_helper_end(struct keeper *keeper)
 	keeper->helper = 0;
 }
 
+static bool note_child_end(struct keeper *keeper, pid_t pid, int status)
+{
+	for (size_t i = 0; i < keeper->count; i++) {
+		struct child *child = &keeper->children[i];
+
+		if (child->pid != pid)
+			continue;
+		child->pid = 0;
+		child->ended = pid;
+		child->status = status;
+		if (i == 0)
+			keeper->vmm_status = status;
+		report(keeper, child->role, pid, status);
+		return true;
+	}
+	return false;
+}
+
 static void note_end(struct keeper *keeper, pid_t pid, int status)
 {
 	if (pid == keeper->helper) {
 		note_helper_end(keeper);
 		return;
 	}
+	/* one that the helper replaces is known by its old pid; one that it has just started, by what it says */
+	bool known = note_child_end(keeper, pid, status);
 	note_revived(keeper);
-	for (size_t i = 0; i < keeper->count; i++)
-		if (keeper->children[i].pid == pid) {
-			keeper->children[i].pid = 0;
-			keeper->children[i].ended = pid;
-			keeper->children[i].status = status;
-			if (i == 0)
-				keeper->vmm_status = status;
-			report(keeper, keeper->children[i].role, pid, status);
-			return;
-		}
-	report(keeper, "orphan", pid, status);
+	if (!known && !note_child_end(keeper, pid, status))
+		report(keeper, "orphan", pid, status);
 }
 
 /* Takes note of every child that has ended by now. False when there are no children at all. */
@@ -234,7 +251,6 @@ static void revive_next(struct keeper *keeper)
 	close(ends[1]);
 	fcntl(ends[0], F_SETFD, FD_CLOEXEC);
 	keeper->reports = ends[0];
-	keeper->revived = child;
 	child->ended = 0;
 	if (keeper->helper < 0)
 		note_helper_end(keeper);

@@ -13,8 +13,8 @@
  *
  *   CORDON revive NAME ROLE --pid PID --status W --report FD [--fds FD/TO,...]
  *
- * which may start the device again and writes its pid (an int) to FD; the new process is the keeper's child once
- * the helper has ended. The FDs behind a role are held for that, so that a disk stays locked and a tap stays there
+ * which may start it again and writes what it started, a struct keeper_revived each, to FD: that role, and others that go
+ * with it. The new process is the keeper's child once the helper has ended. The FDs behind a role are held for that, so that a disk stays locked and a tap stays there
  * between two devices; they end with the VM's processes, before anything else of the VM is undone.
  * The vmm's end, or SIGTERM, is the VM's: what is left gets KEEPER_GRACE_MS to end by itself and is
  * then killed, and the keeper becomes `CORDON reap NAME --status W ARGUMENT...`, W being the vmm's
@@ -38,5 +38,11 @@ struct keeper_end {
 	        [KEEPER_ROLE_SIZE]; /* "vmm"; the ROLE it was named with; "orphan": a child's child */
 };
 _Static_assert(sizeof(struct keeper_end) == 24, "written to files and pipes");
+
+/* A new process of a role that the keeper was started with. */
+struct keeper_revived {
+	int32_t pid;
+	char role[KEEPER_ROLE_SIZE];
+};
 
 #endif

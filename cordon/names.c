@@ -60,6 +60,11 @@ int names_open(const struct policy *policy, int *fd, struct host_error *error)
 	           : 0;
 }
 
+int names_reopen(const char *vm)
+{
+	return names_file(vm, O_RDONLY);
+}
+
 int names_change(const struct policy *policy, struct host_error *error)
 {
 	BASE_AUTO_FD int file = names_file(policy->vm.name, O_RDWR);

@@ -3,10 +3,10 @@
  * `cordon revive NAME ROLE`: the keeper's helper when a process of a running VM has died. It reports the death,
  * and starts a disk or a NIC again: in the same role, as the same user, with the very open files that the first
  * one had (the keeper has held them: the disk stayed locked, the tap up and behind its rules), and hands the
- * vmm the other end of a new vhost-user socket. What cannot be started again, or dies too often, is lost:
- * the vmm then tells the guest.
+ * vmm the other end of a new vhost-user socket. Those who answer its guest's DNS are started again too (resolver.c).
+ * What cannot be started again, or dies too often, is lost: the vmm then tells the guest.
  *
- * How to start it is what launch wrote down beside state.json, in a folder that only root can write.
+ * How to start it is what launch wrote down beside state.json, in a folder that only root can write (respawn.c).
  * The new process is not killed when this one ends (it becomes the keeper's child): it ends when the vmm hangs up.
  */
 #include "cordon/revive.h"
@@ -20,6 +20,7 @@
 
 #include "base/base.h"
 #include "cordon/report.h"
+#include "cordon/respawn.h"
 #include "cordon/verbs.h"
 
 enum { REVIVE_LIMIT_S = 30, REVIVE_CONTROL_MS = 15000, REVIVE_LOCK_TRIES = 200 };
@@ -31,130 +32,41 @@ struct revive {
 	const char *fds;
 };
 
-/* --- how a device is started --- */
-
-static void revive_path(char out[POLICY_PATH_MAX], const char *vm, const char *role)
+/* The keeper's fds, for the new process. */
+static int revive_fds(const struct revive *revive, struct respawn *respawn)
 {
-	char file[32];
-
-	snprintf(file, sizeof(file), "%.16s.start", role);
-	registry_path(out, vm, file);
-}
-
-int revive_note(const char *vm, const struct plan_process *each, struct host_error *error)
-{
-	const struct isolate_process *process = &each->process;
-	json_t *argv = json_array(), *json;
-	char path[POLICY_PATH_MAX];
-	int err = -ENOMEM;
-
-	for (size_t i = 0; i < each->argc; i++)
-		json_array_append_new(argv, json_string(each->argv[i]));
-	json = json_pack("{s:o, s:I, s:I, s:s}", "argv", argv, "uid", (json_int_t)process->uid,
-	                 "open_files", (json_int_t)process->open_files_max, "file_size", "");
-	/* a number of 64 bits, which JSON's have not */
-	if (json)
-		json_object_set_new(
-		        json, "file_size",
-		        json_sprintf("%llu", (unsigned long long)process->file_size_max));
-	BASE_AUTO_FREE char *text = json ? json_dumps(json, 0) : NULL;
-	json_decref(json);
-	revive_path(path, vm, each->role);
-	if (text)
-		err = registry_write_file(path, text, strlen(text), 0600);
-	return err ? host_fail(error, err, 125, "cannot write %s: %s", path, strerror(-err)) : 0;
-}
-
-static int revive_fds(struct isolate_process *process, struct isolate_fd *fds, const char *text)
-{
-	for (const char *at = text; at && *at;) {
+	for (const char *at = revive->fds; at && *at;) {
 		int from, to, n = 0;
 
 		if (sscanf(at, "%d/%d%n", &from, &to, &n) != 2 || from < 3 ||
-		    process->fd_count + 2 >= LAUNCH_FDS_MAX)
+		    respawn->fd_count + 2 >= LAUNCH_FDS_MAX)
 			return -EINVAL;
 		if (to == REVIVE_CGROUP)
-			process->cgroup = from;
+			respawn->cgroup = from;
 		else
-			fds[process->fd_count++] = (struct isolate_fd){.from = from, .to = to};
+			respawn->fds[respawn->fd_count++] =
+			        (struct isolate_fd){.from = from, .to = to};
 		at += n;
 		at += *at == ',';
 	}
 	return 0;
 }
 
-static size_t revive_argv(const json_t *json, char **argv)
+/* Starts a device with its end of a new socket, and hands the vmm the other. */
+static int revive_start(const struct revive *revive, struct respawn *respawn, pid_t *pid)
 {
-	size_t count = 0, i;
-	json_t *each;
-
-	json_array_foreach(json_object_get(json, "argv"), i, each)
-	{
-		if (count + 1 < LAUNCH_ARGS_MAX && json_is_string(each))
-			argv[count++] = (char *)(uintptr_t)json_string_value(each);
-	}
-	argv[count] = NULL;
-	return count;
-}
-
-/* Starts it with its end of a new socket; `vhost` stays the caller's. Its pid or a negative errno. */
-static pid_t revive_spawn(const struct revive *revive, const json_t *json, int vhost)
-{
-	const char *size = json_string_value(json_object_get(json, "file_size"));
-	uid_t uid = (uid_t)json_integer_value(json_object_get(json, "uid"));
-	struct host_error error = {0};
-	struct isolate_fd fds[LAUNCH_FDS_MAX];
-	char *argv[LAUNCH_ARGS_MAX];
-	struct isolate_process process = {.name = revive->death.role,
-	                                  .argv = argv,
-	                                  .uid = uid,
-	                                  .gid = uid,
-	                                  .fds = fds,
-	                                  .cgroup = -1,
-	                                  .file_size_max = size ? strtoull(size, NULL, 10) : 0,
-	                                  .open_files_max = (uint64_t)json_integer_value(
-	                                          json_object_get(json, "open_files"))};
-	const char *stage = "";
-	pid_t pid = revive_fds(&process, fds, revive->fds);
-
-	if (pid < 0 || revive_argv(json, argv) == 0)
-		return -EINVAL;
-	fds[process.fd_count++] = (struct isolate_fd){.from = STDERR_FILENO, .to = STDERR_FILENO};
-	fds[process.fd_count++] = (struct isolate_fd){.from = vhost, .to = DEVICE_FD_VHOST};
-	BASE_AUTO_FD int binary = programs_open(argv[0], &error);
-	process.binary = binary;
-	pid = binary < 0 ? binary : isolate_spawn(&process, &stage);
-	if (pid < 0)
-		fprintf(stderr, "cordon: %s of '%s' cannot be started again: %s %s\n", process.name,
-		        revive->name, *stage ? stage : error.text, strerror(-pid));
-	host_error_clear(&error);
-	return pid;
-}
-
-static int revive_start(const struct revive *revive, pid_t *pid)
-{
-	char path[POLICY_PATH_MAX];
-	json_t *json;
 	int pair[2], err;
 
-	revive_path(path, revive->name, revive->death.role);
-	json = json_load_file(path, 0, NULL);
-	if (!json)
-		return -ENOENT;
-	err = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ? -errno : 0;
-	if (!err) {
-		*pid = revive_spawn(revive, json, pair[1]);
-		err = BASE_MIN(*pid, 0);
-		close(pair[1]);
-		/* before it can be heard of in any other way */
-		if (!err && revive->report >= 0)
-			base_write_all(revive->report, pid, sizeof(*pid));
-		if (!err)
-			err = control_device(revive->name, revive->death.role, pair[0],
-			                     REVIVE_CONTROL_MS);
-		close(pair[0]);
-	}
-	json_decref(json);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	respawn->fds[respawn->fd_count++] =
+	        (struct isolate_fd){.from = pair[1], .to = DEVICE_FD_VHOST};
+	*pid = respawn_process(respawn, revive->death.role);
+	err = BASE_MIN(*pid, 0);
+	close(pair[1]);
+	if (!err)
+		err = control_device(revive->name, revive->death.role, pair[0], REVIVE_CONTROL_MS);
+	close(pair[0]);
 	return err;
 }
 
@@ -178,25 +90,27 @@ static bool revive_may(struct host_process *process)
 /* What has come of it where nobody comes in its place. */
 static const char *revive_lost(const struct revive *revive, bool may)
 {
-	static const char *const resolvers[] = {"dnsmasq", "names", "sets"};
-
-	for (size_t i = 0; i < BASE_COUNT(resolvers); i++)
-		if (strncmp(revive->death.role, resolvers[i], strlen(resolvers[i])) == 0)
-			return "it is lost, the guest gets no answers of DNS, and what is open by "
-			       "name "
-			       "closes";
+	if (resolver_is(revive->death.role))
+		return may ? "it is lost, the guest gets no answers of DNS, and what is open by "
+		             "name closes"
+		           : "it has died too often, and is not started again: the guest gets no "
+		             "answers of DNS, and what is open by name closes";
 	return may ? "it is lost, and the guest runs on"
 	           : "it has died too often, and is not started again";
 }
 
-static void revive_device(struct revive *revive, struct host_process *process)
+static void revive_device(struct host_vm *vm, struct revive *revive, struct host_process *process)
 {
-	int err = -ENOENT;
+	const bool resolver = resolver_is(revive->death.role);
+	struct respawn respawn = {.vm = revive->name, .cgroup = -1, .report = revive->report};
 	bool may = true;
+	int err = revive->fds || resolver ? revive_fds(revive, &respawn) : -ENOENT;
 
-	if (revive->fds) {
+	if (!err) {
 		may = revive_may(process);
-		err = may ? revive_start(revive, &process->pid) : -EAGAIN;
+		err = !may       ? -EAGAIN
+		      : resolver ? resolver_restart(vm, &respawn, revive->death.role)
+		                 : revive_start(revive, &respawn, &process->pid);
 	}
 	if (!err) {
 		process->recent++;
@@ -206,8 +120,8 @@ static void revive_device(struct revive *revive, struct host_process *process)
 	} else {
 		revive->death.became = revive_lost(revive, may);
 		base_copy_string(process->state, sizeof(process->state), "lost");
-		/* a process that is no device is no device of the vmm's */
-		control_device(revive->name, revive->death.role, -1, REVIVE_CONTROL_MS);
+		if (!resolver)
+			control_device(revive->name, revive->death.role, -1, REVIVE_CONTROL_MS);
 	}
 	revive->death.restarts = process->restarts;
 }
@@ -246,13 +160,14 @@ static int revive_run(struct revive *revive)
 		return vm ? lock : -ENOMEM;
 	err = registry_load(revive->name, vm);
 	process = err ? NULL : revive_process(vm, revive);
+	/* cordon-names ends with cordon-sets, and is started with it */
 	if (!process)
-		return err ? err : -ESRCH;
+		return err ? err : resolver_is(revive->death.role) ? 0 : -ESRCH;
 	/* With the vmm gone, the VM is: that its devices end is how it should be. */
 	err = control_call(revive->name, VMM_QUERY, &answer, REVIVE_CONTROL_MS);
 	if (err || answer.state == VMM_ENDED)
 		return 0;
-	revive_device(revive, process);
+	revive_device(vm, revive, process);
 	err = registry_save(vm); /* first: a sink may take what is left of the time */
 	report_death(vm, &revive->death);
 	return err;

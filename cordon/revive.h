@@ -5,15 +5,10 @@
 #ifndef CORDON_REVIVE_H
 #define CORDON_REVIVE_H
 
-#include "cordon/plan.h"
-
 enum {
 	REVIVE_CGROUP = -1, /* in the place of a number that a process sees: the VM's cgroup */
 	REVIVE_MAX = 3,     /* restarts of one role in REVIVE_WINDOW_MS */
 	REVIVE_WINDOW_MS = 60000,
 };
-
-/* Writes down, in the VM's folder, how a device is started. */
-int revive_note(const char *vm, const struct plan_process *each, struct host_error *error);
 
 #endif

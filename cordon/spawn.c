@@ -9,6 +9,7 @@
  * pid, or what failed, on a pipe that the exec closes.
  */
 #include "cordon/plan.h"
+#include "cordon/respawn.h"
 #include "cordon/revive.h"
 
 #include <fcntl.h>
@@ -32,9 +33,10 @@ static void spawn_name(char *name, size_t size, const struct plan_process *each,
 	int n = snprintf(name, size, "%s=%d", each->role, pid);
 	char mark = ':';
 
-	if (!plan_restarts(each))
+	if (!plan_restarts(each) && !resolver_is(each->role))
 		return;
-	for (size_t i = 0; i < each->fd_count && n > 0 && (size_t)n < size; i++) {
+	for (size_t i = 0; plan_restarts(each) && i < each->fd_count && n > 0 && (size_t)n < size;
+	     i++) {
 		const struct isolate_fd *fd = &each->fds[i];
 
 		if (fd->to == DEVICE_FD_VHOST || fd->to == STDERR_FILENO)
@@ -208,7 +210,7 @@ int spawn_vm(const struct launch *launch, struct host_vm *vm, struct host_error 
 	plan->error = error;
 	err = plan_make(plan, launch, vm);
 	for (size_t i = 0; i < plan->count && !err; i++)
-		if (plan_restarts(&plan->list[i]))
-			err = revive_note(vm->name, &plan->list[i], error);
+		if (plan_restarts(&plan->list[i]) || resolver_is(plan->list[i].role))
+			err = respawn_note(vm->name, &plan->list[i], error);
 	return err ? err : spawn_run(plan, launch, vm);
 }

@@ -36,7 +36,7 @@ static void wait_ready(void)
 
 static void open_all(void)
 {
-	names_open(all, BASE_COUNT(all));
+	names_world_open(all, BASE_COUNT(all));
 	names_start(true);
 	wait_ready();
 }
@@ -303,14 +303,14 @@ START_TEST(a_name_that_goes_takes_its_connections)
 	int world_gone BASE_AUTO_FD = accept(names_world.listener, NULL, NULL);
 
 	ck_assert(passes(kept, world_kept) && passes(gone, world_gone));
-	names_change(fewer, BASE_COUNT(fewer));
+	names_world_change(fewer, BASE_COUNT(fewer));
 	ck_assert(passes(kept, world_kept));
 	ck_assert(!passes(gone, world_gone));
 	ck_assert(fixture_counts(0, "egress default deny", 1));
 	check_closed("h2.example.org", NAMES_A);
 	check_opens("www.example.com", NAMES_A);
 	/* and what has come is known */
-	names_change(all, BASE_COUNT(all));
+	names_world_change(all, BASE_COUNT(all));
 	check_opens("h2.example.org", NAMES_A);
 }
 END_TEST
@@ -343,7 +343,7 @@ END_TEST
 
 static void open_sets(void)
 {
-	names_open(all, BASE_COUNT(all));
+	names_world_open(all, BASE_COUNT(all));
 	names_start(false);
 }
 
@@ -472,7 +472,7 @@ static void add_case(Suite *suite, const char *name, void (*setup)(void), const 
 {
 	TCase *each = tcase_create(name);
 
-	tcase_add_checked_fixture(each, setup, names_close);
+	tcase_add_checked_fixture(each, setup, names_world_close);
 	tcase_set_timeout(each, 90);
 	for (size_t i = 0; i < count; i++)
 		tcase_add_test(each, tests[i]);

@@ -100,7 +100,7 @@ static void find_built(const char *name, char path[PATH_MAX])
 	ck_assert_msg(realpath(beside, path) != NULL, "%s: %s", beside, strerror(errno));
 }
 
-static pid_t spawn(struct isolate_process *process)
+static pid_t spawn(struct isolate_process *process, const char *path)
 {
 	const char *stage = NULL;
 	pid_t pid;
@@ -109,6 +109,8 @@ static pid_t spawn(struct isolate_process *process)
 	process->flags |= ISOLATE_PDEATHSIG;
 	process->open_files_max = 64;
 	process->file_size_max = 1 << 20;
+	if (names_world.note)
+		names_world.note(process, path);
 	pid = isolate_spawn(process, &stage);
 	ck_assert_msg(pid > 0, "%s: %s: %s", process->name, stage, strerror(-pid));
 	return pid;
@@ -138,7 +140,8 @@ static void start_dnsmasq(void)
 	                                        .fds = &(struct isolate_fd){2, 2},
 	                                        .fd_count = 1,
 	                                        .flags = ISOLATE_KEEP_NET | ISOLATE_KEEP_ROOT,
-	                                        .binds = made->binds});
+	                                        .binds = made->binds},
+	              made->binary);
 }
 
 static void start_sets(int requests)
@@ -163,7 +166,8 @@ static void start_sets(int requests)
 	                                                   .gid = isolate_uid(0, 21),
 	                                                   .fds = fds,
 	                                                   .fd_count = BASE_COUNT(fds),
-	                                                   .capability = 1ull << CAP_NET_ADMIN});
+	                                                   .capability = 1ull << CAP_NET_ADMIN},
+	                         NULL);
 }
 
 static void start_front(int requests)
@@ -185,7 +189,8 @@ static void start_front(int requests)
 	                                                    .gid = isolate_uid(0, 22),
 	                                                    .fds = fds,
 	                                                    .fd_count = BASE_COUNT(fds),
-	                                                    .flags = ISOLATE_KEEP_NET});
+	                                                    .flags = ISOLATE_KEEP_NET},
+	                          NULL);
 }
 
 void names_start(bool front)
@@ -224,19 +229,19 @@ static void set_names(const char *const *names, size_t count)
 	ck_assert_int_eq(ftruncate(names_world.list, (off_t)size), 0);
 }
 
-void names_change(const char *const *names, size_t count)
+void names_world_change(const char *const *names, size_t count)
 {
 	set_names(names, count);
 	fixture_apply(0);
 }
 
-void names_open(const char *const *names, size_t count)
+void names_world_open(const char *const *names, size_t count)
 {
 	static const char *const routes[] = {"198.51.100.0/22", "198.51.104.0/21", "203.0.113.0/24",
 	                                     "8.8.8.8", "10.9.9.9"};
 	char command[128];
 
-	names_world = (struct names_world){.requests = -1};
+	names_world = (struct names_world){.requests = -1, .note = names_world.note};
 	fixture_open();
 	for (size_t i = 0; i < BASE_COUNT(routes); i++) {
 		snprintf(command, sizeof(command), "ip route add local %s dev lo", routes[i]);
@@ -272,7 +277,7 @@ void names_kill(pid_t *pid)
 	*pid = 0;
 }
 
-void names_close(void)
+void names_world_close(void)
 {
 	names_kill(&names_world.front);
 	names_kill(&names_world.sets);

@@ -171,7 +171,7 @@ END_TEST
 
 /* What be_reviver() was given, and what it started. */
 struct revived {
-	pid_t pid;
+	pid_t pid, other; /* `other`: in the role of "net", where SIGUSR2 ended the first */
 	int ended, status;
 	char role[8];
 };
@@ -203,6 +203,33 @@ START_TEST(test_a_device_that_dies_is_revived)
 	expect_reaper(&vm, "reap web0 --status 9 more");
 	ck_assert_int_eq(read(held[0], &second, sizeof(second)), 0);
 	ck_assert_int_lt(kill(second.pid, 0), 0);
+}
+END_TEST
+
+/* Two that died are started again by one helper: the second has nothing left to be told of. */
+START_TEST(test_one_helper_revives_two)
+{
+	struct revived first, none;
+	int status[2], held[2];
+	struct vm vm;
+
+	ck_assert(pipe(status) == 0 && pipe(held) == 0);
+	vm = start_with(status, held[1]);
+	close(held[1]);
+	kill(vm.net, SIGKILL);
+	kill(vm.blk, SIGUSR2);
+	expect_end(&vm, vm.net, "net", SIGKILL);
+	expect_end(&vm, vm.blk, "blk", SIGUSR2);
+	ck_assert_int_eq(read(held[0], &first, sizeof(first)), sizeof(first));
+	/* of `net` it may have been told first, and alone */
+	if (strcmp(first.role, "net") == 0)
+		ck_assert_int_eq(read(held[0], &first, sizeof(first)), sizeof(first));
+	ck_assert_str_eq(first.role, "blk");
+	kill(vm.vmm, SIGKILL);
+	expect_end(&vm, first.pid, "blk", SIGKILL);
+	expect_end(&vm, first.other, "net", SIGKILL);
+	expect_reaper(&vm, "reap web0 --status 9 more");
+	ck_assert_int_eq(read(held[0], &none, sizeof(none)), 0);
 }
 END_TEST
 
@@ -325,21 +352,31 @@ static int be_reaper(int argc, char **argv)
 	return base_write_all(atoi(argv[argc - 1]), text, strlen(text)) < 0;
 }
 
-/* SELF revive NAME ROLE --pid PID --status W --report FD --fds HELD/9 */
-static int be_reviver(int argc, char **argv)
+static pid_t start_again(int report, const char *role, int held)
 {
-	struct revived revived = {.ended = atoi(argv[5]), .status = atoi(argv[7])};
-	int held = argc > 11 ? atoi(argv[11]) : -1;
+	struct keeper_revived revived = {.pid = fork()};
 
-	base_copy_string(revived.role, sizeof(revived.role), argv[3]);
-	revived.pid = fork();
 	if (revived.pid == 0) {
 		close(held);
 		while (true)
 			pause();
 	}
-	if (base_write_all(atoi(argv[9]), &revived.pid, sizeof(revived.pid)) != 0)
-		return 1;
+	base_copy_string(revived.role, sizeof(revived.role), role);
+	if (base_write_all(report, &revived, sizeof(revived)) != 0)
+		exit(1);
+	return revived.pid;
+}
+
+/* SELF revive NAME ROLE --pid PID --status W --report FD --fds HELD/9 */
+static int be_reviver(int argc, char **argv)
+{
+	struct revived revived = {.ended = atoi(argv[5]), .status = atoi(argv[7])};
+	int held = argc > 11 ? atoi(argv[11]) : -1, report = atoi(argv[9]);
+
+	base_copy_string(revived.role, sizeof(revived.role), argv[3]);
+	revived.pid = start_again(report, argv[3], held);
+	if (revived.status == SIGUSR2)
+		revived.other = start_again(report, "net", held);
 	return base_write_all(held, &revived, sizeof(revived)) < 0;
 }
 
@@ -362,6 +399,7 @@ int main(int argc, char **argv)
 	tests = tcase_create("keeper");
 	tcase_add_test(tests, test_a_device_that_dies_is_only_reported);
 	tcase_add_test(tests, test_a_device_that_dies_is_revived);
+	tcase_add_test(tests, test_one_helper_revives_two);
 	tcase_add_test(tests, test_the_end_of_the_vmm_is_the_end_of_all);
 	tcase_add_test(tests, test_sigterm_ends_the_vm);
 	tcase_add_test(tests, test_nobody_has_to_listen);

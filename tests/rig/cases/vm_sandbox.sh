@@ -87,7 +87,7 @@ guest_attach one
 two_ip=$("$CORDON" ps --format json | jq -r '.[] | select(.name == "two") | .nics[0].ip4')
 want_equal "$(guest_say ping "$two_ip")" "ping failed" "one pings two"
 
-# by name: closed, then open just after the answer, and who says so; without cordon-names, nothing is answered
+# by name: closed, then open just after the answer, and who says so; who answers is started again when it dies
 server=http://$WORLD_FORBIDDEN:8080/
 explain() {
 	"$CORDON" firewall explain --packet "tcp guest > $WORLD_FORBIDDEN:8080" one
@@ -98,9 +98,12 @@ want_equal "$(guest_say name www.example.org)" "name $WORLD_FORBIDDEN"
 want_equal "$(guest_say http $server)" "http ok hello" "by name"
 want_match "$("$CORDON" firewall show one)" "[*]\\.example\\.org +$WORLD_FORBIDDEN +[0-9]+s"
 want explain
+sets=$(vm_pid one sets0)
 kill -9 "$(vm_pid one names0)"
-wait_for 20 grep -q 'names0.*the guest gets no answers of DNS' /var/log/cordon/alerts.json
-want_match "$(guest_say name www.example.org)" '^name failed'
+wait_for 20 grep -q 'names0.*it was started again' /var/log/cordon/alerts.json
+[ "$(vm_pid one sets0)" != "$sets" ] || fail "cordon-sets was not started again"
+want_equal "$(guest_say name www.example.org)" "name $WORLD_FORBIDDEN"
+want_equal "$(guest_say http $server)" "http ok hello" "by name, again"
 guest_detach
 
 want "$CORDON" kill one
