@@ -54,6 +54,9 @@
 #define HOST_LOG_DIR "/var/log/cordon"
 #endif
 #define HOST_IMAGE_DIR "/var/lib/cordon/images"
+#ifndef HOST_BASELINE_DIR
+#define HOST_BASELINE_DIR "/var/lib/cordon/baselines"
+#endif
 #define HOST_ALERT_LOG HOST_LOG_DIR "/alerts.json"
 #define HOST_GROUP     "cordon"
 
@@ -294,6 +297,13 @@ bool watch_needed(void);
 int watch_recover(struct host_error *error);
 /* Does what one answer of type MONITOR_ACT asks for, after checking it. */
 int watch_act(const struct monitor_answer *act);
+
+/* --- baselines.c --- */
+
+/* The file of what the monitor has learnt of the VM's `nic`th NIC, made if need be. A negative errno, and an error. */
+int baseline_open(const char *vm, size_t nic, struct host_error *error);
+/* It is broken: it gets another name, which is said. */
+void baseline_set_aside(const char *vm, size_t nic);
 
 /* --- lists.c --- */
 

@@ -233,8 +233,25 @@ static int watch_sink_failed(const struct policy_sink *sink, int err, struct hos
 	                 sink->line, sink->target, why);
 }
 
-int watch_register(int connection, const struct host_vm *vm, const struct policy *policy,
-                   size_t nic, int flow_map, struct host_error *error)
+/* The file of the NIC's baseline, as one more of the fds. Without one the VM is learnt anew each time, and runs. */
+static bool watch_baseline(const struct host_vm *vm, size_t nic, int *fds, size_t *count)
+{
+	struct host_error error = {0};
+	int fd = baseline_open(vm->name, nic, &error);
+
+	if (fd < 0)
+		fprintf(stderr, "cordon: what is learnt of '%s' is not kept: %s\n", vm->name,
+		        error.text);
+	else
+		fds[(*count)++] = fd;
+	host_error_clear(&error);
+	return fd >= 0;
+}
+
+/* -EUCLEAN, and no error said: the baseline is broken. */
+static int watch_register_once(int connection, const struct host_vm *vm,
+                               const struct policy *policy, size_t nic, int flow_map,
+                               struct host_error *error)
 {
 	struct monitor_request request = {
 	        .version = MONITOR_VERSION,
@@ -264,6 +281,8 @@ int watch_register(int connection, const struct host_vm *vm, const struct policy
 	if (!err)
 		err = lists_open(policy, fds, &count, error);
 	if (!err)
+		request.baseline = watch_baseline(vm, nic, fds, &count);
+	if (!err)
 		err = watch_send(connection, &request, fds, count);
 	if (!err)
 		err = watch_answer(connection, &answer);
@@ -271,6 +290,18 @@ int watch_register(int connection, const struct host_vm *vm, const struct policy
 		close(fds[i]);
 	if (err && answer.size && answer.respond < policy->monitor.list_count)
 		return list_refused(policy->monitor.lists[answer.respond], &answer, error);
+	return err;
+}
+
+int watch_register(int connection, const struct host_vm *vm, const struct policy *policy,
+                   size_t nic, int flow_map, struct host_error *error)
+{
+	int err = watch_register_once(connection, vm, policy, nic, flow_map, error);
+
+	if (err == -EUCLEAN) {
+		baseline_set_aside(vm->name, nic);
+		err = watch_register_once(connection, vm, policy, nic, flow_map, error);
+	}
 	if (err)
 		return host_fail(error, err, 126, "the monitor did not take '%s': %s", vm->name,
 		                 strerror(-err));

@@ -62,7 +62,9 @@ const struct policy_detector *detector_policy(const struct policy_monitor *polic
 void detector_config_of(const struct policy_monitor *policy, struct detector_config *config)
 {
 	*config = (struct detector_config){.scan_ports = policy->scan_ports,
-	                                   .scan_hosts = policy->scan_hosts};
+	                                   .scan_hosts = policy->scan_hosts,
+	                                   .expect_egress = policy->expect.egress,
+	                                   .expect_destinations = policy->expect.destinations};
 	for (int id = 0; id < DETECTORS; id++)
 		if (!detector_policy(policy, id)->enabled)
 			config->off |= 1u << id;
@@ -117,6 +119,20 @@ static bool detector_event_is_whole(const struct flow_event_header *event)
 	       payload->captured <= event->size - head;
 }
 
+const void *detectors_one(const struct detectors *all, int id)
+{
+	return all->each[id];
+}
+
+void *detectors_make(struct detectors *all, int id)
+{
+	if (!all->each[id] && !(all->failed & 1u << id)) {
+		all->each[id] = detector_table[id]->create(&all->config);
+		all->failed |= all->each[id] ? 0 : 1u << id;
+	}
+	return all->each[id];
+}
+
 void detectors_observe(struct detectors *all, const struct flow_event_header *event,
                        const struct detector_out *out)
 {
@@ -129,11 +145,7 @@ void detectors_observe(struct detectors *all, const struct flow_event_header *ev
 		    (all->config.off & 1u << id && !ops->always) ||
 		    (ops->wants && !ops->wants(event)))
 			continue;
-		if (!all->each[id] && !(all->failed & 1u << id)) {
-			all->each[id] = ops->create(&all->config);
-			all->failed |= all->each[id] ? 0 : 1u << id;
-		}
-		if (all->each[id])
+		if (detectors_make(all, id))
 			ops->observe(all->each[id], event, out);
 	}
 }

@@ -21,6 +21,7 @@
 
 #include "monitor/alert.h"
 #include "monitor/arena.h"
+#include "monitor/baseline.h"
 #include "monitor/world.h"
 
 /* Called for each alert; what it points at is valid until it returns. */
@@ -36,6 +37,8 @@ struct intel_set;
 struct detector_config { /* zero is the default of each */
 	uint32_t off;    /* bit 1 << enum detector_id: not watched for */
 	uint32_t scan_ports, scan_hosts;
+	uint64_t expect_egress;        /* bytes a day */
+	uint32_t expect_destinations;  /* a day */
 	struct detector_world *world;  /* all VMs'; stays the caller's, and may be NULL */
 	const struct intel_set *intel; /* the same; what it points at may change between events */
 	struct arena *arena; /* what memory is taken from; stays the caller's. NULL: the heap */
@@ -66,6 +69,11 @@ struct detector_ops {
 	 * once a second), and at the end with DETECTOR_END. */
 	uint64_t period_ns;
 	void (*tick)(void *self, uint64_t now_ns, const struct detector_out *out);
+	/* What it has learnt, for baseline.h; NULL: nothing that is worth to be kept. `load` is called before the first
+	 * event, and false when what it reads makes no sense. */
+	void (*save)(const void *self, struct baseline_out *out);
+	bool (*load)(void *self, struct baseline_in *in, uint64_t now_ns);
+	uint32_t state_version;
 };
 
 extern const struct detector_ops *const detector_table[DETECTORS];
@@ -88,6 +96,11 @@ size_t detectors_memory(void);
 void detectors_observe(struct detectors *all, const struct flow_event_header *event,
                        const struct detector_out *out);
 void detectors_tick(struct detectors *all, uint64_t now_ns, const struct detector_out *out);
+
+/* The one of this id, or NULL where it has had no event. For who keeps what it has learnt, as the next. */
+const void *detectors_one(const struct detectors *all, int id);
+/* The same, made if need be; NULL when it is off or memory is short. */
+void *detectors_make(struct detectors *all, int id);
 
 /* --- for detectors --- */
 

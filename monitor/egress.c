@@ -304,6 +304,26 @@ static void *egress_create(const struct detector_config *config)
 	return detector_take(config, sizeof(struct egress));
 }
 
+static void egress_save(const void *self, struct baseline_out *out)
+{
+	const struct egress *egress = self;
+
+	baseline_put(out, egress->since_ns, 8);
+	baseline_put(out, egress->went_out, 1);
+	baseline_put(out, egress->private_resolver, 1);
+}
+
+static bool egress_load(void *self, struct baseline_in *in, uint64_t now_ns)
+{
+	struct egress *egress = self;
+
+	egress->since_ns = baseline_get(in, 8);
+	egress->since_ns = BASE_MIN(egress->since_ns, now_ns);
+	egress->went_out = baseline_get(in, 1) == 1;
+	egress->private_resolver = baseline_get(in, 1) == 1;
+	return true;
+}
+
 const struct detector_ops egress_detector = {
         .name = "egress",
         .policy = offsetof(struct policy_monitor, egress),
@@ -314,5 +334,8 @@ const struct detector_ops egress_detector = {
         .destroy = free,
         .observe = egress_observe,
         .tick = egress_tick,
+        .save = egress_save,
+        .load = egress_load,
+        .state_version = 1,
         .period_ns = 10 * DETECTOR_SECOND_NS,
 };

@@ -14,7 +14,11 @@
  *   without                         low from 8 MiB, medium from 32 MiB: all that can be said of a VM that
  *                                   has just begun is that this is much
  *
- * Ten times as much as would be medium is high. It is said again when it has doubled.
+ * Ten times as much as would be medium is high. It is said again when it has doubled. All this is exfil.volume; where
+ * the policy says how much is expected, it is expect.c's instead.
+ *
+ *   exfil.destination  low: the guest sent something into a network (known.h) that it never spoke to, is known
+ *                      for three days, and had no more than three new ones in a week, this one included
  *
  * Bytes are counted when a flow tells of itself, which is at powers of two from 64 KiB, every ten minutes,
  * and at its end (bpf/events.h): at any time, up to half of what a flow has sent may be still unsaid.
@@ -27,7 +31,9 @@
 #include "bpf/packet.h"
 #include "monitor/address.h"
 #include "monitor/detectors.h"
+#include "monitor/expect.h"
 #include "monitor/finding.h"
+#include "monitor/known.h"
 #include "monitor/sample.h"
 
 enum {
@@ -37,6 +43,8 @@ enum {
 	EXFIL_INTERVALS = 60,
 	EXFIL_LEARNT = 6,
 	EXFIL_RATIO = 5,
+	EXFIL_OLD_MINUTES = 3 * 24 * 60,
+	EXFIL_FEW = 3, /* new networks a week */
 };
 #define EXFIL_MIB         (1ull << 20)
 #define EXFIL_INTERVAL_NS (10 * DETECTOR_MINUTE_NS)
@@ -50,6 +58,7 @@ struct exfil_peer {
 	uint64_t out, in; /* of the finding, or what it would be */
 	uint64_t limit;   /* what was the limit when it was last passed */
 	bool learnt;
+	uint32_t known_minutes; /* since anything was sent to its network first */
 	struct finding finding;
 };
 
@@ -60,6 +69,12 @@ struct exfil_flow { /* what is counted already */
 };
 
 struct exfil {
+	bool expected; /* the policy says how much is: expect.c judges */
+	struct expect expect;
+	struct known known;
+	struct finding fresh; /* of the last destination that was new */
+	struct flow_key fresh_key;
+	uint64_t fresh_ns;
 	uint64_t interval;                   /* number of the current one */
 	uint64_t out;                        /* in it */
 	uint32_t intervals[EXFIL_INTERVALS]; /* KiB */
@@ -137,6 +152,7 @@ static void exfil_alert(const struct exfil_peer *peer, struct alert *alert)
 	alert_fact(alert, "bytes_out", peer->out);
 	alert_fact(alert, "bytes_in", peer->in);
 	alert_fact(alert, "bytes_usual", peer->limit);
+	alert_fact(alert, "network_known_minutes", peer->known_minutes);
 	alert_address(host, peer->key.peer, peer->key.family);
 	snprintf(alert->sentence, sizeof(alert->sentence),
 	         "sent %s to %s in %s, and got %s back; %s%s", finding_bytes(sent, peer->out), host,
@@ -205,7 +221,7 @@ static bool exfil_limit(const struct exfil *exfil, uint64_t *limit)
 	return true;
 }
 
-static void exfil_judge(const struct exfil *exfil, struct exfil_peer *peer,
+static void exfil_judge(struct exfil *exfil, struct exfil_peer *peer,
                         const struct detector_out *out)
 {
 	unsigned int severity = 0;
@@ -213,6 +229,8 @@ static void exfil_judge(const struct exfil *exfil, struct exfil_peer *peer,
 	uint64_t limit;
 	bool learnt;
 
+	if (exfil->expected)
+		return;
 	if (peer->window_out < 4 * EXFIL_MIB || peer->window_out < EXFIL_RATIO * peer->window_in)
 		return;
 	learnt = exfil_limit(exfil, &limit);
@@ -224,6 +242,9 @@ static void exfil_judge(const struct exfil *exfil, struct exfil_peer *peer,
 		return;
 	peer->limit = limit;
 	peer->learnt = learnt;
+	if (address_is_public(peer->key.peer, peer->key.family))
+		peer->known_minutes =
+		        known_seen(&exfil->known, peer->key.peer, peer->key.family, peer->last_ns);
 	exfil_alert(peer, &alert);
 	finding_say(&peer->finding, &alert, severity, peer->out, out);
 }
@@ -267,6 +288,64 @@ static void exfil_count(struct exfil_peer *peer, const struct flow_record *recor
 	peer->in += got;
 }
 
+/* --- new destinations --- */
+
+static void exfil_fresh_alert(const struct exfil *exfil, struct alert *alert)
+{
+	const struct flow_key *key = &exfil->fresh_key;
+	char host[46];
+
+	alert->detector = DETECTOR_EXFILTRATION;
+	alert->rule = "exfil.destination";
+	alert->technique = "T1048";
+	alert->technique_name = "Exfiltration Over Alternative Protocol";
+	alert->tactic = "TA0010";
+	alert->tactic_name = "Exfiltration";
+	alert->confidence = 40;
+	alert->family = key->family;
+	alert->proto = key->proto;
+	memcpy(alert->source, key->guest, 16);
+	memcpy(alert->target, key->peer, 16);
+	alert->first_ns = alert->last_ns = exfil->fresh_ns;
+	alert->flows[0] = *key;
+	alert->flow_count = 1;
+	alert_fact(alert, "networks_new_this_week", known_fresh(&exfil->known, exfil->fresh_ns));
+	alert_address(host, key->peer, key->family);
+	snprintf(alert->sentence, sizeof(alert->sentence),
+	         "sent something to the network of %s, port %u, for the first time; it has few new "
+	         "ones",
+	         host, key->peer_port);
+}
+
+static void exfil_fresh_end(struct exfil *exfil, const struct detector_out *out)
+{
+	struct alert alert = {0};
+
+	if (!exfil->fresh.severity)
+		return;
+	exfil_fresh_alert(exfil, &alert);
+	finding_end(&exfil->fresh, &alert, out);
+}
+
+/* A network that is new to a VM which is known for days and has had hardly a new one all week. */
+static void exfil_fresh(struct exfil *exfil, const struct flow_record *record, uint64_t now,
+                        const struct detector_out *out)
+{
+	const bool old = known_age(&exfil->known, now) >= EXFIL_OLD_MINUTES;
+	struct alert alert = {0};
+
+	if (record->flags & FLOW_FLAG_PEER_OPENED ||
+	    !address_is_public(record->key.peer, record->key.family) ||
+	    known_seen(&exfil->known, record->key.peer, record->key.family, now) || !old ||
+	    known_fresh(&exfil->known, now) > EXFIL_FEW)
+		return;
+	exfil_fresh_end(exfil, out);
+	exfil->fresh_key = record->key;
+	exfil->fresh_ns = now;
+	exfil_fresh_alert(exfil, &alert);
+	finding_say(&exfil->fresh, &alert, ALERT_LOW, 1, out);
+}
+
 static void exfil_observe(void *self, const struct flow_event_header *header,
                           const struct detector_out *out)
 {
@@ -279,6 +358,8 @@ static void exfil_observe(void *self, const struct flow_event_header *header,
 
 	exfil_interval(exfil, now);
 	exfil->out += sent - flow->out;
+	expect_observe(&exfil->expect, record, sent - flow->out, now, out);
+	exfil_fresh(exfil, record, now, out);
 	peer = exfil_peer_find(exfil, record, out);
 	exfil_count(peer, record, sent - flow->out, got - BASE_MIN(flow->in, got), now);
 	flow->out = sent;
@@ -298,11 +379,55 @@ static void exfil_tick(void *self, uint64_t now_ns, const struct detector_out *o
 		if (exfil->peers[i].finding.severity &&
 		    now_ns > exfil->peers[i].last_ns + 2 * EXFIL_INTERVAL_NS)
 			exfil_end(&exfil->peers[i], out);
+	if (now_ns > exfil->fresh_ns + 2 * EXFIL_INTERVAL_NS)
+		exfil_fresh_end(exfil, out);
+	expect_tick(&exfil->expect, now_ns, out);
 }
 
 static void *exfil_create(const struct detector_config *config)
 {
-	return detector_take(config, sizeof(struct exfil));
+	struct exfil *exfil = detector_take(config, sizeof(*exfil));
+
+	if (exfil) {
+		exfil->expected = config->expect_egress != 0;
+		expect_begin(&exfil->expect, config);
+	}
+	return exfil;
+}
+
+/* --- what is kept --- */
+
+static void exfil_save(const void *self, struct baseline_out *out)
+{
+	const struct exfil *exfil = self;
+	const uint32_t count = BASE_MIN(exfil->interval_count, (uint32_t)EXFIL_INTERVALS);
+
+	baseline_put(out, exfil->interval, 8);
+	baseline_put(out, exfil->out, 8);
+	baseline_put(out, exfil->interval_count, 4);
+	for (uint32_t i = 0; i < count; i++)
+		baseline_put(out, exfil->intervals[i], 4);
+	known_save(&exfil->known, out);
+	expect_save(&exfil->expect, out);
+}
+
+static bool exfil_load(void *self, struct baseline_in *in, uint64_t now_ns)
+{
+	struct exfil *exfil = self;
+
+	exfil->interval = baseline_get(in, 8);
+	exfil->out = baseline_get(in, 8);
+	exfil->interval_count = (uint32_t)baseline_get(in, 4);
+	/* sums of intervals have to stay within 64 bits, whoever wrote this */
+	if (in->bad || exfil->interval_count >= 2 * EXFIL_INTERVALS ||
+	    exfil->interval > now_ns / EXFIL_INTERVAL_NS + 1 || exfil->out > UINT64_MAX / 4)
+		return false;
+	for (uint32_t i = 0; i < BASE_MIN(exfil->interval_count, (uint32_t)EXFIL_INTERVALS); i++) {
+		exfil->intervals[i] = (uint32_t)baseline_get(in, 4);
+		if (exfil->intervals[i] > UINT32_MAX / 64)
+			return false;
+	}
+	return known_load(&exfil->known, in, now_ns) && expect_load(&exfil->expect, in, now_ns);
 }
 
 const struct detector_ops exfil_detector = {
@@ -315,5 +440,8 @@ const struct detector_ops exfil_detector = {
         .destroy = free,
         .observe = exfil_observe,
         .tick = exfil_tick,
+        .save = exfil_save,
+        .load = exfil_load,
+        .state_version = 1,
         .period_ns = 10 * DETECTOR_SECOND_NS,
 };

@@ -24,7 +24,8 @@ enum {
 enum monitor_verb {
 	MONITOR_REGISTER =
 	        1,         /* uid 0; fds: flow map, one a sink (its spool's inbox), then two a list:
-	                       * the file, and an inotify fd of its folder */
+	                       * the file, and an inotify fd of its folder; then the file of its baseline,
+	                       * if `baseline`. -EUCLEAN: that file is broken */
 	MONITOR_FORGET,    /* uid 0; the VM is gone: close its findings and its fds */
 	MONITOR_FLOWS,     /* query: the VM's flows (vm[0] == 0: all), one JSON object a message */
 	MONITOR_STATS,     /* query: counters, one JSON object */
@@ -44,6 +45,7 @@ struct monitor_request {
 	struct policy_monitor
 	        monitor; /* REGISTER: detectors and sinks; sink i's fd is fds[1 + i] */
 	uint32_t scan_line;
+	uint32_t baseline; /* 1: what is learnt is kept in a file (baseline.h) */
 };
 
 enum monitor_answer_type {

@@ -51,6 +51,8 @@ struct monitor_vm {
 	size_t sink_count;
 	struct intel_set intel;
 	struct monitor_list *lists[POLICY_LISTS_MAX]; /* as many as `intel` has */
+	int baseline;                                 /* a file, or -1 */
+	uint64_t baseline_sequence;
 	uint64_t alerts;
 	uint32_t budget, suppressed;
 	uint64_t swept_ns, swept_before_ns; /* when idle flows were told of last, and before that */

@@ -6,6 +6,7 @@
  * says how many were not.
  *
  * #syscall monitor: close - a VM's sinks, when it has been forgotten
+ * #syscall monitor: pwrite64 - what was learnt of a VM
  * #syscall monitor: fstat - whether an fd can be a flow map
  * #syscall monitor: newfstatat(arg3 = AT_EMPTY_PATH) - the same, as the C library asks it
  */
@@ -13,6 +14,7 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/base.h"
 #include "monitor/denied.h"
@@ -22,9 +24,18 @@ enum {
 	VMS_BUDGET = 60, /* alerts that a VM may cause at once, and then one in so many seconds: */
 	VMS_BUDGET_TICKS = 10,
 	VMS_SWEEP_TICKS = 30,
+	VMS_BASELINE_TICKS = 600,
 	VMS_DENIED_AT_ONCE = 64,
 	VMS_DENIED_BUFFER = 65536,
 };
+
+static uint64_t vms_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * DETECTOR_SECOND_NS + (uint64_t)now.tv_nsec;
+}
 
 static size_t vms_index(const struct monitor *monitor, uint32_t ifindex)
 {
@@ -119,6 +130,7 @@ static void vms_free(struct monitor_vm *vm)
 		sinks_close(vm, &vm->sinks[i]);
 	for (size_t i = 0; i < vm->intel.count; i++)
 		lists_release(vm->lists[i]);
+	base_close(&vm->baseline);
 	free(vm);
 }
 
@@ -151,6 +163,7 @@ static int vms_make(struct monitor *monitor, const struct monitor_request *reque
 		return -ENOMEM;
 	vm->monitor = monitor;
 	vm->ifindex = request->ifindex;
+	vm->baseline = -1;
 	vm->budget = VMS_BUDGET;
 	base_copy_string(vm->name, sizeof(vm->name), request->vm);
 	detector_config_of(&request->monitor, &config);
@@ -183,30 +196,59 @@ static int vms_cut(const struct flow_record *record, void *data)
 	return 0;
 }
 
+/* Writes what was learnt of the VM, where there is a file for it. */
+static void vms_keep(struct monitor_vm *vm, uint64_t now_ns)
+{
+	int err = vm->baseline < 0 ? 0
+	                           : baseline_save(vm->baseline, vm->detectors, now_ns,
+	                                           &vm->baseline_sequence);
+
+	if (err)
+		fprintf(stderr, "monitor: what was learnt of '%s' is not kept: %s\n", vm->name,
+		        strerror(-err));
+}
+
 /* Ends the findings and lets go of the VM. */
 static void vms_end(struct monitor *monitor, size_t i)
 {
 	struct monitor_vm *vm = monitor->vms[i];
 
 	flow_map_each(vm->flows, vms_cut, vm);
+	vms_keep(vm, vms_now());
 	detectors_tick(vm->detectors, DETECTOR_END, &(struct detector_out){vms_emit, vm});
 	vms_remove(monitor, i);
 }
 
-static int vms_add(struct monitor *monitor, struct monitor_vm *vm)
+static int vms_make_room(struct monitor *monitor, uint32_t ifindex)
+{
+	/* the same VM again, or a tap number that was used before */
+	if (vms_find(monitor, ifindex))
+		vms_end(monitor, vms_index(monitor, ifindex));
+	return monitor->vm_count == MONITOR_VMS_MAX ? -ENOSPC : 0;
+}
+
+/* Reads what was learnt before; the file is taken. */
+static int vms_learnt(struct monitor_vm *vm, int *file)
+{
+	struct stat facts;
+	int err;
+
+	if (fstat(*file, &facts) < 0 || !S_ISREG(facts.st_mode))
+		return -EINVAL;
+	err = baseline_load(*file, vm->detectors, vms_now(), &vm->baseline_sequence);
+	if (!err)
+		vm->baseline = base_take_fd(file);
+	return err == -EBADMSG ? -EUCLEAN : err;
+}
+
+static void vms_add(struct monitor *monitor, struct monitor_vm *vm)
 {
 	size_t at = vms_index(monitor, vm->ifindex);
 
-	/* the same VM again, or a tap number that was used before */
-	if (vms_find(monitor, vm->ifindex))
-		vms_end(monitor, at);
-	if (monitor->vm_count == MONITOR_VMS_MAX)
-		return -ENOSPC;
 	memmove(&monitor->vms[at + 1], &monitor->vms[at],
 	        (monitor->vm_count - at) * sizeof(monitor->vms[0]));
 	monitor->vms[at] = vm;
 	monitor->vm_count++;
-	return 0;
 }
 
 /* `fds`: two a list; what is used of them is taken. */
@@ -250,16 +292,22 @@ int vms_register(struct monitor *monitor, const struct monitor_request *request,
 	struct monitor_vm *vm = NULL;
 	int err = -EINVAL;
 
-	if (count == 1 + policy->sink_count + 2 * policy->list_count && request->vm[0])
+	if (count == 1 + policy->sink_count + 2 * policy->list_count + request->baseline &&
+	    request->vm[0])
 		err = vms_make(monitor, request, fds[0], &vm);
 	if (!err)
 		err = vms_lists(monitor, vm, request, fds + 1 + policy->sink_count, answer);
+	/* before it is read: the same VM's earlier registration writes its own at its end */
 	if (!err)
-		err = vms_add(monitor, vm);
-	if (!err)
+		err = vms_make_room(monitor, vm->ifindex);
+	if (!err && request->baseline)
+		err = vms_learnt(vm, &fds[count - 1]);
+	if (!err) {
+		vms_add(monitor, vm);
 		vms_sinks(vm, policy, fds + 1);
-	else if (vm)
+	} else if (vm) {
 		vms_free(vm);
+	}
 	/* the mapping holds the flow map; lists are read */
 	for (size_t i = 0; i < count; i++)
 		base_close(&fds[i]);
@@ -401,5 +449,7 @@ void vms_tick(struct monitor *monitor, uint64_t now_ns)
 		sinks_flush(vm);
 		if (vm->detectors)
 			detectors_tick(vm->detectors, now_ns, &(struct detector_out){vms_emit, vm});
+		if (vm->baseline > 0 && (monitor->ticks + 7 * i) % VMS_BASELINE_TICKS == 0)
+			vms_keep(vm, now_ns);
 	}
 }

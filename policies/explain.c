@@ -221,6 +221,12 @@ static void explain_monitor(FILE *out, const struct policy *policy)
 	POLICY_DETECTORS(EXPLAIN_DETECTOR)
 	for (size_t i = 0; i < monitor->list_count; i++)
 		fprintf(out, "  known bad    what stands in %s\n", monitor->lists[i]);
+	if (monitor->expect.egress)
+		fprintf(out, "  expected     no more than %s out in a day\n",
+		        policy_format_size(monitor->expect.egress, ring));
+	if (monitor->expect.destinations)
+		fprintf(out, "  expected     no more than %u destinations in a day\n",
+		        monitor->expect.destinations);
 	fputs("  alerts to    the host's alert log\n", out);
 	for (size_t i = 0; i < monitor->sink_count; i++)
 		fprintf(out, "               %s%s%s\n", types[monitor->sinks[i].type],

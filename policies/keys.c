@@ -379,9 +379,20 @@ POLICY_DETECTORS(DETECTOR_MAP)
 	{#key, &policy_kind_map, 0, 0, .help = text, \
 	 .map = DETECTOR_IS(key, scan) ? &map_scan : DETECTOR_IS(key, intel) ? &map_intel \
 	                                                                     : &map_plain_##key},
+static const struct policy_key keys_expect[] = {
+        {"egress", &policy_kind_size, FIELD(policy_monitor, expect.egress), 1 * MiB, 1024 * 1024 * GiB,
+         .fallback = "what is usual is learnt", .help = "the most that the guest sends in a day"},
+        {"destinations", &policy_kind_uint, FIELD(policy_monitor, expect.destinations), 1, 10000,
+         .fallback = "any number", .help = "the most addresses that it speaks to in a day"},
+};
+MAP(map_expect, keys_expect, .what = "expect",
+    .line = offsetof(struct policy_monitor, expect.line));
+
 static const struct policy_key keys_monitor[] = {
 	POLICY_DETECTORS(DETECTOR_KEY)
         /* clang-format on */
+        {"expect", &policy_kind_map, 0, 0, .map = &map_expect,
+         .help = "what the guest does in a day, in place of what is learnt of it"},
         {"sinks", &policy_kind_list, ITEMS(policy_monitor, sinks, sink_count, POLICY_SINKS_MAX),
          .map = &policy_map_sink, .help = "where alerts go beside the host's own alert log"},
         {"suppress", &policy_kind_list,

@@ -399,6 +399,12 @@ struct policy_suppress { /* alerts that are expected: not sent, and nothing is d
 	uint32_t line;
 };
 
+struct policy_expect {         /* of one day, UTC; 0: nothing is said of it */
+	uint64_t egress;       /* bytes out */
+	uint32_t destinations; /* different addresses */
+	uint32_t line;
+};
+
 struct policy_monitor {
 #define POLICY_DETECTOR_FIELD(key, text) struct policy_detector key;
 	POLICY_DETECTORS(POLICY_DETECTOR_FIELD)
@@ -411,6 +417,7 @@ struct policy_monitor {
 	size_t suppress_count;
 	char lists[POLICY_LISTS_MAX][POLICY_PATH_MAX]; /* intel's: absolute paths, each once */
 	size_t list_count;
+	struct policy_expect expect;
 };
 
 struct policy_capture {

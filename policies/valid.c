@@ -239,7 +239,8 @@ static bool valid_monitor(const struct policy_monitor *m)
 	POLICY_DETECTORS(DETECTOR_VALID)
 	if (!valid || !in_range(m->scan_ports, 2, 65535) || !in_range(m->scan_hosts, 2, 65535) ||
 	    m->sink_count > POLICY_SINKS_MAX || m->suppress_count > POLICY_SUPPRESS_MAX ||
-	    !policy_lists_valid(m))
+	    !policy_lists_valid(m) || m->expect.egress > 1ull << 50 ||
+	    m->expect.destinations > 10000)
 		return false;
 	for (size_t i = 0; i < m->suppress_count; i++)
 		if (!policy_suppress_valid(&m->suppress[i]))

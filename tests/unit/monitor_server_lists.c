@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What cordon-monitor is handed of the host's files: lists of known bad addresses. Skips (77) where monitor_server
+ * What cordon-monitor is handed of the host's files: lists of known bad addresses, baselines. Skips (77) where monitor_server
  * does.
  */
 #include "monitor_process.h"
@@ -85,9 +85,45 @@ START_TEST(a_broken_list_is_refused)
 }
 END_TEST
 
+/* --- what is learnt --- */
+
+static uint64_t sequence_of(int file)
+{
+	uint8_t head[64] = {0};
+
+	if (pread(file, head, sizeof(head), 65536) < 0)
+		return UINT64_MAX;
+	return base_le64(head + 16);
+}
+
+START_TEST(a_baseline_is_kept)
+{
+	BASE_AUTO_FD int control = client(), file = memfd_create("baseline", MFD_CLOEXEC);
+	struct monitor_request request = request_new(MONITOR_REGISTER, "web0");
+
+	request.baseline = 1;
+	ck_assert_int_eq(ask(control, &request, (int[]){flows_fd, file}, 2), 0);
+	net_connected(net_connecting(&net, 0, "10.77.0.1", 20001), 1000);
+	ck_assert_uint_eq(sequence_of(file), 0);
+	/* the same VM again: the first one's is written before it is read */
+	ck_assert_int_eq(ask(control, &request, (int[]){flows_fd, file}, 2), 0);
+	ck_assert_uint_eq(sequence_of(file), 1);
+	ck_assert_int_eq(ask(control, &request, (int[]){flows_fd, file}, 1), -EINVAL);
+	/* broken in both slots: refused, and the monitor lives on */
+	ck_assert_int_eq(simple(control, MONITOR_FORGET, "web0"), 0);
+	for (off_t at = 0; at < 2 * 65536; at += 65536)
+		ck_assert_int_eq((int)pwrite(file, "x", 1, at + 20), 1);
+	ck_assert_int_eq(ask(control, &request, (int[]){flows_fd, file}, 2), -EUCLEAN);
+	request.baseline = 2;
+	put(control, &request, sizeof(request), (int[]){flows_fd, file}, 2);
+	end();
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const tests[] = {a_list_is_read_again, a_broken_list_is_refused};
+	const TTest *const tests[] = {a_list_is_read_again, a_broken_list_is_refused,
+	                              a_baseline_is_kept};
 
 	return run("monitor_server_lists", tests, BASE_COUNT(tests));
 }

@@ -210,6 +210,7 @@ static const struct broken {
          "proto: tcp or proto: udp beside ports", ""},
         {"ports_overlap", 7, 56, 4, "\"8080\"", "ports that do not overlap",
          "it overlaps with 8000-8080 in the same rule"},
+        {"expect_nobody", 5, 34, 1, "\"0\"", "1 to 10000", ""},
         {"intel_relative", 5, 35, 7, "\"bad.txt\"", "absolute paths such as [/etc/cordon/bad.txt]",
          ""},
         {"intel_twice", 5, 35, 6, "\"/a.txt\"", "each list once", ""},

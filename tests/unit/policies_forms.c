@@ -224,6 +224,7 @@ START_TEST(test_monitor_forms)
 	         "  exfiltration: {respond: [throttle]}\n"
 	         "  brute_force: {respond: quarantine}\n"
 	         "  intel: {lists: [/etc/a.txt, /etc/b.txt], respond: quarantine}\n"
+	         "  expect: {egress: 10G, destinations: 50}\n"
 	         "  suppress:\n"
 	         "    - {rule: scan.*, peers: [192.0.2.0/24, 2001:db8::1], hours: 22:00-04:30}\n"
 	         "    - rule: beacon.regular\n"
@@ -251,6 +252,8 @@ START_TEST(test_monitor_forms)
 	ck_assert_uint_eq(monitor->icmp_tunnel.respond,
 	                  POLICY_RESPOND_ALERT | POLICY_RESPOND_PAUSE);
 	ck_assert(monitor->dns_names.enabled && monitor->long_connection.enabled);
+	ck_assert_uint_eq(monitor->expect.egress, 10ull << 30);
+	ck_assert_uint_eq(monitor->expect.destinations, 50);
 	ck_assert_uint_eq(monitor->list_count, 2);
 	ck_assert_str_eq(monitor->lists[1], "/etc/b.txt");
 	ck_assert_uint_eq(monitor->intel.respond, POLICY_RESPOND_ALERT | POLICY_RESPOND_QUARANTINE);

@@ -255,6 +255,7 @@ SPOIL(spoil_ports, p->ports[0].first = 444)
 SPOIL(spoil_port_zero, p->ports[0].first = 0)
 SPOIL(spoil_names, p->name_count = 1)
 SPOIL(spoil_respond, p->monitor.scan.respond = 64)
+SPOIL(spoil_expect, p->monitor.expect.egress = UINT64_MAX)
 SPOIL(spoil_lists, p->monitor.list_count = POLICY_LISTS_MAX + 1)
 SPOIL(spoil_suppress, (p->monitor.suppress_count = 1, p->monitor.suppress[0].rule[0] = 'x'))
 SPOIL(spoil_scan, p->monitor.scan_ports = 0)
@@ -267,19 +268,19 @@ SPOIL(spoil_confidential, p->confidential = 5)
 START_TEST(test_spoilt_results)
 {
 	static void (*const spoils[])(struct policy *) = {
-	        spoil_version,      spoil_name,       spoil_name_dots, spoil_vcpus,
-	        spoil_memory,       spoil_kernel,     spoil_cmdline,   spoil_disks,
-	        spoil_vhosts,       spoil_vhost,      spoil_disk,      spoil_nics,
-	        spoil_mode,         spoil_mtu,        spoil_queues,    spoil_bridge,
-	        spoil_peer_kind,    spoil_peer_set,   spoil_services,  spoil_types,
-	        spoil_forwards,     spoil_groups,     spoil_sets,      spoil_routing_headers,
-	        spoil_rules,        spoil_proto,      spoil_action,    spoil_bool,
-	        spoil_span,         spoil_span_first, spoil_any,       spoil_nobody,
-	        spoil_ports_of_any, spoil_cidrs,      spoil_family,    spoil_prefix,
-	        spoil_host_bits,    spoil_ports,      spoil_port_zero, spoil_names,
-	        spoil_respond,      spoil_scan,       spoil_suppress,  spoil_lists,
-	        spoil_sinks,        spoil_sink,       spoil_sink_type, spoil_ring,
-	        spoil_confidential, spoil_guard,
+	        spoil_version,      spoil_name,         spoil_name_dots, spoil_vcpus,
+	        spoil_memory,       spoil_kernel,       spoil_cmdline,   spoil_disks,
+	        spoil_vhosts,       spoil_vhost,        spoil_disk,      spoil_nics,
+	        spoil_mode,         spoil_mtu,          spoil_queues,    spoil_bridge,
+	        spoil_peer_kind,    spoil_peer_set,     spoil_services,  spoil_types,
+	        spoil_forwards,     spoil_groups,       spoil_sets,      spoil_routing_headers,
+	        spoil_rules,        spoil_proto,        spoil_action,    spoil_bool,
+	        spoil_span,         spoil_span_first,   spoil_any,       spoil_nobody,
+	        spoil_ports_of_any, spoil_cidrs,        spoil_family,    spoil_prefix,
+	        spoil_host_bits,    spoil_ports,        spoil_port_zero, spoil_names,
+	        spoil_respond,      spoil_scan,         spoil_suppress,  spoil_expect,
+	        spoil_lists,        spoil_sinks,        spoil_sink,      spoil_sink_type,
+	        spoil_ring,         spoil_confidential, spoil_guard,
 	};
 	static struct policy spoilt;
 
