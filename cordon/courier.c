@@ -16,6 +16,7 @@
 #include "base/base.h"
 #include "isolate/isolate.h"
 #include "monitor/courier.h"
+#include "monitor/spool.h"
 
 enum { COURIER_UID = ISOLATE_UID_BASE - 5, COURIER_ID = 24 };
 
@@ -216,4 +217,69 @@ void courier_recover(void)
 	}
 	if (spools)
 		closedir(spools);
+}
+
+/* What a spool's files say; they are its courier's, and only read here. */
+static json_t *courier_stats_of(int folder, const char *id)
+{
+	static const char *const types[] = {[POLICY_SINK_FILE] = "file",
+	                                    [POLICY_SINK_SYSLOG_UDP] = "syslog-udp",
+	                                    [POLICY_SINK_SYSLOG_TCP] = "syslog-tcp",
+	                                    [POLICY_SINK_SYSLOG_TLS] = "syslog-tls",
+	                                    [POLICY_SINK_HTTP] = "http",
+	                                    [POLICY_SINK_HTTPS] = "https",
+	                                    [POLICY_SINK_UNIX] = "unix",
+	                                    [POLICY_SINK_STDOUT] = "stdout",
+	                                    [POLICY_SINK_IPFIX_UDP] = "ipfix-udp",
+	                                    [POLICY_SINK_IPFIX_TCP] = "ipfix-tcp",
+	                                    [POLICY_SINK_IPFIX_TLS] = "ipfix-tls"};
+	static const char *const formats[] = {[POLICY_FORMAT_SYSLOG] = "syslog",
+	                                      [POLICY_FORMAT_ECS] = "ecs",
+	                                      [POLICY_FORMAT_CEF] = "cef",
+	                                      [POLICY_FORMAT_OCSF] = "ocsf"};
+	static const char *const names[] = {"inbox", "state.0", "state.1", "sink"};
+	struct policy_sink sink;
+	struct spool *spool = NULL;
+	int fds[BASE_COUNT(names)];
+	json_t *json = NULL;
+	bool open_all = true;
+
+	for (size_t i = 0; i < BASE_COUNT(names); i++) {
+		fds[i] = openat(folder, names[i], O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		open_all = open_all && fds[i] >= 0;
+	}
+	/* without a limit nothing of it is ever changed */
+	if (open_all && base_read_at(fds[3], &sink, sizeof(sink), 0) == 0 &&
+	    sink.type < BASE_COUNT(types) && sink.format < BASE_COUNT(formats) &&
+	    spool_open(fds[0], fds + 1, UINT64_MAX, &spool) == 0 && spool_refresh(spool, 0) == 0)
+		json = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "sink", sink.target, "type",
+		                 types[sink.type], "format",
+		                 policy_sink_is_flows(sink.type) ? "ipfix" : formats[sink.format],
+		                 "id", id, "delivered", (json_int_t)spool_delivered(spool),
+		                 "dropped", (json_int_t)spool_dropped(spool), "waiting",
+		                 (json_int_t)spool_count(spool));
+	spool_close(spool);
+	for (size_t i = 0; i < BASE_COUNT(names); i++)
+		base_close(&fds[i]);
+	return json;
+}
+
+json_t *courier_stats(void)
+{
+	DIR *spools = opendir(HOST_SPOOL_DIR);
+	struct dirent *entry;
+	json_t *list = json_array(), *one;
+
+	while (spools && (entry = readdir(spools))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		BASE_AUTO_FD int folder = openat(dirfd(spools), entry->d_name,
+		                                 O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+		one = folder < 0 ? NULL : courier_stats_of(folder, entry->d_name);
+		if (one)
+			json_array_append_new(list, one);
+	}
+	if (spools)
+		closedir(spools);
+	return list;
 }

@@ -21,4 +21,8 @@ int courier_open(const struct policy_sink *sink, struct host_error *error);
 /* Starts the couriers that died, or that a restart of the host has left work for. */
 void courier_recover(void);
 
+/* What each spool's courier has delivered, dropped and left to wait: an array, the caller's; empty for who may not read
+ * them. */
+json_t *courier_stats(void);
+
 #endif

@@ -8,13 +8,13 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/base.h"
+#include "cordon/ask.h"
 #include "cordon/verbs.h"
 
-enum { ALERTS_LINE_MAX = 64 * 1024, ALERTS_POLL_MS = 200, FLOWS_TIMEOUT_MS = 5000 };
+enum { ALERTS_LINE_MAX = 64 * 1024, ALERTS_POLL_MS = 200 };
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -46,63 +46,25 @@ static void flows_row(const json_t *flow)
 	               text_of(json_object_get(flow, "network"), "community_id"));
 }
 
-/* One message of a query's answer; returns its type, or a negative errno. The caller owns *json. */
-static int flows_next(int monitor, json_t **json)
-{
-	struct {
-		struct monitor_answer head;
-		char text[MONITOR_TEXT_MAX];
-	} message;
-	struct pollfd ready = {.fd = monitor, .events = POLLIN};
-	ssize_t n;
-
-	if (poll(&ready, 1, FLOWS_TIMEOUT_MS) <= 0)
-		return -ETIMEDOUT;
-	n = recv(monitor, &message, sizeof(message), MSG_TRUNC);
-	if (n < (ssize_t)sizeof(message.head) || n > (ssize_t)sizeof(message))
-		return n < 0 ? -errno : -EPROTO;
-	if (message.head.type == MONITOR_FAILED)
-		return message.head.error < 0 ? message.head.error : -EPROTO;
-	if (message.head.type != MONITOR_TEXT)
-		return (int)message.head.type;
-	if (message.head.size > (size_t)n - sizeof(message.head))
-		return -EPROTO;
-	*json = json_loadb(message.text, message.head.size, 0, NULL);
-	return *json ? MONITOR_TEXT : -EPROTO;
-}
-
 static int flows_print(const char *vm, bool json)
 {
-	struct monitor_request request = {.version = MONITOR_VERSION, .verb = MONITOR_FLOWS};
-	BASE_AUTO_FD int monitor = watch_query();
+	BASE_AUTO_FD int monitor = ask_monitor(MONITOR_FLOWS, vm);
 	json_t *flow = NULL;
 	int type;
 
-	base_copy_string(request.vm, sizeof(request.vm), vm);
-	if (monitor < 0 || send(monitor, &request, sizeof(request), MSG_NOSIGNAL) < 0) {
-		fprintf(stderr, "cordon: no monitor is running (no guest has a network), or you "
-		                "may not ask it\n");
-		return VERB_FAILED;
-	}
+	if (monitor < 0)
+		return ask_failed(-ENOTCONN, vm);
 	if (!json)
 		printf("%-16s %-6s %-26s %-26s %-12s %8s %8s %s\n", "GUEST", "PROTO", "SOURCE",
 		       "DESTINATION", "OUTCOME", "PACKETS", "BYTES", "COMMUNITY ID");
-	while ((type = flows_next(monitor, &flow)) == MONITOR_TEXT) {
+	while ((type = ask_next(monitor, &flow)) == MONITOR_TEXT) {
 		if (json)
 			cli_print_json(flow);
 		else
 			flows_row(flow);
 		json_decref(flow);
 	}
-	if (type == -ENOENT) {
-		fprintf(stderr, "cordon: there is no guest named '%s' with a network\n", vm);
-		return VERB_NOT_FOUND;
-	}
-	if (type < 0) {
-		fprintf(stderr, "cordon: the monitor did not answer: %s\n", strerror(-type));
-		return VERB_FAILED;
-	}
-	return VERB_OK;
+	return type < 0 ? ask_failed(type, vm) : VERB_OK;
 }
 
 int verb_flows(int argc, char **argv)

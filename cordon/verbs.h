@@ -31,6 +31,7 @@ int verb_console(int argc, char **argv);
 int verb_logs(int argc, char **argv);
 int verb_flows(int argc, char **argv);
 int verb_alerts(int argc, char **argv);
+int verb_stats(int argc, char **argv);
 int verb_analyze(int argc, char **argv);
 int verb_measure(int argc, char **argv);
 int verb_id_block(int argc, char **argv);

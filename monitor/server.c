@@ -166,35 +166,13 @@ static int server_next_flow(struct monitor *monitor, struct monitor_client *clie
 static int server_next_vm(struct monitor *monitor, struct monitor_client *client)
 {
 	const struct monitor_vm *vm = vms_from(monitor, client->next_ifindex);
-	struct tap_stats stats;
-	char text[768];
-	int size, result;
+	BASE_AUTO_FREE char *text = NULL;
+	int result;
 
 	if (!vm)
 		return 0;
-	flow_map_stats(vm->flows, &stats);
-	size = client->answering == ANSWERING_LIST
-	               ? snprintf(text, sizeof(text), "%s", vm->name)
-	               : snprintf(
-	                         text, sizeof(text),
-	                         "{\"vm\":\"%s\",\"packets_out\":%llu,\"packets_in\":%llu,\"bytes_"
-	                         "out\":%llu,"
-	                         "\"bytes_in\":%llu,\"flows\":%llu,\"evicted\":%llu,\"unparsed\":%"
-	                         "llu,"
-	                         "\"foreign_mac\":%llu,\"events_lost\":%llu,\"payloads_lost\":%llu,"
-	                         "\"contended\":%llu,\"alerts\":%llu}",
-	                         vm->name, (unsigned long long)stats.packets[FLOW_GUEST],
-	                         (unsigned long long)stats.packets[FLOW_PEER],
-	                         (unsigned long long)stats.bytes[FLOW_GUEST],
-	                         (unsigned long long)stats.bytes[FLOW_PEER],
-	                         (unsigned long long)stats.flows, (unsigned long long)stats.evicted,
-	                         (unsigned long long)stats.unparsed,
-	                         (unsigned long long)stats.foreign_mac,
-	                         (unsigned long long)stats.events_lost,
-	                         (unsigned long long)stats.payloads_lost,
-	                         (unsigned long long)stats.contended,
-	                         (unsigned long long)vm->alerts);
-	result = server_send_text(client, text, (size_t)size);
+	text = client->answering == ANSWERING_LIST ? strdup(vm->name) : stats_text(vm);
+	result = server_send_text(client, text, text ? strlen(text) : 0);
 	/* ifindexes are below 2^31 */
 	if (result == 1)
 		client->next_ifindex = vm->ifindex + 1;

@@ -6,6 +6,7 @@
  *   vms.c     the VMs that it watches: their maps, detectors, sinks; events go to the right one
  *   server.c  the socket: who asks, for what, and the answers
  *   sinks.c   where alerts go
+ *   stats.c   counters, for queries
  *   lists.c   lists of known bad addresses and names, and when they change
  */
 #ifndef CORDON_MONITOR_STATE_H
@@ -18,7 +19,12 @@
 #include "monitor/ipfix.h"
 #include "monitor/monitor.h"
 
-enum { MONITOR_VMS_MAX = 4096, MONITOR_CLIENTS_MAX = 64, MONITOR_LISTS_MAX = 64 };
+enum {
+	MONITOR_VMS_MAX = 4096,
+	MONITOR_CLIENTS_MAX = 64,
+	MONITOR_LISTS_MAX = 64,
+	STATS_RULES_MAX = 64
+};
 
 struct monitor_sink {
 	int fd; /* the inbox of a spool; of the host's own log: a file */
@@ -55,6 +61,11 @@ struct monitor_vm {
 	uint64_t baseline_sequence;
 	uint64_t alerts;
 	uint32_t budget, suppressed;
+	uint64_t suppressed_ever;
+	struct {
+		const char *rule; /* the detectors' own */
+		uint64_t count;
+	} rules[STATS_RULES_MAX];           /* findings */
 	uint64_t swept_ns, swept_before_ns; /* when idle flows were told of last, and before that */
 	struct monitor *monitor;
 };
@@ -126,6 +137,12 @@ int lists_reload(struct monitor *monitor, const char *path, int file, struct int
 struct monitor_list *lists_owner(struct monitor *monitor, void *tag);
 void lists_ready(struct monitor_list *list);
 void lists_tick(struct monitor *monitor);
+
+/* --- stats.c --- */
+
+void stats_finding(struct monitor_vm *vm, const char *rule);
+/* The NIC's counters as JSON, the caller's; NULL when memory is short. */
+char *stats_text(const struct monitor_vm *vm);
 
 /* --- sinks.c --- */
 

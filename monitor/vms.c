@@ -100,21 +100,29 @@ static bool vms_expects(const struct policy_suppress *expected, const struct ale
 	return among;
 }
 
+static void vms_suppress(struct monitor_vm *vm)
+{
+	vm->suppressed++;
+	vm->suppressed_ever++;
+}
+
 static void vms_emit(const struct alert *alert, void *data)
 {
 	struct monitor_vm *vm = data;
 
 	for (size_t i = 0; i < vm->expected_count; i++)
 		if (vms_expects(&vm->expected[i], alert)) {
-			vm->suppressed++;
+			vms_suppress(vm);
 			return;
 		}
+	if (alert->stage == ALERT_NEW)
+		stats_finding(vm, alert->rule);
 	/* what the policy asks for is done also when the budget for words is used up */
 	if (alert->act)
 		server_act(vm->monitor, vm->name, alert, vm->policy[alert->detector].respond);
 	/* what is low leaves half of it to what is not */
 	if (vm->budget <= (alert->severity < ALERT_MEDIUM ? VMS_BUDGET / 2 : 0)) {
-		vm->suppressed++;
+		vms_suppress(vm);
 		return;
 	}
 	vm->budget--;

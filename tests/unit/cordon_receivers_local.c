@@ -37,6 +37,7 @@ START_TEST(a_file_of_a_courier_that_dies)
 {
 	struct policy_sink sink = sink_local(POLICY_SINK_FILE, "out");
 	BASE_AUTO_FD int inbox = receivers_open(&sink);
+	json_t *sinks, *one;
 
 	for (unsigned int i = 0; i < RECEIVERS_ALERTS; i += 100) {
 		receivers_append(inbox, i, i + 100);
@@ -45,6 +46,17 @@ START_TEST(a_file_of_a_courier_that_dies)
 		courier_recover();
 	}
 	receivers_arrived();
+	receivers_delivered(RECEIVERS_ALERTS);
+	sinks = courier_stats();
+	ck_assert_uint_eq(json_array_size(sinks), 1);
+	one = json_array_get(sinks, 0);
+	ck_assert_str_eq(json_string_value(json_object_get(one, "type")), "file");
+	ck_assert_str_eq(json_string_value(json_object_get(one, "sink")), sink.target);
+	ck_assert_int_eq((int)json_integer_value(json_object_get(one, "delivered")),
+	                 RECEIVERS_ALERTS);
+	ck_assert_int_eq((int)json_integer_value(json_object_get(one, "dropped")), 0);
+	ck_assert_int_eq((int)json_integer_value(json_object_get(one, "waiting")), 0);
+	json_decref(sinks);
 }
 END_TEST
 

@@ -13,6 +13,12 @@ static struct monitor_vm two = {.name = "two", .ifindex = 2, .monitor = &monitor
 static unsigned int sent, acted;
 static uint32_t last_suppressed;
 
+void stats_finding(struct monitor_vm *vm, const char *rule)
+{
+	(void)vm;
+	(void)rule;
+}
+
 int sinks_open(struct monitor_sink *sink)
 {
 	(void)sink;

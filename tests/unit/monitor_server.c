@@ -150,6 +150,9 @@ START_TEST(a_scan_is_reported)
 	ck_assert_uint_eq(get(control, &answer), MONITOR_TEXT);
 	alert = json_loads(answer.text, 0, NULL);
 	ck_assert_int_ge((int)json_integer_value(json_object_get(alert, "flows")), PORTS);
+	ck_assert_int_eq((int)json_integer_value(json_object_get(json_object_get(alert, "findings"),
+	                                                         "scan.vertical")),
+	                 1);
 	json_decref(alert);
 	ck_assert_uint_eq(get(control, &answer), MONITOR_END);
 	request = request_new(MONITOR_LIST, "");
