@@ -117,6 +117,29 @@ static int explain_part(struct explain *part, const struct firewall_packet *pack
 	return 0;
 }
 
+/* The NIC that has one end of the packet, or the first. */
+static const struct firewall_nic *explain_nic(const struct explain *part,
+                                              const struct firewall_packet *packet)
+{
+	for (size_t i = 0; i < part->vm.nic_count; i++)
+		if (explain_is(packet, packet->from, &part->vm.nics[i]) ||
+		    explain_is(packet, packet->to, &part->vm.nics[i]))
+			return &part->vm.nics[i];
+	return &part->vm.nics[0];
+}
+
+/* Ports of one bridge, or both where the host routes: of what leaves a bridge for another network of the host's, the
+ * rules see no more than that it is the host's. */
+static bool explain_together(const struct explain *own, const struct explain *other,
+                             const struct firewall_packet *packet)
+{
+	const struct firewall_nic *a = explain_nic(own, packet), *b = explain_nic(other, packet);
+
+	return a->mode == POLICY_NIC_BRIDGE
+	               ? b->mode == POLICY_NIC_BRIDGE && strcmp(a->bridge, b->bridge) == 0
+	               : b->mode != POLICY_NIC_BRIDGE;
+}
+
 /* Whose rules stand first: the sender's. `other` may be NULL. */
 static json_t *explain_all(struct explain *own, struct explain *other,
                            struct firewall_packet *packet, struct host_error *error)
@@ -128,6 +151,14 @@ static json_t *explain_all(struct explain *own, struct explain *other,
 	bool sent = false;
 	int err = 0;
 
+	if (other && !explain_together(own, other, packet)) {
+		json_decref(steps);
+		host_fail(error, -EOPNOTSUPP, 125,
+		          "what passes between '%s' and '%s' is not foretold: they are not on one "
+		          "bridge",
+		          own->vm.name, other->vm.name);
+		return NULL;
+	}
 	for (size_t i = 0; i < own->vm.nic_count; i++)
 		sent |= explain_is(packet, packet->from, &own->vm.nics[i]);
 	if (other) {
@@ -149,8 +180,7 @@ static json_t *explain_all(struct explain *own, struct explain *other,
 	if (err) {
 		json_decref(steps);
 		host_fail(error, err, 125, "the rules of '%s' cannot be read: %s", own->vm.name,
-		          err == -EOPNOTSUPP ? "what a bridge does is not foretold"
-		                             : strerror(-err));
+		          strerror(-err));
 		return NULL;
 	}
 	return json_pack("{s:s, s:s, s:o}", "name", own->policy.vm.name, "verdict",

@@ -166,8 +166,8 @@ struct firewall_verdict {
 /*
  * What becomes of it at the guest's tap and in its chains; a packet with neither end the guest's is one that
  * it sends under a false source. Limits, routes and other people's rules are not looked at. `cut`: the guest
- * is in quarantine, but for `allow` (may be NULL). 0; -EINVAL when the rules would be refused;
- * -EOPNOTSUPP for a NIC on a bridge, whose chains are others.
+ * is in quarantine, but for `allow` (may be NULL). Another VM (FIREWALL_END_VM) is
+ * a port of the same bridge, or neither is of one. 0; -EINVAL when the rules would be refused.
  */
 int firewall_judge(const struct policy *policy, const struct firewall_nic *nics, size_t nic_count,
                    const struct firewall_packet *packet, bool cut, const struct policy_cidr *allow,

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The rules of a policy, read by ourselves: what becomes of a packet, and which line says so. It follows the
- * chains in the order in which the kernel does (spoof.c at the tap, then quarantine, then nic.c, then policy.c
- * and match.c), and a test sends the same packets through both.
+ * chains in the order in which the kernel does (spoof.c at the tap, then quarantine, then what tables.c lets pass without
+ * a rule, then policy.c and match.c), and a test sends the same packets through both.
+ *
+ * On a bridge, what is not the host's is taken to be behind another port. Where the guest's way into the world is
+ * the host itself, a tap of another VMM's guest is judged the same; one of mode bridge meets the host's rules first.
  */
 #include <netinet/in.h>
 
@@ -20,6 +23,10 @@ enum {
 enum {
 	JUDGE_ECHO4 = 8,
 	JUDGE_ECHO6 = 128,
+	JUDGE_LISTENERS =
+	        130, /* who asks for listeners, and what they report: RFC 2710, RFC 3810 */
+	JUDGE_LISTENS = 143,
+	JUDGE_ROUTERS = 133,
 	JUDGE_ADVERT = 134,
 	JUDGE_SOLICIT = 135,
 	JUDGE_NEIGHBOUR = 136,
@@ -32,7 +39,7 @@ struct judge {
 	const struct firewall_packet *packet;
 	struct firewall_verdict *verdict;
 	struct policy_cidr peer; /* the address of the other end */
-	bool outward, local;
+	bool outward, local, bridged;
 };
 
 static bool say(struct judge *j, enum policy_action action, const char *what)
@@ -135,19 +142,36 @@ static bool spoofed4(struct judge *j)
 	return false;
 }
 
+static const uint8_t link_local[8] = {0xfe, 0x80};
+
+/* What a switch that snoops, and a router, have to hear of a member of a network. */
+static bool of_member(const struct judge *j)
+{
+	static const uint8_t none[16], routers[16] = {0xff, 2, [15] = 2},
+	                               reports[16] = {0xff, 2, [15] = 0x16};
+	const struct firewall_packet *packet = j->packet;
+	bool from = memcmp(packet->from, none, 16) == 0 ||
+	            memcmp(packet->from, link_local, sizeof(link_local)) == 0;
+
+	return from && (j->bridged || j->nic->foreign) &&
+	       ((icmp(packet, JUDGE_ROUTERS) && same(packet, packet->to, routers)) ||
+	        (icmp(packet, JUDGE_LISTENS) && same(packet, packet->to, reports)));
+}
+
 /* What a neighbour message says is taken to be true. */
 static bool spoofed6(struct judge *j)
 {
-	static const uint8_t none[16], local[8] = {0xfe, 0x80},
-	                               solicited[13] = {0xff, 2, [11] = 1, [12] = 0xff},
+	static const uint8_t none[16], solicited[13] = {0xff, 2, [11] = 1, [12] = 0xff},
 	                               servers[16] = {0xff, 2, [13] = 1, [15] = 2};
 	const struct firewall_packet *packet = j->packet;
 
 	if (memcmp(j->nic->ip6, none, 16) == 0)
 		return deny(j, "ipv6 without an address");
+	if (of_member(j))
+		return false;
 	if (memcmp(packet->from, none, 16) == 0)
 		return icmp(packet, JUDGE_SOLICIT) ? false : deny(j, "unspecified ipv6 source");
-	if (!same(packet, packet->from, j->nic->ip6) && memcmp(packet->from, local, 8) != 0)
+	if (!same(packet, packet->from, j->nic->ip6) && memcmp(packet->from, link_local, 8) != 0)
 		return deny(j, "spoofed ipv6 source");
 	if (icmp(packet, JUDGE_ADVERT))
 		return deny(j, "router advertisement");
@@ -429,7 +453,37 @@ static bool to_gateway(const struct judge *j)
 {
 	const uint8_t *gateway = j->packet->family == 4 ? j->nic->gateway4 : j->nic->gateway6;
 
-	return same(j->packet, j->outward ? j->packet->to : j->packet->from, gateway);
+	return !j->nic->foreign && !j->bridged &&
+	       same(j->packet, j->outward ? j->packet->to : j->packet->from, gateway);
+}
+
+/* In somebody else's network: what members and routers tell each other, and DHCP as a client. */
+static bool network_says(struct judge *j)
+{
+	static const uint8_t servers[16] = {0xff, 2, [13] = 1, [15] = 2};
+	const struct firewall_packet *packet = j->packet;
+	bool neighbours = packet->family == 6 &&
+	                  (icmp(packet, JUDGE_SOLICIT) || icmp(packet, JUDGE_NEIGHBOUR));
+
+	if (packet->family == 6)
+		neighbours |= icmp(packet, j->outward ? JUDGE_ROUTERS : JUDGE_ADVERT) ||
+		              icmp(packet, j->outward ? JUDGE_LISTENS : JUDGE_LISTENERS);
+	if (neighbours)
+		return say(j, POLICY_ALLOW, "neighbour discovery");
+	if (j->outward && (packet->family == 4 || j->bridged) &&
+	    udp(packet, JUDGE_DHCP_CLIENT, JUDGE_DHCP_SERVER))
+		return say(j, POLICY_ALLOW, "dhcp");
+	if (j->outward && packet->family == 6 &&
+	    udp(packet, JUDGE_DHCP6_CLIENT, JUDGE_DHCP6_SERVER) &&
+	    (!j->bridged || same(packet, packet->to, servers)))
+		return say(j, POLICY_ALLOW, "dhcp");
+	if (!j->outward && (packet->family == 4 || j->bridged) &&
+	    udp(packet, JUDGE_DHCP_SERVER, JUDGE_DHCP_CLIENT))
+		return say(j, POLICY_ALLOW, "dhcp answer");
+	if (!j->outward && (packet->family == 6 || j->bridged) &&
+	    udp(packet, JUDGE_DHCP6_SERVER, JUDGE_DHCP6_CLIENT))
+		return say(j, POLICY_ALLOW, "dhcp answer");
+	return false;
 }
 
 static bool service_says(struct judge *j)
@@ -437,6 +491,8 @@ static bool service_says(struct judge *j)
 	const struct firewall_packet *packet = j->packet;
 	bool transport = packet->protocol == IPPROTO_UDP || packet->protocol == IPPROTO_TCP;
 
+	if (j->bridged || j->nic->foreign)
+		return network_says(j);
 	if (packet->family == 4 && j->nic->dhcp_port && j->outward &&
 	    udp(packet, JUDGE_DHCP_CLIENT, JUDGE_DHCP_SERVER))
 		return say(j, POLICY_ALLOW, "dhcp");
@@ -495,18 +551,18 @@ int firewall_judge(const struct policy *policy, const struct firewall_nic *nics,
 		return -EINVAL;
 	verdict->nic = find_nic(packet, nics, nic_count, &verdict->sent);
 	j.nic = &nics[verdict->nic];
-	if (j.nic->mode == POLICY_NIC_BRIDGE)
-		return -EOPNOTSUPP;
+	j.bridged = j.nic->mode == POLICY_NIC_BRIDGE;
 	j.outward = verdict->sent;
 	j.peer = address_of(packet, j.outward ? packet->to : packet->from);
 	j.local = packet->other == FIREWALL_END_HOST || to_gateway(&j) ||
-	          (packet->family == 4 ? same(packet, packet->to, broadcast)
-	                               : packet->to[0] == 0xff || packet->to[0] == 0xfe);
+	          (!j.bridged &&
+	           (packet->family == 4 ? same(packet, packet->to, broadcast)
+	                                : packet->to[0] == 0xff || packet->to[0] == 0xfe));
 	if (j.outward && (packet->family == 4 ? spoofed4(&j) : spoofed6(&j)))
 		return 0;
 	if (cut)
 		quarantine_says(&j, allow);
-	else if (j.local && service_says(&j))
+	else if ((j.local || j.bridged) && service_says(&j))
 		return 0;
 	else if (!j.local && j.nic->mode == POLICY_NIC_HOST_ONLY &&
 	         packet->other != FIREWALL_END_VM)

@@ -245,6 +245,45 @@ START_TEST(foreign_bridge_that_routes)
 }
 END_TEST
 
+/* What is foretold of a connection is what the kernel counts it as. */
+START_TEST(foretold)
+{
+	static const struct {
+		const char *to;
+		uint8_t address[4];
+		uint16_t port;
+		enum firewall_end other;
+	} tries[] = {
+	        {"192.0.2.10", {192, 0, 2, 10}, ALLOWED_PORT, FIREWALL_END_WORLD},
+	        {"192.0.2.10", {192, 0, 2, 10}, DENIED_PORT, FIREWALL_END_WORLD},
+	        {"192.0.2.1", {192, 0, 2, 1}, 22, FIREWALL_END_HOST},
+	};
+
+	fixture_rule(0, false, POLICY_ALLOW, POLICY_PROTO_TCP, NULL, ALLOWED_PORT);
+	peer(0, false, POLICY_PEER_HOST, "");
+	fixture_start(0);
+	for (size_t i = 0; i < BASE_COUNT(tries); i++) {
+		struct firewall_packet packet = {.family = 4,
+		                                 .protocol = IPPROTO_TCP,
+		                                 .from = {192, 0, 2, 20},
+		                                 .sport = 4000,
+		                                 .dport = tries[i].port,
+		                                 .other = tries[i].other};
+		struct firewall_verdict verdict;
+		uint64_t before;
+
+		memcpy(packet.to, tries[i].address, 4);
+		ck_assert_int_eq(firewall_judge(fixture.policies[0], &fixture.nics[0], 1, &packet,
+		                                false, NULL, &verdict),
+		                 0);
+		before = fixture_packets(0, verdict.what);
+		int fd BASE_AUTO_FD = net_connecting(&fixture.net, 0, tries[i].to, tries[i].port);
+		ck_assert_msg(fixture_counts(0, verdict.what, before + 1), "%zu: not %s", i,
+		              verdict.what);
+	}
+}
+END_TEST
+
 START_TEST(nothing_is_left)
 {
 	fixture_start(0);
@@ -294,6 +333,7 @@ int main(void)
 	tcase_add_test(tests, spoofed_frames_stay);
 	tcase_add_test(tests, two_vms_on_a_bridge);
 	tcase_add_test(tests, tightening_and_quarantine);
+	tcase_add_test(tests, foretold);
 	tcase_add_test(tests, nothing_is_left);
 	tcase_add_checked_fixture(routing, open_routing_bridge, fixture_close);
 	tcase_set_timeout(routing, 120);
