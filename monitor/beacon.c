@@ -26,6 +26,11 @@
  * different owners poll is a public service. Time and name services (UDP 123, 53) are left out: their
  * protocols say that they are asked at intervals.
  *
+ * beacon.strobe is RITA's other term: very many connections to one port of one host, 86,400 in a day, however they are
+ * spread. Medium if that is a public address that no other VM speaks to, on a port where no well-known service is;
+ * else low, as load tests, health checks and clients that don't keep connections do it too. Of a day that began within
+ * the monitor's sight it is known from the moment when the number is reached.
+ *
  * Limits. 20 intervals are needed, so a beacon an hour is found after 20 hours; one slower than a day never.
  * Check-ins inside of one connection, and of one UDP flow that never rests for two minutes, are not seen. 256
  * correspondents are remembered of each VM, those with most check-ins. A benign agent that adds jitter of its
@@ -34,61 +39,8 @@
 #include "base/base.h"
 #include "bpf/packet.h"
 #include "monitor/address.h"
+#include "monitor/beacon.h"
 #include "monitor/detectors.h"
-#include "monitor/finding.h"
-#include "monitor/sample.h"
-#include "monitor/tls.h"
-
-enum {
-	BEACON_PEERS = 256, /* a power of two */
-	BEACON_PLACES = 8,
-	BEACON_COUNT_WORTH = 63,
-	BEACON_RING = SAMPLE_MAX,
-	BEACON_LOW_AT = 12,
-	BEACON_AT = 20,
-	BEACON_HURRY_AT = 150,
-	BEACON_HURRY_MS = 10000,
-	BEACON_JITTER_MS = 5000,
-	BEACON_HELLO_AT = 8, /* check-ins after which it is worth to know who asks for what */
-	BEACON_SIZES = 16,
-	BEACON_KEPT =
-	        32, /* over a restart, with their intervals, of those that came back so often: */
-	BEACON_KEPT_AT = 3,
-	BEACON_LOW_MAX = 4, /* at a time: a guest with more of them is a monitor */
-};
-#define BEACON_SAME_NS  DETECTOR_SECOND_NS
-#define BEACON_SPAN_NS  (3 * DETECTOR_MINUTE_NS)
-#define BEACON_STALE_NS (2 * DETECTOR_DAY_NS)
-
-struct beacon_peer {
-	struct flow_key key; /* of the first flow */
-	uint64_t first_ns, last_ns;
-	uint64_t check_in_ns; /* when the last one began */
-	uint32_t count, size_count, connections;
-	struct finding finding;
-	char name[64];         /* that the guest asked TLS for, "" if it did not or it is longer */
-	char ja4[TLS_JA4_MAX]; /* of the program that did */
-	/* of these as many are filled as the counts say: */
-	uint32_t intervals[BEACON_RING]; /* ms */
-	uint32_t sizes[BEACON_RING];     /* bytes both ways, of connections that have ended */
-	struct flow_key flows[ALERT_FLOWS_MAX];
-};
-
-/* What is looked at of peers that are not the one: apart from them, so that it's a few cache lines. */
-struct beacon_place {
-	uint64_t last_ns;
-	uint32_t tag;   /* of the hash that the peer is found by; 0: free */
-	uint16_t count; /* up to BEACON_COUNT_WORTH */
-	bool found;
-};
-
-struct beacon {
-	struct detector_world *world;
-	uint32_t low; /* findings of low severity that have not ended */
-	bool found;   /* there was one of any severity */
-	struct beacon_place places[BEACON_PEERS];
-	struct beacon_peer peers[BEACON_PEERS];
-};
 
 /* What the intervals are like. */
 struct beacon_shape {
@@ -120,11 +72,87 @@ static void beacon_judge_alert(const struct beacon_peer *peer, const struct beac
                                unsigned int severity, struct alert *alert);
 static void beacon_measure(const struct beacon_peer *peer, struct beacon_shape *shape);
 
+/* What all alerts about a correspondent have in common. */
+static void beacon_base(const struct beacon_peer *peer, struct alert *alert)
+{
+	alert->detector = DETECTOR_BEACON;
+	alert->technique = "T1071";
+	alert->technique_name = "Application Layer Protocol";
+	alert->tactic = "TA0011";
+	alert->tactic_name = "Command and Control";
+	alert->family = peer->key.family;
+	alert->proto = peer->key.proto;
+	memcpy(alert->source, peer->key.guest, 16);
+	memcpy(alert->target, peer->key.peer, 16);
+	alert->port = peer->key.peer_port;
+	alert->first_ns = peer->first_ns;
+	alert->last_ns = peer->last_ns;
+	alert->flow_count = BASE_MIN(peer->connections, (uint32_t)ALERT_FLOWS_MAX);
+	memcpy(alert->flows, peer->flows, sizeof(alert->flows));
+	base_copy_string(alert->name, sizeof(alert->name), peer->name);
+	base_copy_string(alert->ja4, sizeof(alert->ja4), peer->ja4);
+}
+
+static void beacon_strobe_alert(const struct beacon_peer *peer, unsigned int severity,
+                                struct alert *alert)
+{
+	char host[46], count[28], span[28];
+
+	beacon_base(peer, alert);
+	alert->rule = "beacon.strobe";
+	alert->confidence = severity >= ALERT_MEDIUM ? 60 : 40;
+	alert->first_ns = BASE_MIN(peer->day_ns, peer->last_ns);
+	alert_fact(alert, "connections", peer->day_connections);
+	alert_address(host, peer->key.peer, peer->key.family);
+	snprintf(alert->sentence, sizeof(alert->sentence),
+	         "connected %s times to %s, port %u, in %s",
+	         finding_number(count, peer->day_connections), host, peer->key.peer_port,
+	         finding_span(span, peer->last_ns - alert->first_ns));
+}
+
+static void beacon_strobe_end(struct beacon_peer *peer, const struct detector_out *out)
+{
+	struct alert alert = {0};
+
+	if (!peer->strobe.severity)
+		return;
+	beacon_strobe_alert(peer, peer->strobe.severity, &alert);
+	finding_end(&peer->strobe, &alert, out);
+}
+
+/* One more connection today. */
+static void beacon_strobe(struct beacon *beacon, struct beacon_peer *peer, uint64_t now,
+                          const struct detector_out *out)
+{
+	struct alert alert = {0};
+	unsigned int severity = 0;
+
+	if (now >= peer->day_ns + DETECTOR_DAY_NS) {
+		beacon_strobe_end(peer, out);
+		peer->day_ns = now;
+		peer->day_connections = 0;
+	}
+	if (++peer->day_connections < BEACON_STROBE)
+		return;
+	severity = address_is_public(peer->key.peer, peer->key.family) &&
+	                           !port_is_common(peer->key.proto, peer->key.peer_port) &&
+	                           world_prevalence(beacon->world, &peer->key) <= 1
+	                   ? ALERT_MEDIUM
+	                   : ALERT_LOW;
+	if (!finding_due(&peer->strobe, severity, peer->day_connections))
+		return;
+	beacon->found = true;
+	beacon_strobe_alert(peer, BASE_MAX(severity, (unsigned int)peer->strobe.severity), &alert);
+	finding_say(&peer->strobe, &alert, severity, peer->day_connections, out);
+}
+
 static void beacon_end(struct beacon *beacon, struct beacon_peer *peer,
                        const struct detector_out *out)
 {
 	struct beacon_shape shape;
 	struct alert alert = {0};
+
+	beacon_strobe_end(peer, out);
 
 	if (peer->finding.severity) {
 		beacon->low -= peer->finding.severity == ALERT_LOW;
@@ -145,13 +173,13 @@ static uint64_t beacon_worth(const struct beacon_place *place, uint64_t now)
 }
 
 /* The peer has changed. */
-static void beacon_note(struct beacon *beacon, const struct beacon_peer *peer)
+void beacon_note(struct beacon *beacon, const struct beacon_peer *peer)
 {
 	struct beacon_place *place = &beacon->places[peer - beacon->peers];
 
 	place->last_ns = peer->last_ns;
 	place->count = (uint16_t)BASE_MIN(peer->count, (uint32_t)BEACON_COUNT_WORTH);
-	place->found = peer->finding.severity != 0;
+	place->found = peer->finding.severity || peer->strobe.severity;
 	beacon->found |= place->found;
 }
 
@@ -161,8 +189,8 @@ static bool beacon_is(const struct beacon_peer *peer, const struct flow_key *key
 	       peer->key.family == key->family && memcmp(peer->key.peer, key->peer, 16) == 0;
 }
 
-static struct beacon_peer *beacon_find(struct beacon *beacon, const struct flow_key *key,
-                                       uint64_t now, bool make, const struct detector_out *out)
+struct beacon_peer *beacon_find(struct beacon *beacon, const struct flow_key *key, uint64_t now,
+                                bool make, const struct detector_out *out)
 {
 	const uint64_t hash =
 	        detector_mix(detector_hash_address(key->peer) + key->peer_port + key->proto);
@@ -244,22 +272,9 @@ static void beacon_judge_alert(const struct beacon_peer *peer, const struct beac
 {
 	char host[46], count[28], size[28];
 
-	alert->detector = DETECTOR_BEACON;
+	beacon_base(peer, alert);
 	alert->rule = shape->even && severity >= ALERT_MEDIUM ? "beacon.jitter" : "beacon.regular";
-	alert->technique = "T1071";
-	alert->technique_name = "Application Layer Protocol";
-	alert->tactic = "TA0011";
-	alert->tactic_name = "Command and Control";
 	alert->confidence = severity >= ALERT_MEDIUM ? 70 : 40;
-	alert->family = peer->key.family;
-	alert->proto = peer->key.proto;
-	memcpy(alert->source, peer->key.guest, 16);
-	memcpy(alert->target, peer->key.peer, 16);
-	alert->port = peer->key.peer_port;
-	alert->first_ns = peer->first_ns;
-	alert->last_ns = peer->last_ns;
-	alert->flow_count = BASE_MIN(peer->connections, (uint32_t)ALERT_FLOWS_MAX);
-	memcpy(alert->flows, peer->flows, sizeof(alert->flows));
 	alert_fact(alert, "check_ins", peer->count + 1);
 	alert_fact(alert, "interval_ms", shape->median);
 	alert_fact(alert, "interval_deviation_ms", shape->deviation);
@@ -267,8 +282,6 @@ static void beacon_judge_alert(const struct beacon_peer *peer, const struct beac
 	alert_fact(alert, "interval_high_ms", shape->high);
 	alert_fact(alert, "bytes", shape->size);
 	alert_fact(alert, "bytes_deviation", shape->size_deviation);
-	base_copy_string(alert->name, sizeof(alert->name), peer->name);
-	base_copy_string(alert->ja4, sizeof(alert->ja4), peer->ja4);
 	alert_address(host, peer->key.peer, peer->key.family);
 	snprintf(alert->sentence, sizeof(alert->sentence),
 	         "called %s, port %u, %s times, every %u.%u s (%u.%u to %u.%u s), with %s each",
@@ -309,6 +322,7 @@ static void beacon_connection(struct beacon *beacon, struct beacon_peer *peer, u
 		peer->flows[peer->connections] = *key;
 	peer->connections++;
 	peer->last_ns = BASE_MAX(peer->last_ns, now);
+	beacon_strobe(beacon, peer, now, out);
 	if (same)
 		return;
 	if (peer->connections > 1) {
@@ -379,6 +393,8 @@ static void beacon_tick(void *self, uint64_t now_ns, const struct detector_out *
 		struct beacon_peer *peer = &beacon->peers[i];
 		struct beacon_shape shape;
 
+		if (now_ns > peer->last_ns + DETECTOR_HOUR_NS)
+			beacon_strobe_end(peer, out);
 		if (!peer->finding.severity || now_ns < peer->last_ns + BEACON_SPAN_NS)
 			continue;
 		beacon_measure(peer, &shape);
@@ -394,122 +410,6 @@ static void *beacon_create(const struct detector_config *config)
 	if (beacon)
 		beacon->world = config->world;
 	return beacon;
-}
-
-/* --- what is kept --- */
-
-static void beacon_save_key(const struct flow_key *key, struct baseline_out *out)
-{
-	baseline_put_bytes(out, key->guest, sizeof(key->guest));
-	baseline_put_bytes(out, key->peer, sizeof(key->peer));
-	baseline_put(out, key->peer_port, 2);
-	baseline_put(out, key->proto, 1);
-	baseline_put(out, key->family, 1);
-}
-
-static void beacon_save_peer(const struct beacon_peer *peer, struct baseline_out *out)
-{
-	const uint32_t intervals = BASE_MIN(peer->count, (uint32_t)BEACON_RING);
-	const uint32_t sizes = BASE_MIN(peer->size_count, (uint32_t)BEACON_RING);
-
-	baseline_put(out, peer->first_ns, 8);
-	baseline_put(out, peer->last_ns, 8);
-	baseline_put(out, peer->check_in_ns, 8);
-	baseline_put(out, peer->count, 4);
-	baseline_put(out, peer->size_count, 4);
-	baseline_put(out, peer->connections, 4);
-	for (uint32_t i = 0; i < intervals; i++)
-		baseline_put(out, peer->intervals[i], 4);
-	for (uint32_t i = 0; i < sizes; i++)
-		baseline_put(out, peer->sizes[i], 4);
-}
-
-/* All correspondents, for prevalence; of those that came back often, up to a number, all that is known. */
-static void beacon_save(const void *self, struct baseline_out *out)
-{
-	const struct beacon *beacon = self;
-	uint32_t count = 0, whole = 0;
-
-	for (size_t i = 0; i < BEACON_PEERS; i++)
-		count += beacon->places[i].tag != 0;
-	baseline_put(out, count, 4);
-	for (size_t i = 0; i < BEACON_PEERS; i++) {
-		const struct beacon_peer *peer = &beacon->peers[i];
-		const bool often = peer->count >= BEACON_KEPT_AT && whole < BEACON_KEPT;
-
-		if (!beacon->places[i].tag)
-			continue;
-		whole += often;
-		beacon_save_key(&peer->key, out);
-		baseline_put(out, often, 1);
-		if (often)
-			beacon_save_peer(peer, out);
-	}
-}
-
-static uint32_t beacon_load_number(struct baseline_in *in)
-{
-	const uint32_t number = (uint32_t)baseline_get(in, 4);
-
-	return BASE_MIN(number, UINT32_MAX / 4);
-}
-
-static bool beacon_load_peer(struct beacon *beacon, struct beacon_peer *peer,
-                             struct baseline_in *in, uint64_t now_ns)
-{
-	/* another host's clock may be off; nothing that is compared with may overflow */
-	const uint64_t latest = now_ns + DETECTOR_DAY_NS;
-
-	peer->first_ns = baseline_get(in, 8);
-	peer->last_ns = baseline_get(in, 8);
-	peer->check_in_ns = baseline_get(in, 8);
-	peer->count = (uint32_t)baseline_get(in, 4);
-	peer->size_count = (uint32_t)baseline_get(in, 4);
-	peer->connections = (uint32_t)baseline_get(in, 4);
-	if (in->bad || peer->first_ns > peer->last_ns || peer->check_in_ns > peer->last_ns ||
-	    peer->last_ns > latest || !peer->connections || peer->count > INT32_MAX ||
-	    peer->size_count > INT32_MAX || peer->connections > INT32_MAX)
-		return false;
-	for (uint32_t i = 0; i < BASE_MIN(peer->count, (uint32_t)BEACON_RING); i++)
-		peer->intervals[i] = beacon_load_number(in);
-	for (uint32_t i = 0; i < BASE_MIN(peer->size_count, (uint32_t)BEACON_RING); i++)
-		peer->sizes[i] = beacon_load_number(in);
-	for (size_t i = 0; i < ALERT_FLOWS_MAX; i++)
-		peer->flows[i] = peer->key;
-	beacon_note(beacon, peer);
-	return true;
-}
-
-static void beacon_mute(const struct alert *alert, void *data)
-{
-	(void)alert, (void)data;
-}
-
-static bool beacon_load(void *self, struct baseline_in *in, uint64_t now_ns)
-{
-	static const struct detector_out nobody = {beacon_mute, NULL}; /* there is no finding yet */
-	struct beacon *beacon = self;
-	const uint64_t count = baseline_get(in, 4);
-
-	if (in->bad || count > BEACON_PEERS)
-		return false;
-	for (uint64_t i = 0; i < count; i++) {
-		struct flow_key key = {0};
-
-		baseline_get_bytes(in, key.guest, sizeof(key.guest));
-		baseline_get_bytes(in, key.peer, sizeof(key.peer));
-		key.peer_port = (uint16_t)baseline_get(in, 2);
-		key.proto = (uint8_t)baseline_get(in, 1);
-		key.family = (uint8_t)baseline_get(in, 1);
-		if (in->bad || (key.family != FLOW_IPV4 && key.family != FLOW_IPV6))
-			return false;
-		world_seen(beacon->world, &key);
-		if (baseline_get(in, 1) != 0 &&
-		    !beacon_load_peer(beacon, beacon_find(beacon, &key, now_ns, true, &nobody), in,
-		                      now_ns))
-			return false;
-	}
-	return true;
 }
 
 const struct detector_ops beacon_detector = {

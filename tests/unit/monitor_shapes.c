@@ -246,6 +246,45 @@ END_TEST
 
 /* --- long connections --- */
 
+/* So many connections a second apart, or several in one, to one port. */
+static unsigned int strobe(uint32_t peer, uint16_t port, unsigned int count, uint64_t apart,
+                           struct detector_world *world)
+{
+	struct watch *watch = watch_new(&beacon_detector, world);
+	unsigned int severity = 0;
+
+	for (unsigned int i = 0; i < count; i++) {
+		struct flow_event event =
+		        event_make(FLOW_EVENT_NEW, TCP, peer, port, START + i * apart);
+
+		watch_event(watch, &event.header);
+		if (watch->last.rule && strcmp(watch->last.rule, "beacon.strobe") == 0)
+			severity = watch->last.severity;
+	}
+	watch_end(watch);
+	return severity;
+}
+
+START_TEST(strobes)
+{
+	struct detector_world *world = world_create();
+	struct flow_key key = event_make(FLOW_EVENT_NEW, TCP, HOST, 4444, START).record.key;
+
+	ck_assert_uint_eq(strobe(HOST, 4444, 86399, SECOND / 5, NULL), 0);
+	ck_assert_uint_eq(strobe(HOST, 4444, 90000, SECOND / 5, world), ALERT_MEDIUM);
+	ck_assert_uint_eq(strobe(HOST, 4444, 90000, 97 * SECOND / 100, NULL), ALERT_MEDIUM);
+	/* spread over more than a day */
+	ck_assert_uint_eq(strobe(HOST, 4444, 100000, 2 * SECOND, NULL), 0);
+	ck_assert_uint_eq(strobe(HOST, 443, 90000, SECOND / 5, NULL), ALERT_LOW);
+	ck_assert_uint_eq(strobe(LAN_HOST, 4444, 90000, SECOND / 5, NULL), ALERT_LOW);
+	/* another VM has the same correspondent */
+	key_address(key.guest, 0x0a4d0007);
+	world_seen(world, &key);
+	ck_assert_uint_eq(strobe(HOST, 4444, 90000, SECOND / 5, world), ALERT_LOW);
+	world_destroy(world);
+}
+END_TEST
+
 static void hold(struct watch *watch, uint16_t port, uint16_t guest_port, uint64_t hours,
                  uint64_t rate, bool end)
 {
@@ -396,6 +435,7 @@ int main(void)
 	tcase_add_test(tests, pollers);
 	tcase_add_test(tests, chance_is_none);
 	tcase_add_test(tests, what_many_call_is_low);
+	tcase_add_test(tests, strobes);
 	tcase_add_test(tests, long_connections);
 	tcase_add_test(tests, many_long_connections_are_low);
 	tcase_add_test(tests, exfiltration_without_a_baseline);
