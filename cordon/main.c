@@ -37,6 +37,7 @@ static const struct verb verbs[] = {
         {"release", verb_release, "end a quarantine"},
         {"flows", verb_flows, "list the connections of the guests"},
         {"alerts", verb_alerts, "print alerts, and follow new ones"},
+        {"top", verb_top, "show what guests send and receive, and with whom"},
         {"stats", verb_stats, "print counters, also for Prometheus"},
         {"capture", verb_capture, "write a running guest's packets to a pcapng file"},
         {"analyze", verb_analyze, "find attacks in capture files"},
