@@ -4,6 +4,7 @@
  * Field names and types are ECS's; what ECS has no field for is under `cordon`.
  */
 #include "monitor/alert.h"
+#include "monitor/tls_flows.h"
 
 #include <arpa/inet.h>
 
@@ -181,6 +182,15 @@ json_t *alert_json(const struct alert *alert, const struct alert_subject *subjec
 	        alert_evidence(alert, subject));
 	if (!json)
 		return NULL;
+	for (size_t i = 0; subject->tls && i < alert->flow_count; i++) {
+		const struct tls_flow *tls = tls_flows_find(subject->tls, &alert->flows[i]);
+
+		/* of the first that has any */
+		if (tls) {
+			tls_flow_json(tls, json);
+			break;
+		}
+	}
 	if (subject->observer[0])
 		json_object_set_new(json_object_get(json, "observer"), "hostname",
 		                    json_string(subject->observer));
@@ -282,17 +292,19 @@ static json_t *alert_flow_network(const struct flow_record *record)
 	return network;
 }
 
-json_t *alert_flow_json(const struct flow_record *record, const char *vm, uint64_t clock_ns)
+json_t *alert_flow_json(const struct flow_record *record, const char *vm, uint64_t clock_ns,
+                        const struct tls_flow *tls)
 {
 	size_t outcome = record->outcome < BASE_COUNT(alert_outcomes) ? record->outcome : 0;
 	bool by_peer = record->flags & FLOW_FLAG_PEER_OPENED;
 	const struct flow_key *key = &record->key;
 	const struct flow_side *first = &record->sides[by_peer], *second = &record->sides[!by_peer];
 	char start[32], last[32];
+	json_t *json;
 
 	alert_time(start, record->first_ns + clock_ns);
 	alert_time(last, record->last_ns + clock_ns);
-	return json_pack(
+	json = json_pack(
 	        "{s:s, s:{s:s}, s:{s:s, s:[s], s:[s], s:s, s:s, s:s, s:s, s:s, s:I}, s:{s:s}, s:o, "
 	        "s:o,"
 	        " s:o, s:{s:s, s:I, s:i, s:i}}",
@@ -310,4 +322,7 @@ json_t *alert_flow_json(const struct flow_record *record, const char *vm, uint64
 	        alert_outcomes[outcome].exact, "retransmissions",
 	        (json_int_t)record->first[0].retransmissions + record->first[1].retransmissions,
 	        "tcp_flags", first->tcp_flags, "tcp_flags_reply", second->tcp_flags);
+	if (json && tls)
+		tls_flow_json(tls, json);
+	return json;
 }

@@ -74,13 +74,17 @@ struct alert {
 	size_t flow_count;
 };
 
+struct tls_flow;
+struct tls_flows;
+
 /* Which VM it is about, and what its policy says of such alerts. */
 struct alert_subject {
 	const char *vm;
-	uint32_t policy_line; /* 0: the defaults */
-	uint32_t respond;     /* enum policy_response */
-	const char *observer; /* the host that saw it; "" when nobody knows (offline) */
-	uint32_t suppressed;  /* alerts of the VM that were not sent since the last one */
+	uint32_t policy_line;        /* 0: the defaults */
+	uint32_t respond;            /* enum policy_response */
+	const char *observer;        /* the host that saw it; "" when nobody knows (offline) */
+	uint32_t suppressed;         /* alerts of the VM that were not sent since the last one */
+	const struct tls_flows *tls; /* what its connections said of themselves, or NULL */
 };
 
 /* The alert as one Elastic Common Schema object; the caller owns it. NULL when memory is short. */
@@ -101,7 +105,8 @@ void alert_name(struct alert *alert, const uint8_t *bytes, size_t size);
 void alert_address(char out[46], const uint8_t address[16], uint8_t family);
 
 /* A flow as one ECS object, its source whoever opened it; the caller owns it. `clock_ns` is what turns
- * the record's times into Unix time. */
-json_t *alert_flow_json(const struct flow_record *record, const char *vm, uint64_t clock_ns);
+ * the record's times into Unix time; `tls` may be NULL. */
+json_t *alert_flow_json(const struct flow_record *record, const char *vm, uint64_t clock_ns,
+                        const struct tls_flow *tls);
 
 #endif

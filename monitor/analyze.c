@@ -94,8 +94,9 @@ static const char *analyze_severity(enum alert_severity severity)
 
 static void analyze_emit(const struct alert *alert, const char *vm, void *data)
 {
-	const struct alert_subject subject = {.vm = vm, .observer = ""};
 	struct analyze *analyze = data;
+	const struct alert_subject subject = {
+	        .vm = vm, .observer = "", .tls = offline_tls(analyze->offline)};
 	char time[32];
 
 	if (alert->stage != ALERT_END)
@@ -319,6 +320,7 @@ static int analyze_run(struct analyze *analyze)
 	        .flows_max = ANALYZE_FLOWS_MAX,
 	        .vms = analyze->vms,
 	        .vm_count = analyze->vm_count,
+	        .tls = analyze->format == ANALYZE_JSON,
 	        .intel = analyze->list_count ? &analyze->intel : NULL,
 	        .flow = analyze->format == ANALYZE_IPFIX ? analyze_flow : NULL};
 	int status = ANALYZE_DONE, err;

@@ -16,6 +16,7 @@
 #include "base/base.h"
 #include "bpf/flowtable.h"
 #include "monitor/detector.h"
+#include "monitor/tls_flows.h"
 
 enum {
 	OFFLINE_SLOTS = 512, /* a power of two */
@@ -23,7 +24,8 @@ enum {
 	OFFLINE_TYPE_IPV4 = 0x0800,
 	OFFLINE_TYPE_IPV6 = 0x86dd,
 	OFFLINE_BATCH = 64,
-	OFFLINE_WAITING = 16384, /* a power of two */
+	OFFLINE_TLS_FLOWS = 4096, /* a power of two */
+	OFFLINE_WAITING = 16384,  /* a power of two */
 	OFFLINE_FEW = 8, /* tries more than twice as many, before a source takes another's place */
 	/* of a frame that is put together: what the parser looks at, and a payload that is sent whole */
 	OFFLINE_FRAME = PACKET_SNAP + FLOW_PAYLOAD_MAX,
@@ -64,6 +66,7 @@ struct offline {
 	struct flowtable *flows;
 	struct detector_world *world;
 	struct arena *arena;
+	struct tls_flows *tls;
 	struct offline_stats
 	        stats; /* all but what the flow table counts, and that of earlier ones */
 	uint64_t tick_ns, lately_ns;
@@ -280,6 +283,8 @@ static void offline_event(const struct flow_event_header *header, void *data)
 		offline->stats.unwatched += header->type == FLOW_EVENT_NEW;
 		return;
 	}
+	if (payload && offline->tls)
+		tls_flows_seen(offline->tls, bytes);
 	source->tries += header->type == FLOW_EVENT_NEW;
 	source->last_ns = header->time_ns;
 	detectors_observe(source->detectors, header, &(struct detector_out){offline_alert, source});
@@ -481,6 +486,7 @@ void offline_close(struct offline *offline)
 		detectors_destroy(offline->sources[i].detectors);
 	flowtable_close(offline->flows);
 	world_destroy(offline->world);
+	tls_flows_destroy(offline->tls);
 	arena_close(offline->arena);
 	free(offline);
 }
@@ -501,12 +507,21 @@ int offline_open(struct offline **out, const struct offline_config *config, offl
 	memset(offline->slots, 0xff, sizeof(offline->slots));
 	offline->arena = arena_open(OFFLINE_MEMORY + OFFLINE_SOURCES * DETECTORS * ARENA_LINE);
 	offline->world = world_create();
-	err = offline->arena && offline->world ? offline_flows_new(offline) : -ENOMEM;
+	if (config->tls)
+		offline->tls = tls_flows_create(OFFLINE_TLS_FLOWS);
+	err = offline->arena && offline->world && !offline->tls == !config->tls
+	              ? offline_flows_new(offline)
+	              : -ENOMEM;
 	if (err)
 		offline_close(offline);
 	else
 		*out = offline;
 	return err;
+}
+
+const struct tls_flows *offline_tls(const struct offline *offline)
+{
+	return offline->tls;
 }
 
 void offline_stats(const struct offline *offline, struct offline_stats *stats)

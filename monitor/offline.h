@@ -25,7 +25,8 @@ struct offline_config {
 	size_t flows,
 	        flows_max; /* room for so many, first and at most; half a million is the limit */
 	const struct offline_cidr *vms;
-	size_t vm_count;               /* 0: every source is one */
+	size_t vm_count; /* 0: every source is one */
+	bool tls;        /* take apart what TLS connections say of themselves: offline_tls() */
 	const struct intel_set *intel; /* what is known to be bad, or NULL */
 	offline_flow_fn *flow;         /* or NULL; `data` is offline_open()'s */
 };
@@ -62,6 +63,9 @@ struct offline_stats {
 	uint64_t unwatched;       /* flows whose opener had no detectors, for want of room */
 	uint64_t sources_dropped; /* VMs whose detectors were given to another one */
 };
+/* NULL where that was not asked for. */
+const struct tls_flows *offline_tls(const struct offline *offline);
+
 void offline_stats(const struct offline *offline, struct offline_stats *stats);
 
 #endif

@@ -154,8 +154,9 @@ static int server_next_flow(struct monitor *monitor, struct monitor_client *clie
 	if (client->flow_next == client->flow_count)
 		return 0;
 	vm = vms_find(monitor, client->owners[client->flow_next]);
-	json = alert_flow_json(&client->flows[client->flow_next], vm ? vm->name : "",
-	                       monitor->clock_ns);
+	json = alert_flow_json(
+	        &client->flows[client->flow_next], vm ? vm->name : "", monitor->clock_ns,
+	        vm ? tls_flows_find(vm->tls, &client->flows[client->flow_next].key) : NULL);
 	BASE_AUTO_FREE char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 	json_decref(json);
 	result = server_send_text(client, text, text ? strlen(text) : 0);

@@ -95,7 +95,8 @@ void sinks_send(struct monitor *monitor, struct monitor_vm *vm, const struct ale
 	                                      .policy_line = vm->policy[alert->detector].line,
 	                                      .respond = vm->policy[alert->detector].respond,
 	                                      .observer = monitor->hostname,
-	                                      .suppressed = vm->suppressed};
+	                                      .suppressed = vm->suppressed,
+	                                      .tls = vm->tls};
 	char syslog[ALERT_SYSLOG_MAX], addresses[2][46];
 	char message[ALERT_SENTENCE_MAX + POLICY_NAME_MAX + 16];
 	const struct alert_view view =

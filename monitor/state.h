@@ -18,6 +18,7 @@
 #include "monitor/intel_list.h"
 #include "monitor/ipfix.h"
 #include "monitor/monitor.h"
+#include "monitor/tls_flows.h"
 
 enum {
 	MONITOR_VMS_MAX = 4096,
@@ -57,7 +58,8 @@ struct monitor_vm {
 	size_t sink_count;
 	struct intel_set intel;
 	struct monitor_list *lists[POLICY_LISTS_MAX]; /* as many as `intel` has */
-	int baseline;                                 /* a file, or -1 */
+	struct tls_flows *tls; /* made at the first hello; NULL before, and where memory is short */
+	int baseline;          /* a file, or -1 */
 	uint64_t baseline_sequence;
 	uint64_t alerts;
 	uint32_t budget, suppressed;

@@ -25,6 +25,7 @@ enum {
 	VMS_BUDGET_TICKS = 10,
 	VMS_SWEEP_TICKS = 30,
 	VMS_BASELINE_TICKS = 600,
+	VMS_TLS_FLOWS = 128,
 	VMS_DENIED_AT_ONCE = 64,
 	VMS_DENIED_BUFFER = 65536,
 };
@@ -133,6 +134,7 @@ static void vms_emit(const struct alert *alert, void *data)
 static void vms_free(struct monitor_vm *vm)
 {
 	detectors_destroy(vm->detectors);
+	tls_flows_destroy(vm->tls);
 	flow_map_close(vm->flows);
 	for (size_t i = 0; i < vm->sink_count; i++)
 		sinks_close(vm, &vm->sinks[i]);
@@ -353,6 +355,19 @@ static void vms_flow(struct monitor_vm *vm, const struct flow_record *record, ui
 	sinks_flow(vm, record, ipfix_end_of(record, now, flow_idle_at(record)));
 }
 
+/* A payload that is as long as it says. */
+static void vms_tls(struct monitor_vm *vm, const struct flow_payload_event *event)
+{
+	if (event->header.size < flow_payload_event_size(0) || event->kind != FLOW_PAYLOAD_TLS ||
+	    event->captured > sizeof(event->bytes) ||
+	    event->header.size < flow_payload_event_size(event->captured))
+		return;
+	if (!vm->tls)
+		vm->tls = tls_flows_create(VMS_TLS_FLOWS);
+	if (vm->tls)
+		tls_flows_seen(vm->tls, event);
+}
+
 static void vms_event(const struct flow_event_header *header, void *data)
 {
 	struct monitor *monitor = data;
@@ -378,6 +393,8 @@ static void vms_event(const struct flow_event_header *header, void *data)
 		vms_times(&event.flow.record, monitor->clock_ns);
 	}
 	event.header.time_ns += monitor->clock_ns;
+	if (header->type == FLOW_EVENT_PAYLOAD)
+		vms_tls(vm, &event.payload);
 	detectors_observe(vm->detectors, &event.header, &(struct detector_out){vms_emit, vm});
 }
 

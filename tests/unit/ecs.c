@@ -92,6 +92,7 @@ static const struct ecs_field {
         {"tls.next_protocol", ECS_KEYWORD, false, NULL},
         {"tls.server.subject", ECS_KEYWORD, false, NULL},
         {"tls.server.issuer", ECS_KEYWORD, false, NULL},
+        {"tls.server.x509.alternative_names", ECS_KEYWORD, true, NULL},
         {"tls.version", ECS_KEYWORD, false, NULL},
         {"tls.version_protocol", ECS_KEYWORD, false, NULL},
         /* what the schema has no field for */
@@ -124,6 +125,7 @@ static const struct ecs_field {
         {"cordon.suppressed", ECS_LONG, false, NULL},
         {"cordon.tcp_flags", ECS_LONG, false, NULL},
         {"cordon.tcp_flags_reply", ECS_LONG, false, NULL},
+        {"cordon.tls.certificate_mismatch", ECS_BOOLEAN, false, NULL},
         {"cordon.tls.ja4", ECS_KEYWORD, false, NULL},
 };
 

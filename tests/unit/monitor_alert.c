@@ -400,7 +400,7 @@ START_TEST(flows_are_ecs)
 		record.key.proto = protocols[i / 2];
 		record.sides[FLOW_GUEST].packets = 3;
 		record.sides[FLOW_PEER].bytes = 1ull << 40;
-		json = alert_flow_json(&record, "web0", TIME);
+		json = alert_flow_json(&record, "web0", TIME, NULL);
 		ck_assert_ptr_nonnull(json);
 		check_fields("", json);
 		ck_assert_str_eq(text_at(json, i % 2 ? "destination.ip" : "source.ip"), "10.0.0.2");

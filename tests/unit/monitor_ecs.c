@@ -76,7 +76,7 @@ END_TEST
 
 static int flow(const struct flow_record *record, void *data)
 {
-	json_t *json = alert_flow_json(record, "web0", START);
+	json_t *json = alert_flow_json(record, "web0", START, NULL);
 
 	ecs_assert(json);
 	json_decref(json);
