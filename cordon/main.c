@@ -43,6 +43,7 @@ static const struct verb verbs[] = {
         {"analyze", verb_analyze, "find attacks in capture files"},
         {"measure", verb_measure, "compute the launch digest of a confidential guest"},
         {"id-block", verb_id_block, "make and check the ID block of an SEV-SNP guest"},
+        {"learn", verb_learn, "suggest a policy that allows what a guest does"},
         {"image", verb_image, "import and list kernel images"},
         {"doctor", verb_doctor, "say what this host can and cannot do"},
         {"daemon", verb_daemon, "serve the host's guests (cordond)"},

@@ -9,13 +9,14 @@
 #include "cordon/verbs.h"
 
 static const char usage[] =
-        "usage: cordon analyze [--vm CIDR]... [--intel LIST]... [--format table|json|ipfix] "
+        "usage: cordon analyze [--vm CIDR]... [--intel LIST]... [--format table|json|flows|ipfix] "
         "FILE...\n\n"
         "Runs the monitor's flow engine and detectors over captures, pcap or pcapng ('-' is the "
         "standard\n"
         "input), and prints each finding when it has ended. As JSON: one Elastic Common Schema "
         "object a\n"
-        "line, then one summary line. As ipfix: the flows, as an IPFIX file (RFC 5655).\n\n"
+        "line, then one summary line. As flows: those, one ECS object a line; as ipfix: those, as "
+        "an IPFIX file (RFC 5655).\n\n"
         "  --vm CIDR     these addresses are the VMs; without it every source address counts as "
         "one\n"
         "  --intel LIST  a file of known bad addresses, networks and names, one a line\n";

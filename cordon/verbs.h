@@ -32,6 +32,7 @@ int verb_logs(int argc, char **argv);
 int verb_flows(int argc, char **argv);
 int verb_alerts(int argc, char **argv);
 int verb_stats(int argc, char **argv);
+int verb_learn(int argc, char **argv);
 int verb_top(int argc, char **argv);
 int verb_analyze(int argc, char **argv);
 int verb_measure(int argc, char **argv);

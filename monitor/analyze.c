@@ -4,7 +4,7 @@
  * then the process enters its role, and only then is a byte of them read: somebody else wrote them.
  *
  * A finding is printed when it has ended, with all that came of it: one line, as a table or as JSON; then the
- * summary. As IPFIX, it is the flows that are written, and no findings. Exit status 0 done (a file that is cut short is read to its end, and said), 125 usage or failure,
+ * summary. As flows or IPFIX, it is the flows that are written, and no findings. Exit status 0 done (a file that is cut short is read to its end, and said), 125 usage or failure,
  * 127 no such file.
  *
  * #syscall analyze: read - the captures
@@ -42,7 +42,7 @@ enum {
 };
 enum { ANALYZE_DONE = 0, ANALYZE_FAILED = 125, ANALYZE_NO_FILE = 127 };
 
-enum analyze_format { ANALYZE_TABLE, ANALYZE_JSON, ANALYZE_IPFIX };
+enum analyze_format { ANALYZE_TABLE, ANALYZE_JSON, ANALYZE_IPFIX, ANALYZE_FLOW_LINES };
 
 struct analyze {
 	enum analyze_format format;
@@ -102,7 +102,7 @@ static void analyze_emit(const struct alert *alert, const char *vm, void *data)
 	if (alert->stage != ALERT_END)
 		return;
 	analyze_count(analyze, alert->rule);
-	if (analyze->format == ANALYZE_IPFIX)
+	if (analyze->format >= ANALYZE_IPFIX)
 		return;
 	if (analyze->format == ANALYZE_JSON) {
 		json_t *json = alert_json(alert, &subject);
@@ -175,11 +175,28 @@ static void analyze_message(struct analyze *analyze, uint64_t now_ns)
 	memset(batch, 0, sizeof(*batch));
 }
 
+/* As the monitor answers a query; of whose it is, its addresses say. */
+static void analyze_flow_line(const struct flow_record *record)
+{
+	json_t *json = alert_flow_json(record, "", 0, NULL);
+
+	if (json)
+		json_dumpf(json, stdout, JSON_COMPACT);
+	putchar('\n');
+	json_decref(json);
+}
+
 static void analyze_flow(const struct flow_record *record, uint64_t now_ns, void *data)
 {
 	struct analyze *analyze = data;
 	const struct ipfix_origin origin = {.vm = ""};
-	enum ipfix_end end = ipfix_end_of(record, now_ns, record->last_ns + flow_idle_ns(record));
+	enum ipfix_end end;
+
+	if (analyze->format == ANALYZE_FLOW_LINES) {
+		analyze_flow_line(record);
+		return;
+	}
+	end = ipfix_end_of(record, now_ns, record->last_ns + flow_idle_ns(record));
 
 	if (ipfix_add(&analyze->batch, record, &origin, end))
 		return;
@@ -322,7 +339,7 @@ static int analyze_run(struct analyze *analyze)
 	        .vm_count = analyze->vm_count,
 	        .tls = analyze->format == ANALYZE_JSON,
 	        .intel = analyze->list_count ? &analyze->intel : NULL,
-	        .flow = analyze->format == ANALYZE_IPFIX ? analyze_flow : NULL};
+	        .flow = analyze->format >= ANALYZE_IPFIX ? analyze_flow : NULL};
 	int status = ANALYZE_DONE, err;
 	double start;
 
@@ -340,7 +357,7 @@ static int analyze_run(struct analyze *analyze)
 	offline_finish(analyze->offline);
 	if (analyze->format == ANALYZE_IPFIX)
 		analyze_end(analyze);
-	else
+	else if (analyze->format != ANALYZE_FLOW_LINES)
 		analyze_summary(analyze, analyze_now() - start);
 	offline_close(analyze->offline);
 	return fflush(stdout) == 0 ? status : ANALYZE_FAILED;
@@ -365,8 +382,10 @@ static bool analyze_list_open(struct analyze *analyze, const char *name)
 	return true;
 }
 
-static const char *const analyze_formats[] = {
-        [ANALYZE_TABLE] = "table", [ANALYZE_JSON] = "json", [ANALYZE_IPFIX] = "ipfix"};
+static const char *const analyze_formats[] = {[ANALYZE_TABLE] = "table",
+                                              [ANALYZE_JSON] = "json",
+                                              [ANALYZE_IPFIX] = "ipfix",
+                                              [ANALYZE_FLOW_LINES] = "flows"};
 
 static bool analyze_option(struct analyze *analyze, int option, const char *value)
 {
@@ -376,7 +395,8 @@ static bool analyze_option(struct analyze *analyze, int option, const char *valu
 				analyze->format = (enum analyze_format)i;
 				return true;
 			}
-		fprintf(stderr, "cordon: --format '%s' is none of table, json and ipfix\n", value);
+		fprintf(stderr, "cordon: --format '%s' is none of table, json, flows and ipfix\n",
+		        value);
 		return false;
 	}
 	if (option == 'v') {
