@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * flows and alerts: what the monitor sees. Flows are asked of the monitor itself, over its socket;
- * alerts are the lines of its log. Both hold what guests chose (names, addresses), so the text goes
+ * alerts: the lines of the host's alert log. They hold what guests chose (names, addresses), so the text goes
  * through the JSON parser before a person's terminal sees any of it.
  */
 #include "cordon/cli.h"
@@ -9,12 +8,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/base.h"
-#include "cordon/ask.h"
 #include "cordon/verbs.h"
+#include "monitor/alert_text.h"
 
-enum { ALERTS_LINE_MAX = 64 * 1024, ALERTS_POLL_MS = 200 };
+enum { ALERTS_LINE_MAX = 64 * 1024, ALERTS_POLL_MS = 200, ALERTS_SINCE_MAX = 3660 * 86400 };
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -28,68 +28,10 @@ static const json_t *at(const json_t *object, const char *outer, const char *key
 	return json_object_get(json_object_get(object, outer), key);
 }
 
-static void flows_row(const json_t *flow)
-{
-	char source[64], destination[64], bytes[16];
-	const char *transport = json_string_value(at(flow, "network", "transport"));
-
-	snprintf(source, sizeof(source), "%s:%lld", text_of(json_object_get(flow, "source"), "ip"),
-	         (long long)json_integer_value(at(flow, "source", "port")));
-	snprintf(destination, sizeof(destination), "%s:%lld",
-	         text_of(json_object_get(flow, "destination"), "ip"),
-	         (long long)json_integer_value(at(flow, "destination", "port")));
-	cli_bytes(bytes, (uint64_t)json_integer_value(at(flow, "network", "bytes")));
-	cli_print_text("%-16s %-6s %-26s %-26s %-12s %8lld %8s %s\n",
-	               text_of(json_object_get(flow, "host"), "name"), transport ? transport : "-",
-	               source, destination, text_of(json_object_get(flow, "cordon"), "outcome"),
-	               (long long)json_integer_value(at(flow, "network", "packets")), bytes,
-	               text_of(json_object_get(flow, "network"), "community_id"));
-}
-
-static int flows_print(const char *vm, bool json)
-{
-	BASE_AUTO_FD int monitor = ask_monitor(MONITOR_FLOWS, vm);
-	json_t *flow = NULL;
-	int type;
-
-	if (monitor < 0)
-		return ask_failed(-ENOTCONN, vm);
-	if (!json)
-		printf("%-16s %-6s %-26s %-26s %-12s %8s %8s %s\n", "GUEST", "PROTO", "SOURCE",
-		       "DESTINATION", "OUTCOME", "PACKETS", "BYTES", "COMMUNITY ID");
-	while ((type = ask_next(monitor, &flow)) == MONITOR_TEXT) {
-		if (json)
-			cli_print_json(flow);
-		else
-			flows_row(flow);
-		json_decref(flow);
-	}
-	return type < 0 ? ask_failed(type, vm) : VERB_OK;
-}
-
-int verb_flows(int argc, char **argv)
-{
-	static const char usage[] =
-	        "usage: cordon flows [--format table|json] [NAME]\n\nLists the connections of "
-	        "one guest, or of all: who opened them, what came of\nthem, and their "
-	        "Community ID. As JSON: one ECS object a line.\n";
-	struct cli_options options;
-	int status = cli_simple(argc, argv, usage, 0, 1, &options);
-
-	if (status >= 0)
-		return status;
-	if (options.first < argc && !registry_name_valid(argv[options.first])) {
-		fprintf(stderr, "cordon: there is no guest named '%s'\n", argv[options.first]);
-		return VERB_NOT_FOUND;
-	}
-	return flows_print(options.first < argc ? argv[options.first] : "", options.json);
-}
-
-/* --- alerts --- */
-
 struct alerts_options {
 	bool follow, json;
 	const char *vm;
+	char since[32]; /* a time as alerts have it, or "" */
 };
 
 static const char *alerts_severity(json_int_t severity)
@@ -105,7 +47,8 @@ static void alerts_print(const char *line, size_t size, const struct alerts_opti
 	json_t *alert = json_loadb(line, size, 0, NULL);
 	const char *vm = alert ? text_of(json_object_get(alert, "host"), "name") : "-";
 
-	if (alert && (!options->vm || strcmp(options->vm, vm) == 0)) {
+	if (alert && (!options->vm || strcmp(options->vm, vm) == 0) &&
+	    strcmp(text_of(alert, "@timestamp"), options->since) >= 0) {
 		if (options->json) {
 			cli_print_json(alert);
 		} else {
@@ -184,15 +127,43 @@ static int alerts_print_all(FILE *log, const struct alerts_options *options)
 	return VERB_FAILED;
 }
 
+/* "10m" ago, or 2026-01-31, with T12:34 or T12:34:56 and Z behind it or not: they sort as alerts' times do. */
+static bool alerts_since(const char *text, char since[32])
+{
+	static const char form[] = "dddd-dd-ddTdd:dd:dd";
+	const size_t length = strlen(text), digits = length - (length && text[length - 1] == 'Z');
+	struct timespec now;
+	long seconds;
+
+	if (cli_duration(text, ALERTS_SINCE_MAX, &seconds)) {
+		clock_gettime(CLOCK_REALTIME, &now);
+		alert_time(since, (uint64_t)(now.tv_sec - seconds) * 1000000000);
+		return true;
+	}
+	if (digits != 10 && digits != 16 && digits != 19)
+		return false;
+	for (size_t i = 0; i < digits; i++)
+		if (form[i] == 'd' ? text[i] < '0' || text[i] > '9' : text[i] != form[i])
+			return false;
+	snprintf(since, 32, "%.*s", (int)digits, text);
+	return true;
+}
+
 int verb_alerts(int argc, char **argv)
 {
-	static const char usage[] = "usage: cordon alerts [--follow] [--format table|json] "
-	                            "[NAME]\n\nPrints the alerts of one guest, "
-	                            "or of all. As JSON: one Elastic Common Schema\nobject a line, "
-	                            "as in " HOST_ALERT_LOG ".\n\n"
-	                            "  -f, --follow  go on as more come\n";
-	static const struct option longs[] = {
-	        {"follow", no_argument, NULL, 'f'}, CLI_FORMAT_OPTION, CLI_HELP_OPTION, {0}};
+	static const char usage[] =
+	        "usage: cordon alerts [--follow] [--since TIME] [--format table|json] "
+	        "[NAME]\n\nPrints the alerts of one guest, "
+	        "or of all. As JSON: one Elastic Common Schema\nobject a line, "
+	        "as in " HOST_ALERT_LOG ".\n\n"
+	        "  -f, --follow  go on as more come\n"
+	        "  --since TIME  only those from then on: 10m (ago), "
+	        "2026-01-31, 2026-01-31T12:34Z\n";
+	static const struct option longs[] = {{"follow", no_argument, NULL, 'f'},
+	                                      {"since", required_argument, NULL, 's'},
+	                                      CLI_FORMAT_OPTION,
+	                                      CLI_HELP_OPTION,
+	                                      {0}};
 	struct alerts_options options = {0};
 	int option;
 
@@ -200,6 +171,14 @@ int verb_alerts(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "fh", longs, NULL)) != -1) {
 		switch (option) {
 		case 'f': options.follow = true; break;
+		case 's':
+			if (alerts_since(optarg, options.since))
+				break;
+			fprintf(stderr,
+			        "cordon: --since '%s' is no time such as 10m, 2026-01-31 or "
+			        "2026-01-31T12:34:56Z (UTC)\n",
+			        optarg);
+			return VERB_FAILED;
 		case 'h': fputs(usage, stdout); return VERB_OK;
 		case 'F':
 			if (cli_format(optarg, &options.json))

@@ -12,32 +12,14 @@
 #include <pty.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <termios.h>
 
 #include "base/base.h"
-#include "cordon/host.h"
 #include "cordon/verbs.h"
+#include "fake_monitor.h"
 
 enum { WAIT_MS = 30000 };
-
-static json_t *stats_make(const char *vm, int out, int in)
-{
-	return json_pack("{s:s, s:i, s:i}", "vm", vm, "bytes_out", out, "bytes_in", in);
-}
-
-static json_t *flow_make(const char *vm, const char *peer, bool incoming, int port, int out, int in)
-{
-	json_t *own = json_pack("{s:s, s:i, s:i}", "ip", "10.0.0.2", "port", port, "bytes", out);
-	json_t *other = json_pack("{s:s, s:i, s:i}", "ip", peer, "port", 443, "bytes", in);
-
-	return json_pack("{s:{s:s}, s:{s:s}, s:{s:s, s:s}, s:o, s:o}", "host", "name", vm, "event",
-	                 "start", "2026-01-31T12:34:56.789Z", "network", "direction",
-	                 incoming ? "ingress" : "egress", "community_id", peer,
-	                 incoming ? "destination" : "source", own,
-	                 incoming ? "source" : "destination", other);
-}
 
 static void give(struct top *top, void (*to)(struct top *, const json_t *), json_t *json)
 {
@@ -144,50 +126,12 @@ END_TEST
 
 /* --- the verb --- */
 
-static void answer(int fd, enum monitor_answer_type type, json_t *json)
+static void fake_answers(int fd, const struct monitor_request *request)
 {
-	struct {
-		struct monitor_answer head;
-		char text[MONITOR_TEXT_MAX];
-	} message = {.head = {.type = type}};
-	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-
-	if (text)
-		message.head.size = (uint32_t)strlen(text);
-	memcpy(message.text, text ? text : "", message.head.size);
-	send(fd, &message, sizeof(message.head) + message.head.size, MSG_NOSIGNAL);
-	free(text);
-	json_decref(json);
-}
-
-/* The other end is a monitor that answers once. */
-int watch_query(void)
-{
-	struct monitor_request request;
-	int ends[2];
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-		return -errno;
-	if (fork() == 0) {
-		if (recv(ends[1], &request, sizeof(request), 0) != sizeof(request))
-			_exit(1);
-		if (request.verb == MONITOR_STATS)
-			answer(ends[1], MONITOR_TEXT, stats_make("web0", 4096, 2048));
-		else
-			answer(ends[1], MONITOR_TEXT,
-			       flow_make("web0", "192.0.2.\033[31m", false, 1, 50, 5));
-		answer(ends[1], MONITOR_END, NULL);
-		_exit(0);
-	}
-	close(ends[1]);
-	return ends[0];
-}
-
-/* cli.c's, and not called here. */
-json_t *method_call_any(const char *method, json_t *params, struct host_error *error)
-{
-	(void)method, (void)params, (void)error;
-	return NULL;
+	if (request->verb == MONITOR_STATS)
+		answer(fd, MONITOR_TEXT, stats_make("web0", 4096, 2048));
+	else
+		answer(fd, MONITOR_TEXT, flow_make("web0", "192.0.2.\033[31m", false, 1, 50, 5));
 }
 
 static int terminal;
