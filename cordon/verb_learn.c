@@ -11,15 +11,15 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <time.h>
 
 #include "base/base.h"
 #include "cordon/ask.h"
 #include "cordon/learn.h"
+#include "cordon/replay.h"
 #include "cordon/verbs.h"
 
-enum { LEARN_FOR_MAX = 7 * 86400, LEARN_LOOK_MS = 2000, LEARN_VMS_MAX = 2, LEARN_LINE_MAX = 65536 };
+enum { LEARN_FOR_MAX = 7 * 86400, LEARN_LOOK_MS = 2000, LEARN_VMS_MAX = 2 };
 
 struct learn_options {
 	const char *vm, *output, *pcap, *policy;
@@ -93,58 +93,24 @@ static int learn_watch(struct learn *learn, const struct learn_options *options)
 	return 0;
 }
 
-static _Noreturn void learn_exec(const struct learn_options *options, int output)
+static void learn_replayed(const json_t *flow, void *data)
 {
-	const char *argv[8 + 2 * LEARN_VMS_MAX] = {"cordon-analyze", "--format", "flows"};
-	char path[POLICY_PATH_MAX];
-	size_t argc = 3;
-
-	for (size_t i = 0; i < options->address_count; i++) {
-		argv[argc++] = "--vm";
-		argv[argc++] = options->addresses[i];
-	}
-	argv[argc++] = "--";
-	argv[argc] = options->pcap;
-	if (dup2(output, STDOUT_FILENO) >= 0 && programs_path(path, "cordon-analyze") == 0)
-		execve(path, (char *const *)argv, (char *[]){NULL});
-	fprintf(stderr, "cordon: cannot run cordon-analyze: %s\n", strerror(errno));
-	_exit(VERB_FAILED);
-}
-
-static int learn_lines(struct learn *learn, int from)
-{
-	BASE_AUTO_FILE FILE *lines = fdopen(from, "r");
-	BASE_AUTO_FREE char *line = NULL;
-	size_t size = 0;
-	ssize_t n;
-
-	if (!lines)
-		return -errno;
-	while ((n = getline(&line, &size, lines)) > 0) {
-		json_t *flow = n < LEARN_LINE_MAX ? json_loadb(line, (size_t)n, 0, NULL) : NULL;
-
-		if (flow)
-			learn_flow(learn, flow);
-		json_decref(flow);
-	}
-	return 0;
+	learn_flow(data, flow);
 }
 
 static int learn_capture(struct learn *learn, const struct learn_options *options)
 {
-	int ends[2], status = 0, err;
-	pid_t child;
+	const char *arguments[3 + 2 * LEARN_VMS_MAX];
+	size_t count = 0;
 
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return VERB_FAILED;
-	child = fork();
-	if (child == 0)
-		learn_exec(options, ends[1]);
-	close(ends[1]);
-	err = child < 0 ? -errno : learn_lines(learn, ends[0]);
-	if (err || waitpid(child, &status, 0) < 0)
-		return VERB_FAILED;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : VERB_FAILED;
+	for (size_t i = 0; i < options->address_count; i++) {
+		arguments[count++] = "--vm";
+		arguments[count++] = options->addresses[i];
+	}
+	arguments[count++] = "--";
+	arguments[count++] = options->pcap;
+	arguments[count] = NULL;
+	return replay_flows(arguments, learn_replayed, learn);
 }
 
 /* --- the policy --- */

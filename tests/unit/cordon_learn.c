@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * learn: what it suggests is a policy, whose rules let each flow through that was answered and deny others, by the
- * firewall's own judge; the rest of the policy stays. And the verb over a capture, checked by `cordon check`. CORDON
- * names the program.
+ * firewall's own judge; the rest of the policy stays. And the verb over a capture, checked by `cordon check`; and what
+ * `cordon analyze --policy` says of the capture then. CORDON names the program.
  */
 #include "cordon/learn.h"
 
@@ -14,6 +14,7 @@
 
 #include "base/base.h"
 #include "bpf_frames.h"
+#include "ecs.h"
 #include "firewall/firewall.h"
 
 static const char guest_base[] = "version: 1\n"
@@ -313,6 +314,33 @@ static int run(const char *const *argv)
 	return WEXITSTATUS(status);
 }
 
+static char printed[65536];
+
+/* Runs it, and what it printed is in `printed`. */
+static int run_print(const char *const *argv)
+{
+	int ends[2], status;
+	size_t used = 0;
+	ssize_t n;
+	pid_t child;
+
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
+	child = fork();
+	if (child == 0) {
+		dup2(ends[1], STDOUT_FILENO);
+		execv(CORDON, (char *const *)argv);
+		_exit(99);
+	}
+	close(ends[1]);
+	while ((n = read(ends[0], printed + used, sizeof(printed) - 1 - used)) > 0)
+		used += (size_t)n;
+	printed[used] = '\0';
+	close(ends[0]);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
 static void write_capture(const char *path)
 {
 	pcap_t *pcap = pcap_open_dead(DLT_EN10MB, 65535);
@@ -342,12 +370,11 @@ static void write_capture(const char *path)
 	pcap_close(pcap);
 }
 
-START_TEST(a_capture)
-{
-	char folder[] = "/tmp/cordon-learn-XXXXXX", capture[64], suggested[64], *text = NULL;
-	struct flow flow = {EGRESS, "10.0.0.5", 6, 443, true};
-	struct policy *policy;
+static char folder[32], capture[64], suggested[64];
 
+static void capture_setup(void)
+{
+	snprintf(folder, sizeof(folder), "/tmp/cordon-learn-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	snprintf(capture, sizeof(capture), "%s/x.pcap", folder);
 	snprintf(suggested, sizeof(suggested), "%s/suggested.yaml", folder);
@@ -355,6 +382,22 @@ START_TEST(a_capture)
 	ck_assert_int_eq(run((const char *[]){"cordon", "learn", "--pcap", capture, "--vm",
 	                                      "10.0.0.2", "-o", suggested, "web0", NULL}),
 	                 0);
+}
+
+static void capture_teardown(void)
+{
+	unlink(capture);
+	unlink(suggested);
+	rmdir(folder);
+}
+
+START_TEST(a_capture)
+{
+	struct flow flow = {EGRESS, "10.0.0.5", 6, 443, true};
+	struct policy *policy;
+	char *text = NULL;
+
+	capture_setup();
 	ck_assert_int_eq(run((const char *[]){"cordon", "check", suggested, NULL}), 0);
 	ck_assert_int_gt((int)policy_read_file(suggested, &text), 0);
 	policy = parsed(text);
@@ -366,9 +409,54 @@ START_TEST(a_capture)
 	ck_assert_int_ne(judged(policy, &flow), POLICY_ALLOW);
 	free(policy);
 	free(text);
-	unlink(capture);
-	unlink(suggested);
-	rmdir(folder);
+	capture_teardown();
+}
+END_TEST
+
+/* The same policy over the same capture denies what was not answered, and by no line. */
+START_TEST(what_a_policy_would_deny)
+{
+	char *line, *save = NULL;
+	json_t *flow, *summary;
+
+	capture_setup();
+	ck_assert_int_eq(run_print((const char *[]){"cordon", "analyze", "--policy", suggested,
+	                                            capture, NULL}),
+	                 0);
+	ck_assert_msg(strstr(printed,
+	                     "suggested.yaml would have denied 1 of 3 flows:\nline 0, egress "
+	                     "default deny: 1 flows, ") != NULL,
+	              "%s", printed);
+	ck_assert_ptr_nonnull(strstr(printed, "\n  tcp 10.0.0.2:40000 > 10.0.0.5:445\n"));
+	ck_assert_ptr_nonnull(strstr(printed, " packets, 3 flows, "));
+	ck_assert_int_eq(run_print((const char *[]){"cordon", "analyze", "--policy", suggested,
+	                                            "--format", "json", capture, NULL}),
+	                 0);
+	line = strtok_r(printed, "\n", &save);
+	flow = json_loads(line, 0, NULL);
+	ecs_assert(flow);
+	ck_assert_int_eq((int)json_integer_value(
+	                         json_object_get(json_object_get(flow, "destination"), "port")),
+	                 445);
+	summary = json_loads(strtok_r(NULL, "\n", &save), 0, NULL);
+	ck_assert_int_eq((int)json_integer_value(json_object_get(summary, "flows")), 3);
+	ck_assert_ptr_null(strtok_r(NULL, "\n", &save));
+	json_decref(flow);
+	json_decref(summary);
+	/* what cannot be */
+	ck_assert_int_eq(
+	        run_print((const char *[]){"cordon", "analyze", "--policy", suggested, "-", NULL}),
+	        125);
+	ck_assert_int_eq(run_print((const char *[]){"cordon", "analyze", "--policy", capture,
+	                                            capture, NULL}),
+	                 125);
+	ck_assert_int_eq(run_print((const char *[]){"cordon", "analyze", "--policy", suggested,
+	                                            "--format", "ipfix", capture, NULL}),
+	                 125);
+	ck_assert_int_eq(run_print((const char *[]){"cordon", "analyze", "--policy", suggested,
+	                                            "/nowhere", NULL}),
+	                 127);
+	capture_teardown();
 }
 END_TEST
 
@@ -403,8 +491,10 @@ int main(void)
 	tcase_add_test(tests, what_is_written);
 	tcase_add_test(tests, other_bases);
 	tcase_add_test(tests, many);
-	if (!SANITIZED)
+	if (!SANITIZED) {
 		tcase_add_test(tests, a_capture);
+		tcase_add_test(tests, what_a_policy_would_deny);
+	}
 	tcase_add_test(tests, errors);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
