@@ -45,6 +45,7 @@ struct dns_zone {
 	uint64_t answers_seen;                   /* hashes of answers */
 	/* halved at each epoch */
 	uint32_t queries, names, chars, carriers, nulls, answers, answer_bytes;
+	uint32_t hashes; /* names, of which the one new label is as a checksum is written */
 	uint32_t day_chars, day_names;
 	struct finding finding;
 	struct flow_key flow;

@@ -25,7 +25,10 @@
  *                    Security 2013) found that benign zones seldom come
  *
  * Two signs, or 16 KiB in a day, are a finding of high severity. Not counted: names of addresses (PTR,
- * blocklists: dns.h) and zones that answer from 127.0.0.0/8, which are lists of hashes (RFC 5782): at most low.
+ * blocklists: dns.h) and zones that answer from 127.0.0.0/8, which are lists of hashes (RFC 5782): at most low. Low as
+ * well are zones that are asked for TXT and the like, where nearly every name is one checksum, of 32 or 40 hexadecimal
+ * digits, and the answers are short: virus scanners ask for the reputation of files so. A tunnel may choose to look
+ * like that.
  *
  * Limits. Fewer than 20 names in ten minutes and less than 4 KiB a day are not found; nor is a tunnel whose
  * labels are words (no length) and whose answers are addresses, nor one spread over many zones, nor one in the
@@ -49,6 +52,8 @@ enum {
 	TUNNEL_DAY_BYTES = 4096,
 	TUNNEL_DAY_MUCH = 16384,
 	TUNNEL_PLACES = 8,
+	TUNNEL_OTHERS = 10,  /* one name in so many may be no checksum */
+	TUNNEL_VERDICT = 32, /* bytes of an answer that says what is known of a checksum */
 };
 #define TUNNEL_ENTROPY 2.5
 
@@ -144,9 +149,9 @@ static void zone_age(struct dns_zone *zone, uint64_t now_ns)
 {
 	const uint32_t epoch = (uint32_t)(now_ns / DNS_EPOCH_NS);
 	const uint32_t day = (uint32_t)(now_ns / DETECTOR_DAY_NS);
-	uint32_t *const counts[] = {&zone->queries,     &zone->names, &zone->chars,
-	                            &zone->carriers,    &zone->nulls, &zone->answers,
-	                            &zone->answer_bytes};
+	uint32_t *const counts[] = {&zone->queries,      &zone->names, &zone->chars,
+	                            &zone->carriers,     &zone->nulls, &zone->answers,
+	                            &zone->answer_bytes, &zone->hashes};
 	const unsigned int shift = BASE_MIN(epoch - zone->epoch, 31u);
 
 	if (day > zone->day) {
@@ -179,11 +184,21 @@ static void zone_count_label(struct dns_zone *zone, const uint8_t *text, size_t 
 	zone->day_chars += (uint32_t)size;
 }
 
+/* As long as an MD5 or an SHA-1 sum in hexadecimal digits. */
+static bool zone_is_hash(const uint8_t *text, size_t size)
+{
+	bool digits = size == 32 || size == 40;
+
+	for (size_t i = 0; digits && i < size; i++)
+		digits = isxdigit(text[i]);
+	return digits;
+}
+
 static void zone_question(struct dns_zone *zone, const struct dns_seen *seen)
 {
 	const struct dns_name *name = &seen->message->name;
 	const uint16_t type = seen->message->type;
-	bool new = false;
+	size_t new = 0, hashes = 0;
 
 	zone->queries++;
 	for (size_t i = 0; i + seen->zone < name->labels; i++) {
@@ -198,10 +213,12 @@ static void zone_question(struct dns_zone *zone, const struct dns_seen *seen)
 		                 detector_mix(hash)))
 			continue;
 		zone_count_label(zone, text, size);
-		new = true;
+		new ++;
+		hashes += zone_is_hash(text, size);
 	}
-	zone->names += new;
-	zone->day_names += new;
+	zone->names += new != 0;
+	zone->day_names += new != 0;
+	zone->hashes += new == 1 && hashes == 1;
 	zone->carriers += tunnel_carrier(seen->message);
 	zone->nulls += type == DNS_TYPE_NULL || type >= DNS_TYPE_PRIVATE;
 }
@@ -248,6 +265,9 @@ static unsigned int zone_severity(const struct dns_zone *zone, unsigned int sign
 	if (!signs)
 		return 0;
 	if (zone->listed && !(signs & (SIGN_CARRIERS | SIGN_ANSWERS)))
+		return ALERT_LOW;
+	if (zone->hashes >= zone->names - zone->names / TUNNEL_OTHERS && !zone->nulls &&
+	    signs & SIGN_CARRIERS && zone->answer_bytes <= zone->queries * TUNNEL_VERDICT)
 		return ALERT_LOW;
 	if (__builtin_popcount(signs & ~(unsigned int)SIGN_SLOW) >= 2 ||
 	    zone->day_chars >= TUNNEL_DAY_MUCH)

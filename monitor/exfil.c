@@ -14,6 +14,10 @@
  *   without                         low from 8 MiB, medium from 32 MiB: all that can be said of a VM that
  *                                   has just begun is that this is much
  *
+ * It is low, however much it is, within private networks: backups go there, and nothing has left yet. While nothing is
+ * learnt it is low as well where the peer opened the connection and came for it, as with a web server's downloads, and
+ * for a guest that speaks to 8 public addresses an hour on ports without a service, as in a file-sharing swarm.
+ *
  * Ten times as much as would be medium is high. It is said again when it has doubled. All this is exfil.volume; where
  * the policy says how much is expected, it is expect.c's instead.
  *
@@ -44,6 +48,8 @@ enum {
 	EXFIL_LEARNT = 6,
 	EXFIL_RATIO = 5,
 	EXFIL_OLD_MINUTES = 3 * 24 * 60,
+	EXFIL_ODD = 4, /* a power of two */
+	EXFIL_SWARM = 8,
 	EXFIL_FEW = 3, /* new networks a week */
 };
 #define EXFIL_MIB         (1ull << 20)
@@ -58,6 +64,7 @@ struct exfil_peer {
 	uint64_t out, in; /* of the finding, or what it would be */
 	uint64_t limit;   /* what was the limit when it was last passed */
 	bool learnt;
+	bool served;            /* the peer opened the last flow: it came for it */
 	uint32_t known_minutes; /* since anything was sent to its network first */
 	struct finding finding;
 };
@@ -72,7 +79,10 @@ struct exfil {
 	bool expected; /* the policy says how much is: expect.c judges */
 	struct expect expect;
 	struct known known;
-	struct finding fresh; /* of the last destination that was new */
+	uint64_t odd_ns,
+	        odd[2]
+	           [EXFIL_ODD]; /* hashes of public addresses on odd ports: of this hour, the last */
+	struct finding fresh;   /* of the last destination that was new */
 	struct flow_key fresh_key;
 	uint64_t fresh_ns;
 	uint64_t interval;                   /* number of the current one */
@@ -83,14 +93,31 @@ struct exfil {
 	struct exfil_flow flows[EXFIL_FLOWS];
 };
 
+/* A public address that the guest has called on a port where no service is. */
+static bool exfil_is_odd(const struct flow_record *record)
+{
+	const struct flow_key *key = &record->key;
+
+	return !(record->flags & FLOW_FLAG_PEER_OPENED) &&
+	       (key->proto == PACKET_PROTO_TCP || key->proto == PACKET_PROTO_UDP) &&
+	       !port_is_common(key->proto, key->peer_port) &&
+	       address_is_public(key->peer, key->family);
+}
+
+static bool exfil_is_little(const struct flow_event_header *header)
+{
+	return header->type == FLOW_EVENT_OUTCOME &&
+	       ((const struct flow_event *)header)->record.sides[FLOW_GUEST].bytes <
+	               FLOW_UPDATE_BYTES;
+}
+
 static bool exfil_wants(const struct flow_event_header *header)
 {
 	const struct flow_record *record = &((const struct flow_event *)header)->record;
 
-	/* little that has just ended is counted when its flow is forgotten */
-	if (header->type == FLOW_EVENT_OUTCOME &&
-	    record->sides[FLOW_GUEST].bytes < FLOW_UPDATE_BYTES)
-		return false;
+	/* little that has just ended is counted when its flow is forgotten; who answers on odd ports, at once */
+	if (exfil_is_little(header))
+		return record->outcome == FLOW_OUTCOME_ANSWERED && exfil_is_odd(record);
 	/* what was never answered was perhaps not received */
 	return record->key.family != FLOW_ARP && record->sides[FLOW_PEER].packets &&
 	       record->sides[FLOW_GUEST].payload &&
@@ -221,6 +248,23 @@ static bool exfil_limit(const struct exfil *exfil, uint64_t *limit)
 	return true;
 }
 
+/* It speaks to many on ports where no service is: a swarm, in which everybody sends to everybody. */
+static bool exfil_is_swarm(const struct exfil *exfil)
+{
+	int odd = 0;
+
+	for (size_t i = 0; i < EXFIL_ODD; i++)
+		odd += __builtin_popcountll(exfil->odd[0][i] | exfil->odd[1][i]);
+	return odd >= EXFIL_SWARM;
+}
+
+/* What there is an ordinary reason for. */
+static bool exfil_is_ordinary(const struct exfil *exfil, const struct exfil_peer *peer, bool learnt)
+{
+	return !address_is_public(peer->key.peer, peer->key.family) ||
+	       (!learnt && (peer->served || exfil_is_swarm(exfil)));
+}
+
 static void exfil_judge(struct exfil *exfil, struct exfil_peer *peer,
                         const struct detector_out *out)
 {
@@ -237,6 +281,8 @@ static void exfil_judge(struct exfil *exfil, struct exfil_peer *peer,
 	if (peer->window_out >= limit)
 		severity = peer->window_out >= 10 * limit ? ALERT_HIGH : ALERT_MEDIUM;
 	else if (!learnt && peer->window_out >= limit / 4)
+		severity = ALERT_LOW;
+	if (severity > ALERT_LOW && exfil_is_ordinary(exfil, peer, learnt))
 		severity = ALERT_LOW;
 	if (!finding_due(&peer->finding, severity, peer->out))
 		return;
@@ -281,6 +327,7 @@ static void exfil_count(struct exfil_peer *peer, const struct flow_record *recor
 		}
 	}
 	peer->key = record->key;
+	peer->served = record->flags & FLOW_FLAG_PEER_OPENED;
 	peer->last_ns = BASE_MAX(peer->last_ns, now);
 	peer->window_out += sent;
 	peer->window_in += got;
@@ -346,16 +393,33 @@ static void exfil_fresh(struct exfil *exfil, const struct flow_record *record, u
 	finding_say(&exfil->fresh, &alert, ALERT_LOW, 1, out);
 }
 
+static void exfil_odd(struct exfil *exfil, const struct flow_record *record, uint64_t now)
+{
+	const uint64_t hash = detector_hash_address(record->key.peer);
+
+	if (now >= exfil->odd_ns + DETECTOR_HOUR_NS) {
+		memcpy(exfil->odd[1], exfil->odd[0], sizeof(exfil->odd[1]));
+		memset(exfil->odd[0], 0, sizeof(exfil->odd[0]));
+		exfil->odd_ns = now;
+	}
+	exfil->odd[0][hash >> 6 & (EXFIL_ODD - 1)] |= 1ull << (hash & 63);
+}
+
 static void exfil_observe(void *self, const struct flow_event_header *header,
                           const struct detector_out *out)
 {
 	const struct flow_record *record = &((const struct flow_event *)header)->record;
 	const uint64_t sent = record->sides[FLOW_GUEST].bytes, got = record->sides[FLOW_PEER].bytes;
 	struct exfil *exfil = self;
-	struct exfil_flow *flow = exfil_flow_find(exfil, record);
+	struct exfil_flow *flow;
 	struct exfil_peer *peer;
 	uint64_t now = header->type == FLOW_EVENT_END ? record->last_ns : header->time_ns;
 
+	if (exfil_is_odd(record))
+		exfil_odd(exfil, record, now);
+	if (exfil_is_little(header))
+		return;
+	flow = exfil_flow_find(exfil, record);
 	exfil_interval(exfil, now);
 	exfil->out += sent - flow->out;
 	expect_observe(&exfil->expect, record, sent - flow->out, now, out);

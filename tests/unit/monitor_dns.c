@@ -294,6 +294,34 @@ START_TEST(a_slow_tunnel)
 }
 END_TEST
 
+/* What is known of files, by their MD5 sums: the same as a tunnel's names, but for the answers. */
+START_TEST(reputations_are_low)
+{
+	static const struct answer verdict = {DNS_TYPE_TXT,
+	                                      "\x0d"
+	                                      "1700000000 53",
+	                                      14};
+
+	for (size_t size = 32; size <= 34; size += 2) {
+		struct watch *watch = watch_new(&dns_tunnel_detector, NULL);
+
+		for (uint64_t i = 0; i < 100; i++) {
+			char label[64], name[256];
+
+			random_label(label, size, HEX);
+			name_make(name, "*.files.example.net", label);
+			ask(watch, name, DNS_TYPE_TXT, &verdict, START + i * 5 * SECOND);
+		}
+		ck_assert_uint_eq(watch->count[ALERT_NEW], 1);
+		if (size == 32)
+			ck_assert_int_eq(watch->severity, ALERT_LOW);
+		else
+			ck_assert_int_ge(watch->severity, ALERT_MEDIUM);
+		watch_end(watch);
+	}
+}
+END_TEST
+
 START_TEST(commands_by_txt)
 {
 	struct watch *watch = watch_new(&dns_tunnel_detector, NULL);
@@ -451,6 +479,7 @@ int main(void)
 	tcase_add_test(tests, tunnels);
 	tcase_add_test(tests, a_slow_tunnel);
 	tcase_add_test(tests, commands_by_txt);
+	tcase_add_test(tests, reputations_are_low);
 	tcase_add_test(tests, no_tunnels);
 	tcase_add_test(tests, cases_are_none);
 	tcase_add_test(tests, lists_are_none);

@@ -398,6 +398,49 @@ START_TEST(exfiltration_without_a_baseline)
 }
 END_TEST
 
+static void serve(struct watch *watch, uint32_t peer, uint16_t port, uint64_t out, bool opened,
+                  uint64_t time)
+{
+	struct flow_event event = event_make(FLOW_EVENT_END, TCP, peer, port, time);
+
+	event.record.flags = opened ? FLOW_FLAG_PEER_OPENED : 0;
+	event_side(&event, FLOW_GUEST, (uint32_t)(out / 1500) + 1, out, "x", 1);
+	event_side(&event, FLOW_PEER, 1, 100, "x", 1);
+	watch_event(watch, &event.header);
+}
+
+/* What looks the same by its volume: while nothing is learnt, it is low. */
+START_TEST(ordinary_uploads_are_low)
+{
+	struct watch *watch = watch_new(&exfil_detector, NULL);
+
+	serve(watch, LAN_HOST, 22, 4000 * MIB, false, START); /* a backup */
+	ck_assert_int_eq(watch->severity, ALERT_LOW);
+	watch_end(watch);
+
+	watch = watch_new(&exfil_detector, NULL);
+	for (uint32_t i = 0; i < 10; i++) /* downloads from the guest */
+		serve(watch, HOST + i, 40000, 100 * MIB, true, START + i * MINUTE);
+	ck_assert_int_eq(watch->severity, ALERT_LOW);
+	watch_end(watch);
+
+	watch = watch_new(&exfil_detector, NULL);
+	for (uint32_t i = 0; i < 40; i++) /* a swarm */
+		serve(watch, HOST + i * 77, (uint16_t)(20000 + i * 991 % 30000),
+		      i < 20 ? 2000 : 50 * MIB, false, START + i * MINUTE);
+	ck_assert_int_eq(watch->severity, ALERT_LOW);
+	watch_end(watch);
+
+	/* but many small ones to the same service are no swarm */
+	watch = watch_new(&exfil_detector, NULL);
+	for (uint32_t i = 0; i < 40; i++)
+		serve(watch, HOST + i * 77, 443, i < 39 ? 2000 : 50 * MIB, false,
+		      START + i * MINUTE);
+	ck_assert_int_eq(watch->severity, ALERT_MEDIUM);
+	watch_end(watch);
+}
+END_TEST
+
 START_TEST(exfiltration_above_the_baseline)
 {
 	struct watch *watch = watch_new(&exfil_detector, NULL);
@@ -440,6 +483,7 @@ int main(void)
 	tcase_add_test(tests, many_long_connections_are_low);
 	tcase_add_test(tests, exfiltration_without_a_baseline);
 	tcase_add_test(tests, exfiltration_above_the_baseline);
+	tcase_add_test(tests, ordinary_uploads_are_low);
 	suite_add_tcase(suite, tests);
 	return suite_run(suite);
 }
