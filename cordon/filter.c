@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 
 #include "base/base.h"
+#include "cordon/flow_json.h"
 #include "policies/policies.h"
 
 enum { FILTER_NODES_MAX = 128, FILTER_DEPTH_MAX = 32, FILTER_WORD_MAX = 128 };
@@ -265,16 +266,9 @@ void filter_free(struct filter *filter)
 
 /* --- asking --- */
 
-static const char *filter_text(const json_t *flow, const char *outer, const char *key)
-{
-	const char *text = json_string_value(json_object_get(json_object_get(flow, outer), key));
-
-	return text ? text : "";
-}
-
 static bool filter_address(const json_t *flow, const char *side, const struct policy_cidr *cidr)
 {
-	const char *text = filter_text(flow, side, "ip");
+	const char *text = flow_json_text(flow, side, "ip");
 	const bool v6 = strchr(text, ':') != NULL;
 	uint8_t address[16] = {0};
 
@@ -296,15 +290,14 @@ static bool filter_port(const json_t *flow, const char *side, const struct filte
 
 static bool filter_amount(const json_t *flow, const char *key, const struct filter_node *node)
 {
-	const json_int_t value =
-	        json_integer_value(json_object_get(json_object_get(flow, "network"), key));
+	const json_int_t value = flow_json_number(flow, "network", key);
 
 	return node->above ? (uint64_t)value > node->size : (uint64_t)value < node->size;
 }
 
 static bool filter_outcome(const json_t *flow, const char *word)
 {
-	const char *outcome = filter_text(flow, "cordon", "outcome");
+	const char *outcome = flow_json_text(flow, "cordon", "outcome");
 
 	return strcmp(outcome, strcmp(word, "unanswered") == 0 ? "no answer" : word) == 0;
 }
@@ -321,16 +314,17 @@ static bool filter_asks(const struct filter *filter, int index, const json_t *fl
 		return filter_asks(filter, node->left, flow) ||
 		       filter_asks(filter, node->right, flow);
 	case FILTER_NOT: return !filter_asks(filter, node->left, flow);
-	case FILTER_GUEST: return strcmp(filter_text(flow, "host", "name"), node->word) == 0;
+	case FILTER_GUEST: return strcmp(flow_json_text(flow, "host", "name"), node->word) == 0;
 	case FILTER_PROTO:
-		return strcmp(filter_text(flow, "network", "transport"), node->word) == 0 ||
-		       strcmp(filter_text(flow, "network", "iana_number"), node->word) == 0 ||
-		       strcmp(filter_text(flow, "network", "type"), node->word) == 0;
+		return strcmp(flow_json_text(flow, "network", "transport"), node->word) == 0 ||
+		       strcmp(flow_json_text(flow, "network", "iana_number"), node->word) == 0 ||
+		       strcmp(flow_json_text(flow, "network", "type"), node->word) == 0;
 	case FILTER_DIRECTION:
-		return strcmp(filter_text(flow, "network", "direction"),
+		return strcmp(flow_json_text(flow, "network", "direction"),
 		              node->word[0] == 'i' ? "ingress" : "egress") == 0;
 	case FILTER_OUTCOME: return filter_outcome(flow, node->word);
-	case FILTER_APP: return strcmp(filter_text(flow, "network", "protocol"), node->word) == 0;
+	case FILTER_APP:
+		return strcmp(flow_json_text(flow, "network", "protocol"), node->word) == 0;
 	case FILTER_HOST:
 		return filter_address(flow, "source", &node->cidr) ||
 		       filter_address(flow, "destination", &node->cidr);

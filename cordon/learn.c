@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 
 #include "base/base.h"
+#include "cordon/flow_json.h"
 #include "cordon/learn_base.h"
 #include "policies/policies.h"
 
@@ -88,18 +89,6 @@ static uint64_t learn_hash(uint64_t hash, const void *data, size_t size)
 	return hash;
 }
 
-static const char *learn_text(const json_t *flow, const char *outer, const char *key)
-{
-	const char *text = json_string_value(json_object_get(json_object_get(flow, outer), key));
-
-	return text ? text : "";
-}
-
-static json_int_t learn_number(const json_t *flow, const char *outer, const char *key)
-{
-	return json_integer_value(json_object_get(json_object_get(flow, outer), key));
-}
-
 static bool learn_is_icmp(const struct learn_try *try)
 {
 	return try->proto == (try->family == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
@@ -113,25 +102,26 @@ static bool learn_is_ported(const struct learn_try *try)
 /* False for what is no flow of IP. */
 static bool learn_read(const json_t *flow, struct learn_try *try)
 {
-	const bool incoming = strcmp(learn_text(flow, "network", "direction"), "ingress") == 0;
-	const char *type = learn_text(flow, "network", "type");
+	const bool incoming = strcmp(flow_json_text(flow, "network", "direction"), "ingress") == 0;
+	const char *type = flow_json_text(flow, "network", "type");
 
 	memset(try, 0, sizeof(*try));
 	try->family = strcmp(type, "ipv6") == 0 ? 6 : 4;
 	try->incoming = incoming;
-	try->proto = (uint8_t)strtoul(learn_text(flow, "network", "iana_number"), NULL, 10);
-	try->answered = strcmp(learn_text(flow, "event", "outcome"), "success") == 0;
+	try->proto = (uint8_t)strtoul(flow_json_text(flow, "network", "iana_number"), NULL, 10);
+	try->answered = strcmp(flow_json_text(flow, "event", "outcome"), "success") == 0;
 	if (strcmp(type, "arp") == 0 ||
 	    inet_pton(try->family == 6 ? AF_INET6 : AF_INET,
-	              learn_text(flow, incoming ? "source" : "destination", "ip"), try->peer) != 1)
+	              flow_json_text(flow, incoming ? "source" : "destination", "ip"),
+	              try->peer) != 1)
 		return false;
-	try->port =
-	        (uint16_t)learn_number(flow, learn_is_icmp(try) ? "source" : "destination", "port");
+	try->port = (uint16_t)flow_json_number(flow, learn_is_icmp(try) ? "source" : "destination",
+	                                       "port");
 	if (!learn_is_icmp(try) && !learn_is_ported(try))
 		try->port = 0;
-	try->bytes = (uint64_t)BASE_MAX(learn_number(flow, "network", "bytes"), 0);
-	base_copy_string(try->first, sizeof(try->first), learn_text(flow, "event", "start"));
-	base_copy_string(try->last, sizeof(try->last), learn_text(flow, "event", "end"));
+	try->bytes = (uint64_t)BASE_MAX(flow_json_number(flow, "network", "bytes"), 0);
+	base_copy_string(try->first, sizeof(try->first), flow_json_text(flow, "event", "start"));
+	base_copy_string(try->last, sizeof(try->last), flow_json_text(flow, "event", "end"));
 	return try->first[0] && try->last[0];
 }
 
@@ -191,14 +181,11 @@ static struct learn_seen *learn_seen_of(struct learn *learn, const json_t *flow)
 	                          {"network", "direction"},
 	                          {"source", "ip"},
 	                          {"destination", "ip"}};
-	uint64_t id = 0xcbf29ce484222325;
+	uint64_t id = FLOW_JSON_HASH;
 	size_t slot;
 
-	for (size_t i = 0; i < BASE_COUNT(names); i++) {
-		const char *text = learn_text(flow, names[i][0], names[i][1]);
-
-		id = learn_hash(id, text, strlen(text) + 1);
-	}
+	for (size_t i = 0; i < BASE_COUNT(names); i++)
+		id = flow_json_hash(id, flow_json_text(flow, names[i][0], names[i][1]));
 	id |= 1;
 	for (slot = (id ^ id >> 32) & (LEARN_FLOWS - 1); learn->seen[slot].id;
 	     slot = (slot + 1) & (LEARN_FLOWS - 1))

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "base/base.h"
+#include "cordon/flow_json.h"
 #include "cordon/host.h"
 #include "cordon/verbs.h"
 
@@ -63,38 +64,27 @@ int replay_flows(const char *const *arguments, void (*each)(const json_t *flow, 
 	return WIFEXITED(status) ? WEXITSTATUS(status) : VERB_FAILED;
 }
 
-static const char *replay_text(const json_t *flow, const char *outer, const char *key)
-{
-	const char *text = json_string_value(json_object_get(json_object_get(flow, outer), key));
-
-	return text ? text : "";
-}
-
-static uint16_t replay_port(const json_t *flow, const char *side)
-{
-	return (uint16_t)json_integer_value(json_object_get(json_object_get(flow, side), "port"));
-}
-
 int replay_judge(const struct policy *policy, const json_t *flow, struct firewall_verdict *verdict)
 {
-	const bool v6 = strcmp(replay_text(flow, "network", "type"), "ipv6") == 0;
-	const bool incoming = strcmp(replay_text(flow, "network", "direction"), "ingress") == 0;
+	const bool v6 = strcmp(flow_json_text(flow, "network", "type"), "ipv6") == 0;
+	const bool incoming = strcmp(flow_json_text(flow, "network", "direction"), "ingress") == 0;
 	const int family = v6 ? AF_INET6 : AF_INET;
 	/* whose tap it was is not known, so its network is somebody else's: DHCP and neighbours are no news */
 	struct firewall_nic nic = {.tap = "replay", .mode = POLICY_NIC_ROUTED, .foreign = true};
 	struct firewall_packet packet = {.family = v6 ? 6 : 4};
 	const uint8_t *guest = incoming ? packet.to : packet.from;
 
-	packet.protocol = (uint8_t)strtoul(replay_text(flow, "network", "iana_number"), NULL, 10);
-	if (strcmp(replay_text(flow, "network", "type"), "arp") == 0 ||
-	    inet_pton(family, replay_text(flow, "source", "ip"), packet.from) != 1 ||
-	    inet_pton(family, replay_text(flow, "destination", "ip"), packet.to) != 1)
+	packet.protocol =
+	        (uint8_t)strtoul(flow_json_text(flow, "network", "iana_number"), NULL, 10);
+	if (strcmp(flow_json_text(flow, "network", "type"), "arp") == 0 ||
+	    inet_pton(family, flow_json_text(flow, "source", "ip"), packet.from) != 1 ||
+	    inet_pton(family, flow_json_text(flow, "destination", "ip"), packet.to) != 1)
 		return -ENOENT;
 	if (packet.protocol == (v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
-		packet.type = (uint8_t)replay_port(flow, "source");
+		packet.type = (uint8_t)flow_json_number(flow, "source", "port");
 	} else {
-		packet.sport = replay_port(flow, "source");
-		packet.dport = replay_port(flow, "destination");
+		packet.sport = (uint16_t)flow_json_number(flow, "source", "port");
+		packet.dport = (uint16_t)flow_json_number(flow, "destination", "port");
 	}
 	memcpy(v6 ? nic.ip6 : nic.ip4, guest, v6 ? 16 : 4);
 	return firewall_judge(policy, &nic, 1, &packet, false, NULL, verdict);

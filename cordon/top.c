@@ -8,6 +8,7 @@
 #include "cordon/top.h"
 
 #include "base/base.h"
+#include "cordon/flow_json.h"
 
 enum { TOP_FLOWS = 1 << 17, TOP_SLOTS = 1 << 14 }; /* powers of two, twice of what may be in them */
 
@@ -26,13 +27,6 @@ struct top {
 	unsigned int looks;
 	bool rated; /* the guests' rates of this look are there */
 };
-
-static uint64_t top_hash(uint64_t hash, const char *text)
-{
-	for (; text && *text; text++)
-		hash = (hash ^ (uint8_t)*text) * 0x100000001b3;
-	return (hash ^ 0xff) * 0x100000001b3;
-}
 
 struct top *top_new(void)
 {
@@ -75,7 +69,7 @@ void top_begin(struct top *top)
 /* Where that row is, or would be. */
 static uint16_t *top_slot(struct top *top, const char *vm, const char *peer)
 {
-	uint64_t hash = top_hash(top_hash(0xcbf29ce484222325, vm), peer);
+	uint64_t hash = flow_json_hash(flow_json_hash(FLOW_JSON_HASH, vm), peer);
 	size_t slot = (hash ^ hash >> 32) & (TOP_SLOTS - 1);
 
 	for (; top->slots[slot]; slot = (slot + 1) & (TOP_SLOTS - 1)) {
@@ -140,29 +134,26 @@ static struct top_seen *top_seen_of(struct top_seen *table, uint64_t id)
 
 void top_flow(struct top *top, const json_t *flow)
 {
-	const json_t *network = json_object_get(flow, "network");
-	const char *direction = json_string_value(json_object_get(network, "direction"));
-	const char *vm = json_string_value(json_object_get(json_object_get(flow, "host"), "name"));
-	const bool incoming = direction && strcmp(direction, "ingress") == 0;
+	const char *vm = flow_json_text(flow, "host", "name");
+	const bool incoming = strcmp(flow_json_text(flow, "network", "direction"), "ingress") == 0;
 	const json_t *own = json_object_get(flow, incoming ? "destination" : "source");
 	const json_t *other = json_object_get(flow, incoming ? "source" : "destination");
-	const char *peer = json_string_value(json_object_get(other, "ip"));
+	const char *peer = flow_json_text(flow, incoming ? "source" : "destination", "ip");
 	const uint64_t out = top_number(own, "bytes"), in = top_number(other, "bytes");
-	const char *start =
-	        json_string_value(json_object_get(json_object_get(flow, "event"), "start"));
 	struct top_row *row, *guest;
 	struct top_seen *seen;
 	uint64_t id;
 
-	if (!vm || !peer)
+	if (!*vm || !*peer)
 		return;
 	/* port by port, for what has no Community ID */
-	id = top_hash(top_hash(top_hash(top_hash(top_number(own, "port") << 16 |
-	                                                 top_number(other, "port"),
-	                                         vm),
-	                                peer),
-	                       json_string_value(json_object_get(network, "community_id"))),
-	              start);
+	id = flow_json_hash(
+	        flow_json_hash(flow_json_hash(flow_json_hash(top_number(own, "port") << 16 |
+	                                                             top_number(other, "port"),
+	                                                     vm),
+	                                      peer),
+	                       flow_json_text(flow, "network", "community_id")),
+	        flow_json_text(flow, "event", "start"));
 	row = top_row_of(top, vm, peer);
 	guest = top_row_of(top, vm, "");
 	if (guest)

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 
 #include "base/base.h"
+#include "cordon/flow_json.h"
 #include "cordon/replay.h"
 #include "cordon/rules.h"
 #include "cordon/verbs.h"
@@ -54,13 +55,6 @@ struct analyze {
 
 /* --- verdicts --- */
 
-static const char *analyze_text(const json_t *flow, const char *outer, const char *key)
-{
-	const char *text = json_string_value(json_object_get(json_object_get(flow, outer), key));
-
-	return text ? text : "-";
-}
-
 static struct analyze_denied *analyze_line(struct analyze *analyze,
                                            const struct firewall_verdict *verdict)
 {
@@ -79,17 +73,14 @@ static struct analyze_denied *analyze_line(struct analyze *analyze,
 
 static void analyze_example(char out[128], const json_t *flow)
 {
-	const char *transport =
-	        json_string_value(json_object_get(json_object_get(flow, "network"), "transport"));
+	const char *transport = flow_json_text(flow, "network", "transport");
 
 	snprintf(out, 128, "%s %s:%lld > %s:%lld",
-	         transport ? transport : analyze_text(flow, "network", "iana_number"),
-	         analyze_text(flow, "source", "ip"),
-	         (long long)json_integer_value(
-	                 json_object_get(json_object_get(flow, "source"), "port")),
-	         analyze_text(flow, "destination", "ip"),
-	         (long long)json_integer_value(
-	                 json_object_get(json_object_get(flow, "destination"), "port")));
+	         *transport ? transport : flow_json_text(flow, "network", "iana_number"),
+	         flow_json_text(flow, "source", "ip"),
+	         (long long)flow_json_number(flow, "source", "port"),
+	         flow_json_text(flow, "destination", "ip"),
+	         (long long)flow_json_number(flow, "destination", "port"));
 }
 
 /* The flow, with what the policy says of it. */
@@ -127,8 +118,7 @@ static void analyze_flow(const json_t *flow, void *data)
 	if (denied->flows < ANALYZE_EXAMPLES)
 		analyze_example(denied->examples[denied->flows], flow);
 	denied->flows++;
-	denied->bytes += (uint64_t)json_integer_value(
-	        json_object_get(json_object_get(flow, "network"), "bytes"));
+	denied->bytes += (uint64_t)flow_json_number(flow, "network", "bytes");
 }
 
 static int analyze_order(const void *a, const void *b)

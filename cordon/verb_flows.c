@@ -12,6 +12,7 @@
 #include "base/base.h"
 #include "cordon/ask.h"
 #include "cordon/filter.h"
+#include "cordon/flow_json.h"
 #include "cordon/verbs.h"
 
 enum { FLOWS_LOOK_MS = 1000, FLOWS_SEEN = 1 << 17 }; /* twice of what an answer may have */
@@ -23,53 +24,35 @@ struct flows_options {
 	uint64_t *seen, *now; /* of the last look, and of this one: hashes; 0: free */
 };
 
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "-";
-}
-
-static const json_t *at(const json_t *object, const char *outer, const char *key)
-{
-	return json_object_get(json_object_get(object, outer), key);
-}
-
 static void flows_row(const json_t *flow)
 {
+	const char *transport = flow_json_text(flow, "network", "transport");
 	char source[64], destination[64], bytes[16];
-	const char *transport = json_string_value(at(flow, "network", "transport"));
 
-	snprintf(source, sizeof(source), "%s:%lld", text_of(json_object_get(flow, "source"), "ip"),
-	         (long long)json_integer_value(at(flow, "source", "port")));
+	snprintf(source, sizeof(source), "%s:%lld", flow_json_text(flow, "source", "ip"),
+	         (long long)flow_json_number(flow, "source", "port"));
 	snprintf(destination, sizeof(destination), "%s:%lld",
-	         text_of(json_object_get(flow, "destination"), "ip"),
-	         (long long)json_integer_value(at(flow, "destination", "port")));
-	cli_bytes(bytes, (uint64_t)json_integer_value(at(flow, "network", "bytes")));
+	         flow_json_text(flow, "destination", "ip"),
+	         (long long)flow_json_number(flow, "destination", "port"));
+	cli_bytes(bytes, (uint64_t)flow_json_number(flow, "network", "bytes"));
 	cli_print_text("%-16s %-6s %-26s %-26s %-12s %8lld %8s %s\n",
-	               text_of(json_object_get(flow, "host"), "name"), transport ? transport : "-",
-	               source, destination, text_of(json_object_get(flow, "cordon"), "outcome"),
-	               (long long)json_integer_value(at(flow, "network", "packets")), bytes,
-	               text_of(json_object_get(flow, "network"), "community_id"));
+	               flow_json_text(flow, "host", "name"), *transport ? transport : "-", source,
+	               destination, flow_json_text(flow, "cordon", "outcome"),
+	               (long long)flow_json_number(flow, "network", "packets"), bytes,
+	               flow_json_text(flow, "network", "community_id"));
 }
 
 /* --- which were seen --- */
 
 static uint64_t flows_hash(const json_t *flow)
 {
-	const char *parts[] = {text_of(json_object_get(flow, "host"), "name"),
-	                       text_of(json_object_get(flow, "network"), "community_id"),
-	                       text_of(json_object_get(flow, "source"), "ip"),
-	                       text_of(json_object_get(flow, "destination"), "ip"),
-	                       text_of(json_object_get(flow, "event"), "start"),
-	                       text_of(json_object_get(flow, "cordon"), "outcome")};
-	uint64_t hash = 0xcbf29ce484222325;
+	static const char *const parts[][2] = {{"host", "name"},   {"network", "community_id"},
+	                                       {"source", "ip"},   {"destination", "ip"},
+	                                       {"event", "start"}, {"cordon", "outcome"}};
+	uint64_t hash = FLOW_JSON_HASH;
 
-	for (size_t i = 0; i < BASE_COUNT(parts); i++) {
-		for (const char *c = parts[i]; *c; c++)
-			hash = (hash ^ (uint8_t)*c) * 0x100000001b3;
-		hash = (hash ^ 0xff) * 0x100000001b3;
-	}
+	for (size_t i = 0; i < BASE_COUNT(parts); i++)
+		hash = flow_json_hash(hash, flow_json_text(flow, parts[i][0], parts[i][1]));
 	return hash | 1;
 }
 

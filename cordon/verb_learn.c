@@ -154,14 +154,16 @@ static bool learn_is_policy(const char *text, size_t size)
 {
 	BASE_AUTO_FREE struct policy *policy = calloc(1, sizeof(*policy));
 	BASE_AUTO_FREE struct policy_errors *errors = calloc(1, sizeof(*errors));
+	int err;
 
 	if (!policy || !errors)
 		return false;
-	if (policy_parse(text, size, policy, errors) == 0)
-		return true;
-	fprintf(stderr, "cordon: what was learned makes no policy:\n");
-	policy_errors_print(stderr, "suggestion", errors);
-	return false;
+	err = policy_parse(text, size, policy, errors);
+	if (err)
+		fprintf(stderr, "cordon: what was learned makes no policy: %s\n", strerror(-err));
+	if (err == -EINVAL)
+		policy_errors_print(stderr, "suggestion", errors);
+	return err == 0;
 }
 
 static int learn_put(const char *path, const char *text, size_t size)

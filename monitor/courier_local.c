@@ -52,6 +52,15 @@ static size_t local_gather(struct courier *courier, size_t *size)
 	return count;
 }
 
+/* Who opens things is gone: so is this one, and another courier has one of its own. */
+static int local_ask(struct courier *courier, enum courier_request request)
+{
+	int fd = courier_opener_ask(request);
+
+	courier->over = fd == -EPIPE;
+	return fd;
+}
+
 /* --- a file --- */
 
 static int file_prepare(struct courier *courier, char why[COURIER_WHY_MAX])
@@ -94,7 +103,7 @@ static int file_take(struct local *local, int fd)
 static int file_ready(struct courier *courier)
 {
 	struct local *local = courier->state;
-	int fd = courier_opener_ask(local->file < 0 ? COURIER_OPEN : COURIER_REOPEN);
+	int fd = local_ask(courier, local->file < 0 ? COURIER_OPEN : COURIER_REOPEN);
 	int err = fd == -EALREADY ? 0 : file_take(local, fd);
 	struct stat facts;
 
@@ -102,7 +111,7 @@ static int file_ready(struct courier *courier)
 		return err ? err : -errno;
 	local->size = (uint64_t)facts.st_size; /* others may append, or cut it */
 	if (courier->sink.rotate && local->size >= courier->sink.rotate)
-		return file_take(local, courier_opener_ask(COURIER_ROTATE));
+		return file_take(local, local_ask(courier, COURIER_ROTATE));
 	return 0;
 }
 
@@ -241,7 +250,7 @@ static int unix_deliver(struct courier *courier)
 	if (spool_count(courier->spool) == 0 && courier->socket < 0)
 		return 0;
 	if (courier->socket < 0)
-		courier->socket = courier_opener_ask(COURIER_CONNECT);
+		courier->socket = local_ask(courier, COURIER_CONNECT);
 	if (courier->socket < 0)
 		return courier->socket;
 	gone.fd = courier->socket;

@@ -133,6 +133,25 @@ START_TEST(a_file_that_somebody_renames)
 }
 END_TEST
 
+/* Then the courier goes, too, and the next one has an opener of its own. */
+START_TEST(an_opener_that_dies)
+{
+	struct policy_sink sink = sink_local(POLICY_SINK_FILE, "out");
+	BASE_AUTO_FD int inbox = receivers_open(&sink);
+	pid_t courier = receivers_courier();
+	char path[64];
+
+	receivers_append(inbox, 0, 500);
+	ck_assert(receivers_wait("out", "alert-0499."));
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", courier, courier);
+	ck_assert_int_eq(kill((pid_t)strtol(receivers_content(path), NULL, 10), SIGKILL), 0);
+	receivers_append(inbox, 500, RECEIVERS_ALERTS);
+	ck_assert_int_eq(waitpid(courier, NULL, 0), courier);
+	courier_recover();
+	receivers_arrived();
+}
+END_TEST
+
 /* Reads lines from whoever connects, one connection after the other. */
 static void unix_start(void)
 {
@@ -210,6 +229,7 @@ int main(void)
 	tcase_add_test(tests, a_file_of_a_courier_that_dies);
 	tcase_add_test(tests, a_file_that_is_rotated);
 	tcase_add_test(tests, a_file_that_somebody_renames);
+	tcase_add_test(tests, an_opener_that_dies);
 	tcase_add_test(tests, unix_socket);
 	tcase_add_test(tests, standard_output);
 	suite_add_tcase(suite, tests);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Choosing among what the monitor has seen: the filter's expressions, right and wrong ones; `flows` once and followed;
- * `alerts` since a time. The monitor is a fake one, the log a file of the test's own.
+ * `learn` of a guest that runs; `alerts` since a time. The monitor is a fake one, the log a file of the test's own.
  */
 #include <check.h>
 #include <fcntl.h>
@@ -31,6 +31,8 @@ static json_t *one_flow(void)
 	json_object_set_new(network, "protocol", json_string("tls"));
 	json_object_set_new(network, "bytes", json_integer(2000));
 	json_object_set_new(network, "packets", json_integer(20));
+	json_object_set_new(json_object_get(flow, "event"), "end",
+	                    json_string("2026-01-31T12:59:00.000Z"));
 	json_object_set_new(flow, "cordon", json_pack("{s:s}", "outcome", "refused"));
 	return flow;
 }
@@ -134,6 +136,14 @@ static void fake_answers(int fd, const struct monitor_request *request)
 	for (int i = 0; i < 2; i++) {
 		json_t *flow = flow_make("db", "192.0.2.9", false, 2 + i, 1, 1);
 
+		json_object_update_new(json_object_get(flow, "network"),
+		                       json_pack("{s:s, s:s}", "type", "ipv4", "iana_number", "6"));
+		json_object_update_new(json_object_get(flow, "event"),
+		                       json_pack("{s:s, s:s}", "outcome", "success", "end",
+		                                 "2026-01-31T12:59:00.000Z"));
+		if (i) /* both have the same Community ID but for this */
+			json_object_set_new(json_object_get(flow, "network"), "community_id",
+			                    json_string("1:3"));
 		json_object_set_new(flow, "cordon",
 		                    json_pack("{s:s}", "outcome",
 		                              i && time(NULL) % 2 ? "answered" : "no answer"));
@@ -155,7 +165,6 @@ static FILE *verb(int (*run)(int, char **), const char *const *args)
 	child = fork();
 	if (child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		signal(SIGCHLD, SIG_IGN);
 		dup2(ends[1], STDOUT_FILENO);
 		exit(run(argc, argv));
 	}
@@ -223,6 +232,50 @@ START_TEST(flows_followed)
 }
 END_TEST
 
+static void write_file(const char *path, const char *text)
+{
+	FILE *out = fopen(path, "we");
+
+	ck_assert_ptr_nonnull(out);
+	fputs(text, out);
+	fclose(out);
+}
+
+/* Two looks at the same flows: each counts once. */
+START_TEST(learning)
+{
+	static const char policy[] =
+	        "version: 1\nvm: {name: web0, kernel: k, nics: [{mode: nat}]}\n"
+	        "firewall: {egress: [{to: any}]}\n";
+	char folder[] = "/tmp/cordon-watch-XXXXXX", text[8192] = "", line[1024];
+	FILE *out;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	ck_assert_int_eq(chdir(folder), 0);
+	ck_assert(mkdir("run", 0700) == 0 && mkdir("run/vms", 0700) == 0 &&
+	          mkdir("run/vms/web0", 0700) == 0);
+	write_file("run/vms/web0/policy.yaml", policy);
+	out = verb(verb_learn, (const char *[]){"--for", "1s", "web0", NULL});
+	while (fgets(line, sizeof(line), out))
+		strncat(text, line, sizeof(text) - strlen(text) - 1);
+	ck_assert_int_eq(ended(out), 0);
+	ck_assert_msg(strstr(text, "from 3 flows: 2 are allowed here, 1 were not") != NULL, "%s",
+	              text);
+	ck_assert_ptr_nonnull(strstr(text, "vm: {name: web0, kernel: k, nics: [{mode: nat}]}\n"));
+	ck_assert_ptr_nonnull(
+	        strstr(text, "\n    - {to: [192.0.2.9/32], proto: tcp, ports: [443]}\n"));
+	ck_assert_ptr_nonnull(
+	        strstr(text, "\n    # - {to: [192.0.2.7/32], proto: tcp, ports: [443]}\n"));
+	/* without its policy there is nothing to put them into */
+	unlink("run/vms/web0/policy.yaml");
+	out = verb(verb_learn, (const char *[]){"--for", "1s", "web0", NULL});
+	ck_assert_int_eq(ended(out), VERB_FAILED);
+	ck_assert(rmdir("run/vms/web0") == 0 && rmdir("run/vms") == 0 && rmdir("run") == 0);
+	ck_assert_int_eq(chdir("/"), 0);
+	rmdir(folder);
+}
+END_TEST
+
 START_TEST(alerts_since)
 {
 	static const struct {
@@ -274,6 +327,7 @@ int main(void)
 	tcase_add_test(tests, wrong_expressions);
 	tcase_add_test(tests, flows_once);
 	tcase_add_test(tests, flows_followed);
+	tcase_add_test(tests, learning);
 	tcase_add_test(tests, alerts_since);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);

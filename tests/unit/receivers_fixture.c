@@ -114,7 +114,7 @@ void receivers_kill(int signal_number)
 }
 
 /* The one child that is no receiver. */
-static pid_t courier_pid(void)
+pid_t receivers_courier(void)
 {
 	char path[64], *at = text;
 
@@ -130,7 +130,7 @@ void receivers_courier_kill(void)
 {
 	pid_t pid;
 
-	while ((pid = courier_pid()) > 0) {
+	while ((pid = receivers_courier()) > 0) {
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
 	}

@@ -28,6 +28,8 @@ const char *receivers_content(const char *path);
 bool receivers_wait(const char *path, const char *what);
 void receivers_setup(void);
 void receivers_kill(int signal_number);
+/* A courier that runs; 0: none does. */
+pid_t receivers_courier(void);
 void receivers_courier_kill(void);
 void receivers_teardown(void);
 void receivers_certificates(void);
