@@ -10,8 +10,9 @@
  * any port), and which carried no more than a login does. Tries at one service of one host make a finding
  *
  *   fast   20 in 5 minutes; databases, which programs open anew for every request, 60 in one minute
- *   slow   30 in an hour (Zeek's detect-bruteforcing has 30 in 30 minutes), unless they come as regularly as a
- *          monitor's do (median absolute deviation of their intervals below a tenth of the median)
+ *   slow   30 in an hour (Zeek's detect-bruteforcing has 30 in 30 minutes); low if they come as regularly as a
+ *          monitor's do (median absolute deviation of their intervals below a tenth of the median), and then of
+ *          no more than four hosts at a time: who checks more is a monitor
  *
  * if at least two thirds of the last 20 have within a quarter of their median size (databases: nine tenths
  * within 24 bytes, as what refuses a login is always the same), and not one in four connections to it carried
@@ -43,7 +44,8 @@ enum {
 	BRUTE_SLOW_AT = 30,
 	BRUTE_HIGH_AT = 200,
 	BRUTE_AGAIN_MAX = 5,
-	BRUTE_MORE = 4, /* times the median: a session, no try */
+	BRUTE_LOW_MAX = 4, /* at a time */
+	BRUTE_MORE = 4,    /* times the median: a session, no try */
 	BRUTE_MORE_BYTES = 4096,
 };
 #define BRUTE_FAST_NS  (5 * DETECTOR_MINUTE_NS)
@@ -251,8 +253,10 @@ static unsigned int brute_severity(const struct brute_group *group)
 		return 0;
 	fast = database ? lasted * 3 <= DETECTOR_MINUTE_NS && group->tries >= 60
 	                : lasted <= BRUTE_FAST_NS;
-	if (!fast && (database || group->in_hour < BRUTE_SLOW_AT || brute_is_regular(group)))
+	if (!fast && (database || group->in_hour < BRUTE_SLOW_AT))
 		return 0;
+	if (!fast && brute_is_regular(group))
+		return ALERT_LOW;
 	return group->tries > BRUTE_HIGH_AT ? ALERT_HIGH : ALERT_MEDIUM;
 }
 
@@ -289,6 +293,16 @@ static void brute_alert(const struct brute_group *group, struct alert *alert)
 	         group->more ? ", after which a session followed" : "");
 }
 
+/* Findings of low severity. */
+static size_t brute_low(const struct brute *brute)
+{
+	size_t low = 0;
+
+	for (size_t i = 0; i < BRUTE_GROUPS; i++)
+		low += brute->groups[i].finding.severity == ALERT_LOW;
+	return low;
+}
+
 static void brute_say(struct brute_group *group, unsigned int severity,
                       const struct detector_out *out)
 {
@@ -300,10 +314,12 @@ static void brute_say(struct brute_group *group, unsigned int severity,
 	finding_say(&group->finding, &alert, severity, group->tries, out);
 }
 
-static void brute_try(struct brute_group *group, const struct flow_record *record, uint32_t size,
+static void brute_try(const struct brute *brute, struct brute_group *group,
+                      const struct flow_record *record, uint32_t size,
                       const struct detector_out *out)
 {
 	const uint64_t now = record->last_ns;
+	unsigned int severity;
 
 	if (group->tries == 0)
 		group->first_ns = record->first_ns;
@@ -318,7 +334,9 @@ static void brute_try(struct brute_group *group, const struct flow_record *recor
 	group->times[group->tries % BRUTE_RING] = group->last_ns;
 	group->sizes[group->tries % BRUTE_RING] = size;
 	group->tries++;
-	brute_say(group, brute_severity(group), out);
+	severity = brute_severity(group);
+	if (severity != ALERT_LOW || group->finding.severity || brute_low(brute) < BRUTE_LOW_MAX)
+		brute_say(group, severity, out);
 }
 
 /* How many logins one connection may have held: servers close it after a few that failed. */
@@ -355,8 +373,8 @@ static void brute_observe(void *self, const struct flow_event_header *header,
 
 		for (uint32_t i = brute_logins(&brute_services[service], payload[client]); i > 0;
 		     i--)
-			brute_try(group, record, (uint32_t)size, out);
-	} else if (!group->finding.severity) {
+			brute_try(self, group, record, (uint32_t)size, out);
+	} else if (group->finding.severity < ALERT_MEDIUM) {
 		group->sessions++;
 	} else if (group->sessions == 0 &&
 	           size > BRUTE_MORE_BYTES + BRUTE_MORE * (uint64_t)brute_median(group)) {

@@ -16,7 +16,7 @@
  *
  * It is low, however much it is, within private networks: backups go there, and nothing has left yet. While nothing is
  * learnt it is low as well where the peer opened the connection and came for it, as with a web server's downloads, and
- * for a guest that speaks to 8 public addresses an hour on ports without a service, as in a file-sharing swarm.
+ * by UDP to the relays of calls, and for a guest that speaks to 8 public addresses an hour on ports without a service, as in a file-sharing swarm.
  *
  * Ten times as much as would be medium is high. It is said again when it has doubled. All this is exfil.volume; where
  * the policy says how much is expected, it is expect.c's instead.
@@ -258,11 +258,19 @@ static bool exfil_is_swarm(const struct exfil *exfil)
 	return odd >= EXFIL_SWARM;
 }
 
+/* Calls and shared screens, by way of a relay (RFC 8656; 19302 to 19309 are Google's). */
+static bool exfil_is_media(const struct flow_key *key)
+{
+	return key->proto == PACKET_PROTO_UDP &&
+	       ((key->peer_port >= 3478 && key->peer_port <= 3481) ||
+	        (key->peer_port >= 19302 && key->peer_port <= 19309));
+}
+
 /* What there is an ordinary reason for. */
 static bool exfil_is_ordinary(const struct exfil *exfil, const struct exfil_peer *peer, bool learnt)
 {
 	return !address_is_public(peer->key.peer, peer->key.family) ||
-	       (!learnt && (peer->served || exfil_is_swarm(exfil)));
+	       (!learnt && (peer->served || exfil_is_swarm(exfil) || exfil_is_media(&peer->key)));
 }
 
 static void exfil_judge(struct exfil *exfil, struct exfil_peer *peer,

@@ -140,11 +140,15 @@ START_TEST(slowly)
 END_TEST
 
 /* A check every minute is as frequent, but regular. */
-START_TEST(a_monitor_is_none)
+START_TEST(a_monitor_is_low)
 {
 	struct watch *watch = logins(&ssh, 600, MINUTE, 0, false);
 
-	ck_assert_uint_eq(watch->count[ALERT_NEW], 0);
+	ck_assert_uint_eq(watch->count[ALERT_NEW], 1);
+	ck_assert_int_eq(watch->severity, ALERT_LOW);
+	/* and who works there is no guess that was right */
+	login(watch, &ssh, START + 601 * MINUTE, 100000, false);
+	ck_assert_int_eq(watch->severity, ALERT_LOW);
 	watch_end(watch);
 }
 END_TEST
@@ -201,7 +205,7 @@ int main(void)
 	tcase_add_test(tests, several_in_a_connection);
 	tcase_add_test(tests, others_try_the_guest);
 	tcase_add_test(tests, slowly);
-	tcase_add_test(tests, a_monitor_is_none);
+	tcase_add_test(tests, a_monitor_is_low);
 	tcase_add_test(tests, nineteen_are_none);
 	tcase_add_test(tests, work_is_none);
 	tcase_add_test(tests, a_database_client_is_none);

@@ -431,6 +431,14 @@ START_TEST(ordinary_uploads_are_low)
 	ck_assert_int_eq(watch->severity, ALERT_LOW);
 	watch_end(watch);
 
+	watch = watch_new(&exfil_detector, NULL); /* a shared screen */
+	struct flow_event call = event_make(FLOW_EVENT_END, UDP, HOST, 3478, START);
+	event_side(&call, FLOW_GUEST, 90000, 90 * MIB, "x", 1);
+	event_side(&call, FLOW_PEER, 1000, 100000, "x", 1);
+	watch_event(watch, &call.header);
+	ck_assert_int_eq(watch->severity, ALERT_LOW);
+	watch_end(watch);
+
 	/* but many small ones to the same service are no swarm */
 	watch = watch_new(&exfil_detector, NULL);
 	for (uint32_t i = 0; i < 40; i++)
