@@ -14,6 +14,8 @@ if [ "${2-}" != inside ]; then
 fi
 mount -t tmpfs run /run
 mount -t tmpfs log /var/log
+mkdir -p /var/lib/cordon
+mount -t tmpfs lib /var/lib/cordon
 mount -t sysfs sys /sys
 mount -t bpf bpf /sys/fs/bpf || { echo "watchdog: skipped, there is no bpf file system" >&2; exit 77; }
 work=$(mktemp -d)

@@ -30,6 +30,8 @@ if [ "${GUARD_BRIDGE_INSIDE-}" != 1 ]; then
 fi
 mount -t tmpfs run /run
 mount -t tmpfs log /var/log
+mkdir -p /var/lib/cordon
+mount -t tmpfs lib /var/lib/cordon
 mount -t sysfs sys /sys
 mount -t bpf bpf /sys/fs/bpf || skip "there is no bpf file system"
 work=$(mktemp -d)
