@@ -27,6 +27,8 @@ enum {
 	TLS_EXT_VERSIONS = 43,
 };
 
+static const char tls_hex[] = "0123456789abcdef";
+
 struct tls_cursor {
 	const uint8_t *at, *end;
 	bool cut; /* a length went past the end */
@@ -118,7 +120,6 @@ static void tls_name_read(struct tls_hello *hello, struct tls_cursor from)
 
 static void tls_alpn_read(struct tls_hello *hello, struct tls_cursor from, char ja4[2])
 {
-	static const char hex[] = "0123456789abcdef";
 	struct tls_cursor list = tls_vector(&from, 2);
 	struct tls_cursor first = tls_vector(&list, 1);
 	size_t size = (size_t)(first.end - first.at);
@@ -128,8 +129,8 @@ static void tls_alpn_read(struct tls_hello *hello, struct tls_cursor from, char 
 	ja4[0] = (char)first.at[0];
 	ja4[1] = (char)first.at[size - 1];
 	if (!isalnum(first.at[0]) || !isalnum(first.at[size - 1])) {
-		ja4[0] = hex[first.at[0] >> 4];
-		ja4[1] = hex[first.at[size - 1] & 15];
+		ja4[0] = tls_hex[first.at[0] >> 4];
+		ja4[1] = tls_hex[first.at[size - 1] & 15];
 	}
 	for (size_t i = 0; i < size && i + 1 < sizeof(hello->alpn); i++)
 		hello->alpn[i] = isprint(first.at[i]) ? (char)first.at[i] : '?';
@@ -137,17 +138,28 @@ static void tls_alpn_read(struct tls_hello *hello, struct tls_cursor from, char 
 
 /* --- JA4 --- */
 
-static int tls_compare(const void *a, const void *b)
+/* By insertion: lists are short, and bounded. */
+static void tls_list_sort(struct tls_list *list)
 {
-	return *(const uint16_t *)a - *(const uint16_t *)b;
+	for (size_t i = 1; i < list->count; i++) {
+		const uint16_t value = list->values[i];
+		size_t at = i;
+
+		for (; at && list->values[at - 1] > value; at--)
+			list->values[at] = list->values[at - 1];
+		list->values[at] = value;
+	}
 }
 
-/* "1301,1302" of the list, behind what is in `text` already. */
+/* "1301,1302" of the list, behind what is in `text` already; without a NUL. */
 static size_t tls_list_print(const struct tls_list *list, char *text, size_t at, size_t size)
 {
-	for (size_t i = 0; i < list->count && at + 6 < size; i++)
-		at += (size_t)snprintf(text + at, size - at, "%s%04x", i ? "," : "",
-		                       list->values[i]);
+	for (size_t i = 0; i < list->count && at + 6 < size; i++) {
+		if (i)
+			text[at++] = ',';
+		for (int shift = 12; shift >= 0; shift -= 4)
+			text[at++] = tls_hex[list->values[i] >> shift & 15];
+	}
 	return at;
 }
 
@@ -163,8 +175,9 @@ static void tls_hash(const char *text, size_t size, char out[13])
 	SHA256_Init(&sha);
 	SHA256_Update(&sha, text, size);
 	SHA256_Final(digest, &sha);
-	for (size_t i = 0; i < 6; i++)
-		snprintf(out + 2 * i, 3, "%02x", digest[i]);
+	for (size_t i = 0; i < 12; i++)
+		out[i] = tls_hex[digest[i / 2] >> (i % 2 ? 0 : 4) & 15];
+	out[12] = '\0';
 }
 
 static const char *tls_version_text(uint16_t version)
@@ -186,12 +199,12 @@ static void tls_ja4(struct tls_hello *hello, struct tls_list *ciphers, struct tl
 	struct tls_list others = {.count = 0};
 	size_t size;
 
-	qsort(ciphers->values, ciphers->count, sizeof(uint16_t), tls_compare);
+	tls_list_sort(ciphers);
 	tls_hash(text, tls_list_print(ciphers, text, 0, sizeof(text)), first);
 	for (size_t i = 0; i < extensions->count; i++)
 		if (extensions->values[i] != TLS_EXT_NAME && extensions->values[i] != TLS_EXT_ALPN)
 			others.values[others.count++] = extensions->values[i];
-	qsort(others.values, others.count, sizeof(uint16_t), tls_compare);
+	tls_list_sort(&others);
 	size = tls_list_print(&others, text, 0, sizeof(text));
 	if (size && signatures->count) {
 		text[size++] = '_';
