@@ -349,7 +349,7 @@ static int plan_sets(struct plan *plan, const struct launch *launch, const struc
 	struct plan_process *each;
 	char role[16];
 
-	snprintf(role, sizeof(role), "sets%zu", i);
+	snprintf(role, sizeof(role), "sets%zu", i % POLICY_NICS_MAX);
 	each = plan_add(plan, launch, vm, programs_open("cordon-sets", plan->error), role);
 	if (!each) {
 		close(requests);
@@ -389,7 +389,7 @@ static int plan_names(struct plan *plan, const struct launch *launch, const stru
 		return host_fail(plan->error, -errno, 125, "no socket pair for names: %s",
 		                 strerror(errno));
 	err = plan_sets(plan, launch, vm, i, pair[0]);
-	snprintf(role, sizeof(role), "names%zu", i);
+	snprintf(role, sizeof(role), "names%zu", i % POLICY_NICS_MAX);
 	each = err ? NULL
 	           : plan_add(plan, launch, vm, programs_open("cordon-names", plan->error), role);
 	if (!each) {
