@@ -22,6 +22,7 @@ enum {
 
 enum ipfix_end { /* flowEndReason */
 	         IPFIX_END_IDLE = 1,
+	         IPFIX_END_ACTIVE = 2, /* it goes on */
 	         IPFIX_END_DETECTED = 3,
 	         IPFIX_END_FORCED = 4,
 	         IPFIX_END_RESOURCES = 5,

@@ -120,11 +120,14 @@ void sinks_send(struct monitor *monitor, struct monitor_vm *vm, const struct ale
 			sink_send(vm, &vm->sinks[i], &view, ecs, syslog);
 }
 
-int sinks_open(struct monitor_sink *sink)
+int sinks_open(struct monitor_vm *vm, struct monitor_sink *sink)
 {
-	if (policy_sink_is_flows(sink->type))
-		sink->batch = calloc(1, sizeof(*sink->batch));
-	return !policy_sink_is_flows(sink->type) || sink->batch ? 0 : -ENOMEM;
+	if (!policy_sink_is_flows(sink->type))
+		return 0;
+	if (!vm->exported)
+		vm->exported = exported_new();
+	sink->batch = vm->exported ? calloc(1, sizeof(*sink->batch)) : NULL;
+	return sink->batch ? 0 : -ENOMEM;
 }
 
 /* Flows are less than any alert. */
@@ -153,14 +156,18 @@ void sinks_flow(struct monitor_vm *vm, const struct flow_record *record, enum ip
 {
 	const struct ipfix_origin origin = {
 	        .vm = vm->name, .ifindex = vm->ifindex, .clock_ns = vm->monitor->clock_ns};
+	struct flow_record rest = *record;
 
+	if (!vm->exported)
+		return;
+	exported_rest(vm->exported, &rest, end != IPFIX_END_ACTIVE);
 	for (size_t i = 0; i < vm->sink_count; i++) {
 		struct monitor_sink *sink = &vm->sinks[i];
 
-		if (!sink->batch || ipfix_add(sink->batch, record, &origin, end))
+		if (!sink->batch || ipfix_add(sink->batch, &rest, &origin, end))
 			continue;
 		sink_flush(vm, sink);
-		ipfix_add(sink->batch, record, &origin, end);
+		ipfix_add(sink->batch, &rest, &origin, end);
 	}
 }
 

@@ -15,6 +15,7 @@
 #include "bpf/reader.h"
 #include "monitor/alert_forms.h"
 #include "monitor/detector.h"
+#include "monitor/exported.h"
 #include "monitor/intel_list.h"
 #include "monitor/ipfix.h"
 #include "monitor/monitor.h"
@@ -56,6 +57,7 @@ struct monitor_vm {
 	size_t expected_count;
 	struct monitor_sink sinks[POLICY_SINKS_MAX];
 	size_t sink_count;
+	struct exported *exported; /* NULL: no sink of flows */
 	struct intel_set intel;
 	struct monitor_list *lists[POLICY_LISTS_MAX]; /* as many as `intel` has */
 	struct tls_flows *tls; /* made at the first hello; NULL before, and where memory is short */
@@ -152,10 +154,10 @@ char *stats_text(const struct monitor_vm *vm);
 void sinks_send(struct monitor *monitor, struct monitor_vm *vm, const struct alert *alert);
 
 /* Readies a sink; -ENOMEM. */
-int sinks_open(struct monitor_sink *sink);
+int sinks_open(struct monitor_vm *vm, struct monitor_sink *sink);
 /* Lets go of the sink, and puts into its spool what is not there yet. */
 void sinks_close(struct monitor_vm *vm, struct monitor_sink *sink);
-/* A flow has ended, in the tap's own clock: it goes to those sinks of the VM that are of flows. */
+/* A flow has ended, or goes on for long, in the tap's own clock: it goes to those sinks of the VM that are of flows. */
 void sinks_flow(struct monitor_vm *vm, const struct flow_record *record, enum ipfix_end end);
 /* Puts the flows that wait into the spools. */
 void sinks_flush(struct monitor_vm *vm);

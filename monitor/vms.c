@@ -138,6 +138,7 @@ static void vms_free(struct monitor_vm *vm)
 	flow_map_close(vm->flows);
 	for (size_t i = 0; i < vm->sink_count; i++)
 		sinks_close(vm, &vm->sinks[i]);
+	exported_free(vm->exported);
 	for (size_t i = 0; i < vm->intel.count; i++)
 		lists_release(vm->lists[i]);
 	base_close(&vm->baseline);
@@ -289,7 +290,7 @@ static void vms_sinks(struct monitor_vm *vm, const struct policy_monitor *policy
 		*sink = (struct monitor_sink){.fd = base_take_fd(&fds[i]),
 		                              .type = policy->sinks[i].type,
 		                              .format = policy->sinks[i].format};
-		if (sinks_open(sink) < 0)
+		if (sinks_open(vm, sink) < 0)
 			fprintf(stderr, "monitor: no memory for a sink of %s: it gets no flows\n",
 			        vm->name);
 	}
@@ -390,6 +391,9 @@ static void vms_event(const struct flow_event_header *header, void *data)
 	else {
 		if (header->type == FLOW_EVENT_END)
 			vms_flow(vm, &event.flow.record, header->time_ns);
+		if (header->type == FLOW_EVENT_UPDATE && vm->exported &&
+		    exported_due(vm->exported, &event.flow.record, header->time_ns))
+			sinks_flow(vm, &event.flow.record, IPFIX_END_ACTIVE);
 		vms_times(&event.flow.record, monitor->clock_ns);
 	}
 	event.header.time_ns += monitor->clock_ns;

@@ -15,6 +15,7 @@
 #include "bpf/flowtable.h"
 #include "bpf_frames.h"
 #include "ipfix_reader.h"
+#include "monitor/exported.h"
 #include "monitor/ipfix.h"
 
 #define SECOND 1000000000ull
@@ -140,6 +141,52 @@ START_TEST(limits)
 	record.key.family = FLOW_ARP;
 	ck_assert(ipfix_add(&batch, &record, &origin, IPFIX_END_IDLE));
 	ck_assert_uint_eq(batch.count, added);
+}
+END_TEST
+
+/* A flow of hours: a record every half hour, and all of them together say what it had. */
+START_TEST(a_flow_that_lasts)
+{
+	struct exported *exported = exported_new();
+	struct flow_record record = flows[0];
+	uint64_t packets = 0, bytes = 0, end = 0;
+	size_t records = 0, due = 0;
+
+	record.first_ns = START;
+	for (uint64_t minute = 10; minute <= 300; minute += 10) {
+		struct flow_record rest;
+
+		record.last_ns = START + minute * 60 * SECOND;
+		record.sides[0].packets = minute * 7;
+		record.sides[1].bytes = minute * 1000;
+		rest = record;
+		if (minute < 300 && !exported_due(exported, &record, record.last_ns))
+			continue;
+		exported_rest(exported, &rest, minute == 300);
+		/* one begins where the one before has ended */
+		ck_assert_uint_eq(rest.first_ns, records ? end : START);
+		end = rest.last_ns;
+		packets += rest.sides[0].packets;
+		bytes += rest.sides[1].bytes;
+		records++;
+	}
+	ck_assert_uint_eq(records, 10);
+	ck_assert_uint_eq(packets, 2100);
+	ck_assert_uint_eq(bytes, 300000);
+	/* it is forgotten: what has the same key is another flow */
+	exported_rest(exported, &record, true);
+	ck_assert_uint_eq(record.sides[0].packets, 2100);
+	/* more than can be remembered have one record each, at their end */
+	for (uint32_t i = 0; i < 10000; i++) {
+		memcpy(record.key.peer, &i, sizeof(i));
+		due += exported_due(exported, &record, START + 7200 * SECOND);
+	}
+	ck_assert_uint_gt(due, 1000);
+	ck_assert_uint_lt(due, 2049);
+	/* and the places of those whose ends were lost are given away */
+	record.first_ns = START + 7200 * SECOND;
+	ck_assert(exported_due(exported, &record, START + 30 * 3600 * SECOND));
+	exported_free(exported);
 }
 END_TEST
 
@@ -299,6 +346,7 @@ int main(void)
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, what_is_written);
 	tcase_add_test(tests, limits);
+	tcase_add_test(tests, a_flow_that_lasts);
 	if (nfcapd)
 		tcase_add_test(tests, nfdump_prints_the_same);
 	if (!SANITIZED)
