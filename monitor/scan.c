@@ -18,7 +18,8 @@
  *                connections have failed here. UDP: 30 silent targets for each three answered make one too.
  *   horizontal   one port of many hosts; hosts asked for by ping, ARP or neighbour discovery (a
  *                sweep). Of neighbouring addresses, what answers counts as well: pings in five minutes,
- *                empty connections, ACKs of no connection and ARP in ten seconds. UDP: 30 silent ones at a port below 1024, or 50.
+ *                empty connections, ACKs of no connection and ARP in ten seconds; of pings and ARP, if three in four
+ *                are answered, fewer than 128 are low, as monitors ask so. UDP: 30 silent ones at a port below 1024, or 50.
  *   block        several ports of several hosts of one network (/24, /64), if neither gathers enough
  *   stealth      of one host: TCP packets that begin no connection (RFC 9293, 3.10.7: NULL, FIN, Xmas,
  *                SYN+FIN), where each is a reason by itself

@@ -344,13 +344,22 @@ static bool group_is_web(const struct scan_group *group, enum scan_kind kind)
 	       (group->port == 80 || group->port == 443);
 }
 
+/* Neighbours of which most answer: up to half of a /24 that is what a monitor asks, and its ARP. */
+static bool group_is_lively(const struct scan_group *group, enum scan_kind kind)
+{
+	return group->dense && !scan_has_ports(group->proto, group->family) &&
+	       group_tried(group) < SCAN_LIVELY &&
+	       group->count[SCAN_ANSWERED] >=
+	               SCAN_FAILED_FOR_ONE_ANSWERED * scan_group_failed(group, kind);
+}
+
 enum alert_severity scan_group_severity(struct scan_work *work, const struct scan_group *group,
                                         enum scan_kind kind)
 {
 	const uint32_t evidence = scan_group_evidence(group, kind),
 	               enough = group_enough(work, kind);
 
-	if (evidence < enough)
+	if (evidence < enough || group_is_lively(group, kind))
 		return ALERT_LOW;
 	if (kind == SCAN_HORIZONTAL && scan_has_ports(group->proto, group->family) &&
 	    !group->dense && group_is_peer_to_peer(work, group))

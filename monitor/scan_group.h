@@ -20,6 +20,8 @@ enum {
 	SCAN_EARLY = 5,      /* failed targets, and none answered, that are worth a low alert */
 	SCAN_STEALTH_AT = 3, /* packets that no connection begins with */
 	SCAN_HIGH_AT = 100,  /* failed targets that make a finding severe */
+	SCAN_LIVELY =
+	        128, /* hosts asked for by ping and the like, of which most answer: low below it */
 	SCAN_BANNER_MAX = 256,
 	SCAN_SILENT_AT = 30, /* silent UDP targets, which say less; of many hosts at a high port: */
 	SCAN_SILENT_HIGH_PORT_AT = 50,

@@ -512,19 +512,22 @@ START_TEST(a_sweep_that_everybody_answers)
 }
 END_TEST
 
-/* 200 hosts here and there, each pinged again and again. */
+/* 200 hosts here and there, each pinged again and again; the same of neighbours is low, as a sweep begins so. */
 START_TEST(a_monitor_is_no_sweep)
 {
-	struct scan *scan = scan_new();
-	struct seen seen = {0};
+	for (uint32_t apart = 40; apart; apart = apart == 40 ? 1 : 0) {
+		const uint32_t hosts = apart == 40 ? 200 : 100;
+		struct scan *scan = scan_new();
+		struct seen seen = {0};
 
-	for (int round = 0; round < 20; round++)
-		for (uint32_t host = 1; host <= 200; host++)
-			ping(scan, &seen, 0x0a000000 + host * 40,
-			     START + (uint64_t)round * 60 * SECOND + host * SECOND / 5);
-	scan_tick(scan, DETECTOR_END, seen_add, &seen);
-	ck_assert_uint_eq(seen.count[ALERT_NEW], 0);
-	scan_destroy(scan);
+		for (uint32_t i = 0; i < 20 * hosts; i++)
+			ping(scan, &seen, 0x0a000000 + (i % hosts + 1) * apart,
+			     START + i / hosts * 60 * SECOND + i % hosts * SECOND / 5);
+		scan_tick(scan, DETECTOR_END, seen_add, &seen);
+		ck_assert_uint_eq(seen.count[ALERT_NEW], apart == 1);
+		ck_assert_int_le(seen.last.severity, ALERT_LOW);
+		scan_destroy(scan);
+	}
 }
 END_TEST
 
