@@ -222,17 +222,6 @@ void courier_recover(void)
 /* What a spool's files say; they are its courier's, and only read here. */
 static json_t *courier_stats_of(int folder, const char *id)
 {
-	static const char *const types[] = {[POLICY_SINK_FILE] = "file",
-	                                    [POLICY_SINK_SYSLOG_UDP] = "syslog-udp",
-	                                    [POLICY_SINK_SYSLOG_TCP] = "syslog-tcp",
-	                                    [POLICY_SINK_SYSLOG_TLS] = "syslog-tls",
-	                                    [POLICY_SINK_HTTP] = "http",
-	                                    [POLICY_SINK_HTTPS] = "https",
-	                                    [POLICY_SINK_UNIX] = "unix",
-	                                    [POLICY_SINK_STDOUT] = "stdout",
-	                                    [POLICY_SINK_IPFIX_UDP] = "ipfix-udp",
-	                                    [POLICY_SINK_IPFIX_TCP] = "ipfix-tcp",
-	                                    [POLICY_SINK_IPFIX_TLS] = "ipfix-tls"};
 	static const char *const formats[] = {[POLICY_FORMAT_SYSLOG] = "syslog",
 	                                      [POLICY_FORMAT_ECS] = "ecs",
 	                                      [POLICY_FORMAT_CEF] = "cef",
@@ -250,10 +239,10 @@ static json_t *courier_stats_of(int folder, const char *id)
 	}
 	/* without a limit nothing of it is ever changed */
 	if (open_all && base_read_at(fds[3], &sink, sizeof(sink), 0) == 0 &&
-	    sink.type < BASE_COUNT(types) && sink.format < BASE_COUNT(formats) &&
+	    policy_sink_word(sink.type)[0] && sink.format < BASE_COUNT(formats) &&
 	    spool_open(fds[0], fds + 1, UINT64_MAX, &spool) == 0 && spool_refresh(spool, 0) == 0)
 		json = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I}", "sink", sink.target, "type",
-		                 types[sink.type], "format",
+		                 policy_sink_word(sink.type), "format",
 		                 policy_sink_is_flows(sink.type) ? "ipfix" : formats[sink.format],
 		                 "id", id, "delivered", (json_int_t)spool_delivered(spool),
 		                 "dropped", (json_int_t)spool_dropped(spool), "waiting",

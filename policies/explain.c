@@ -201,9 +201,6 @@ static void explain_detector(FILE *out, const char *name, const struct policy_de
 
 static void explain_monitor(FILE *out, const struct policy *policy)
 {
-	static const char *const types[] = {
-	        "", "syslog, UDP, ", "syslog, TCP, ", "syslog, TLS, ", "HTTP, ", "HTTPS, "};
-	static const char *const formats[] = {"", ", as ECS", ", as CEF", ", as OCSF"};
 	const struct policy_monitor *monitor = &policy->monitor;
 	const struct policy_capture *capture = &policy->capture;
 	char ring[POLICY_FORMAT_MAX];
@@ -229,8 +226,7 @@ static void explain_monitor(FILE *out, const struct policy *policy)
 		        monitor->expect.destinations);
 	fputs("  alerts to    the host's alert log\n", out);
 	for (size_t i = 0; i < monitor->sink_count; i++)
-		fprintf(out, "               %s%s%s\n", types[monitor->sinks[i].type],
-		        monitor->sinks[i].target, formats[monitor->sinks[i].format]);
+		policy_sink_explain(out, &monitor->sinks[i]);
 	for (size_t i = 0; i < monitor->suppress_count; i++)
 		policy_suppress_explain(out, &monitor->suppress[i]);
 	fputs("\nCapture\n", out);

@@ -278,6 +278,7 @@ bool policy_cpu_valid(const struct policy_cpu *cpu);
 /* ---- keys_sinks.c ---- */
 
 bool policy_sink_valid(const struct policy_sink *sink);
+void policy_sink_explain(FILE *out, const struct policy_sink *sink);
 
 /* ---- vhost_user.c ---- */
 

@@ -344,3 +344,39 @@ bool policy_sink_valid(const struct policy_sink *sink)
 	       sink->spool <= 1024ull * KiB * KiB && sink->keep <= 99 &&
 	       (!sink->rotate || (sink->rotate >= 64 * KiB && sink->keep > 0));
 }
+
+/* What each kind is called, in metrics and to a reader. */
+static const struct {
+	const char *word, *phrase;
+} sink_names[] = {
+        [POLICY_SINK_FILE] = {"file", ""},
+        [POLICY_SINK_SYSLOG_UDP] = {"syslog-udp", "syslog, UDP, "},
+        [POLICY_SINK_SYSLOG_TCP] = {"syslog-tcp", "syslog, TCP, "},
+        [POLICY_SINK_SYSLOG_TLS] = {"syslog-tls", "syslog, TLS, "},
+        [POLICY_SINK_HTTP] = {"http", "HTTP, "},
+        [POLICY_SINK_HTTPS] = {"https", "HTTPS, "},
+        [POLICY_SINK_UNIX] = {"unix", "unix socket, "},
+        [POLICY_SINK_STDOUT] = {"stdout", ""},
+        [POLICY_SINK_IPFIX_UDP] = {"ipfix-udp", "flows by IPFIX, UDP, "},
+        [POLICY_SINK_IPFIX_TCP] = {"ipfix-tcp", "flows by IPFIX, TCP, "},
+        [POLICY_SINK_IPFIX_TLS] = {"ipfix-tls", "flows by IPFIX, TLS, "},
+};
+_Static_assert(BASE_COUNT(sink_names) == POLICY_SINK_IPFIX_TLS + 1, "each kind has a name");
+
+const char *policy_sink_word(enum policy_sink_type type)
+{
+	return type < BASE_COUNT(sink_names) ? sink_names[type].word : "";
+}
+
+void policy_sink_explain(FILE *out, const struct policy_sink *sink)
+{
+	static const char *const formats[] = {"", ", as ECS", ", as CEF", ", as OCSF"};
+	char size[POLICY_FORMAT_MAX];
+
+	fprintf(out, "               %s%s%s", sink_names[sink->type].phrase, sink->target,
+	        policy_sink_is_flows(sink->type) ? "" : formats[sink->format]);
+	if (sink->rotate)
+		fprintf(out, ", another at %s, %u kept", policy_format_size(sink->rotate, size),
+		        sink->keep);
+	fputs(sink->sync ? ", on the disk at once\n" : "\n", out);
+}

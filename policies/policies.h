@@ -342,6 +342,9 @@ static inline bool policy_sink_is_tls(enum policy_sink_type type)
 	return type == POLICY_SINK_SYSLOG_TLS || type == POLICY_SINK_HTTPS ||
 	       type == POLICY_SINK_IPFIX_TLS;
 }
+/* "syslog-tcp"; "" for what is none. */
+const char *policy_sink_word(enum policy_sink_type type);
+
 /* By a path, or by none: it has no address. */
 static inline bool policy_sink_is_local(enum policy_sink_type type)
 {

@@ -216,6 +216,9 @@ END_TEST
 
 START_TEST(test_monitor_forms)
 {
+	char *explained = NULL;
+	size_t explained_size;
+	FILE *out = open_memstream(&explained, &explained_size);
 	const struct policy_monitor *monitor = &policy.monitor;
 
 	parse(VM "monitor:\n"
@@ -291,6 +294,14 @@ START_TEST(test_monitor_forms)
 	ck_assert_uint_eq(monitor->sinks[6].format, POLICY_FORMAT_ECS);
 	ck_assert_int_eq(monitor->sinks[7].type, POLICY_SINK_IPFIX_TLS);
 	ck_assert_str_eq(monitor->sinks[7].target, "192.0.2.1:4740");
+	policy_explain(out, &policy);
+	fclose(out);
+	ck_assert_ptr_nonnull(strstr(explained, " syslog, TLS, 192.0.2.1:6514, as CEF\n"));
+	ck_assert_ptr_nonnull(
+	        strstr(explained, " /b, as CEF, another at 64M, 5 kept, on the disk at once\n"));
+	ck_assert_ptr_nonnull(strstr(explained, " unix socket, /run/siem.sock, as ECS\n"));
+	ck_assert_ptr_nonnull(strstr(explained, " flows by IPFIX, TLS, 192.0.2.1:4740\n"));
+	free(explained);
 	ck_assert_uint_eq(monitor->sinks[7].domain, 77);
 	ck_assert_uint_eq(policy.capture.before_alert, 300);
 }
