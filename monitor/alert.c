@@ -134,6 +134,8 @@ static json_t *alert_facts(const struct alert *alert)
 		json_object_set_new(facts, "name", json_string(alert->name));
 	if (alert->ja4[0])
 		json_object_set_new(facts, "ja4", json_string(alert->ja4));
+	if (alert->list[0])
+		json_object_set_new(facts, "list", json_string(alert->list));
 	json_object_set_new(facts, "community_ids", alert_community_ids(alert));
 	return facts;
 }

@@ -68,6 +68,7 @@ struct alert {
 	size_t fact_count;
 	char name[ALERT_NAME_MAX];              /* a domain or server name, escaped; "" */
 	char ja4[37];                           /* of a TLS client that it is about, or "" */
+	char list[48];                          /* that has what it is about, or "" */
 	bool act;                               /* it has just become worth the policy's response */
 	uint64_t first_ns, last_ns;             /* Unix time */
 	struct flow_key flows[ALERT_FLOWS_MAX]; /* the first ones, as evidence */

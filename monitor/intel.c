@@ -112,6 +112,7 @@ static void intel_alert(const struct intel_one *one, struct alert *alert)
 	if (one->kind == INTEL_OUT || in)
 		alert_fact(alert, "answered", one->answered);
 	alert_fact(alert, "list_line", one->line);
+	base_copy_string(alert->list, sizeof(alert->list), one->list);
 	intel_words(one, alert);
 }
 

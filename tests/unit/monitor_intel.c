@@ -219,6 +219,7 @@ START_TEST(listed_addresses)
 		if (cases[i].severity) {
 			ck_assert_str_eq(watch->last.rule, "intel.address");
 			ck_assert_str_eq(watch->last.technique, cases[i].technique);
+			ck_assert_str_eq(watch->last.list, "bad.txt");
 			ck_assert_ptr_nonnull(
 			        strstr(watch->last.sentence, "line 2 of the list bad.txt"));
 		}

@@ -3,6 +3,7 @@
  * What cordon-monitor is handed of the host's files: lists of known bad addresses, baselines. Skips (77) where monitor_server
  * does.
  */
+#include "monitor_hello.h"
 #include "monitor_process.h"
 
 static char list_path[64];
@@ -120,10 +121,48 @@ START_TEST(a_baseline_is_kept)
 }
 END_TEST
 
+/* --- what TLS says --- */
+
+/* A flow of a real connection, as it is asked for. */
+static bool flow_says(int control, const char *words)
+{
+	struct monitor_request request = request_new(MONITOR_FLOWS, "web0");
+	struct text_answer answer;
+	bool says = false;
+
+	ck_assert_int_gt((int)put(control, &request, sizeof(request), NULL, 0), 0);
+	while (get(control, &answer) == MONITOR_TEXT)
+		says = says || strstr(answer.text, words);
+	ck_assert_uint_eq(answer.head.type, MONITOR_END);
+	return says;
+}
+
+START_TEST(a_hello_is_in_its_flow)
+{
+	BASE_AUTO_FD int control = client();
+	BASE_AUTO_FD int server = net_bound(&net, NET_HOST, SOCK_STREAM, "10.77.0.1", 4433);
+	BASE_AUTO_FD int guest = -1;
+	struct monitor_request request = request_new(MONITOR_REGISTER, "web0");
+	bool says = false;
+
+	ck_assert_int_eq(ask(control, &request, &flows_fd, 1), 0);
+	guest = net_connecting(&net, 0, "10.77.0.1", 4433);
+	ck_assert(net_connected(guest, 5000));
+	ck_assert_int_eq((int)send(guest, hello_bytes, sizeof(hello_bytes), 0),
+	                 (int)sizeof(hello_bytes));
+	for (int i = 0; i < WAIT_MS / 100 && !says; i++, poll(NULL, 0, 100))
+		says = flow_says(control, "\"server_name\":\"www.example.com\"");
+	ck_assert_msg(says, "%s", content(messages_fd));
+	ck_assert(flow_says(control, "\"ja4\":\"" HELLO_JA4 "\""));
+	ck_assert_int_eq(simple(control, MONITOR_FORGET, "web0"), 0);
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {a_list_is_read_again, a_broken_list_is_refused,
-	                              a_baseline_is_kept};
+	                              a_baseline_is_kept, a_hello_is_in_its_flow};
 
 	return run("monitor_server_lists", tests, BASE_COUNT(tests));
 }
