@@ -99,7 +99,23 @@ static bool learn_is_ported(const struct learn_try *try)
 	return try->proto == IPPROTO_TCP || try->proto == IPPROTO_UDP || try->proto == IPPROTO_SCTP;
 }
 
-/* False for what is no flow of IP. */
+/* Digits and what is between them: it becomes a comment, and must not end one. */
+static bool learn_is_time(const char *text)
+{
+	size_t length = strlen(text);
+
+	return length > 0 && length < LEARN_TIME && strspn(text, "0123456789-T:.Z") == length;
+}
+
+/* What a rule can say: fragments have no ports, and a scan has protocols that there are not. */
+static bool learn_is_sayable(const struct learn_try *try)
+{
+	if (learn_is_ported(try))
+		return try->port > 0;
+	return learn_is_icmp(try) ? try->port < 255 : try->proto > 0;
+}
+
+/* False for what is no flow of IP, or nothing that a rule could say. */
 static bool learn_read(const json_t *flow, struct learn_try *try)
 {
 	const bool incoming = strcmp(flow_json_text(flow, "network", "direction"), "ingress") == 0;
@@ -122,7 +138,7 @@ static bool learn_read(const json_t *flow, struct learn_try *try)
 	try->bytes = (uint64_t)BASE_MAX(flow_json_number(flow, "network", "bytes"), 0);
 	base_copy_string(try->first, sizeof(try->first), flow_json_text(flow, "event", "start"));
 	base_copy_string(try->last, sizeof(try->last), flow_json_text(flow, "event", "end"));
-	return try->first[0] && try->last[0];
+	return learn_is_sayable(try) && learn_is_time(try->first) && learn_is_time(try->last);
 }
 
 /* The firewall has rules of its own for it. */

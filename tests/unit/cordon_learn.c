@@ -222,6 +222,33 @@ START_TEST(what_is_written)
 }
 END_TEST
 
+/* Fragments without ports, protocols and types that there are not, and times that would end a comment. */
+START_TEST(what_no_rule_can_say)
+{
+	static const struct flow odd[] = {{EGRESS, "192.0.2.1", 0, 0, true},
+	                                  {EGRESS, "192.0.2.1", 17, 0, true},
+	                                  {EGRESS, "192.0.2.1", 1, 255, true}};
+	struct learn *learn = learn_new();
+	struct policy *policy;
+	json_t *json;
+	char *text;
+
+	for (size_t i = 0; i < BASE_COUNT(odd); i++)
+		give(learn, &odd[i], (int)i, 1);
+	json = flow_json(&flows[0], 9, 1);
+	json_object_set_new(json_object_get(json, "event"), "end", json_string("2026\n  x: y"));
+	learn_flow(learn, json);
+	json_decref(json);
+	text = written(learn, guest_base);
+	policy = parsed(text);
+	ck_assert_uint_eq(policy->firewall.egress_count, 0);
+	ck_assert_ptr_null(strstr(text, "x: y"));
+	free(policy);
+	free(text);
+	learn_free(learn);
+}
+END_TEST
+
 /* Bases of other shapes, and nothing learned at all. */
 START_TEST(other_bases)
 {
@@ -489,6 +516,7 @@ int main(void)
 	tcase_set_timeout(tests, 120);
 	tcase_add_test(tests, what_was_answered_is_allowed);
 	tcase_add_test(tests, what_is_written);
+	tcase_add_test(tests, what_no_rule_can_say);
 	tcase_add_test(tests, other_bases);
 	tcase_add_test(tests, many);
 	if (!SANITIZED) {
