@@ -5,7 +5,8 @@
  *
  *   intel.address  the guest spoke to a listed address: critical where that answered (TCP: SYN/ACK; else any packet
  *                  back), high where it did not. A listed address spoke to the guest: high where the guest
- *                  answered, low where it did not: the whole Internet is scanned by such all day.
+ *                  answered, low where it did not: the whole Internet is scanned by such all day. The same of a
+ *                  capture's address that is listed itself, and so counts as a VM.
  *   intel.name     the guest asked DNS for a listed name, or one below it: high, as nothing was sent there yet
  *   intel.tls      the guest asked for such a name in a TLS hello: critical, as the other end has the connection
  *
@@ -29,7 +30,7 @@
 enum { INTEL_MAX = 64 };
 #define INTEL_QUIET_NS DETECTOR_HOUR_NS
 
-enum intel_kind { INTEL_OUT, INTEL_IN, INTEL_NAME, INTEL_TLS };
+enum intel_kind { INTEL_OUT, INTEL_IN, INTEL_SELF, INTEL_NAME, INTEL_TLS };
 
 struct intel_one {
 	bool used;
@@ -66,6 +67,8 @@ static void intel_words(const struct intel_one *one, struct alert *alert)
 	                       "Command and Control"},
 	        [INTEL_IN] = {"intel.address", "T1595", "Active Scanning", "TA0043",
 	                      "Reconnaissance"},
+	        [INTEL_SELF] = {"intel.address", "T1595", "Active Scanning", "TA0043",
+	                        "Reconnaissance"},
 	        [INTEL_NAME] = {"intel.name", "T1071.004", "DNS", "TA0011", "Command and Control"},
 	        [INTEL_TLS] = {"intel.tls", "T1071.001", "Web Protocols", "TA0011",
 	                       "Command and Control"},
@@ -88,9 +91,11 @@ static void intel_words(const struct intel_one *one, struct alert *alert)
 	else
 		snprintf(alert->sentence, sizeof(alert->sentence),
 		         "%s %s, port %u, %s times, %s answered; line %u of the list %s has it",
-		         one->kind == INTEL_OUT ? "spoke to" : "was spoken to by", host,
-		         one->kind == INTEL_OUT ? one->key.peer_port : one->key.guest_port, count,
-		         answered, one->line, one->list);
+		         one->kind == INTEL_IN     ? "was spoken to by"
+		         : one->kind == INTEL_SELF ? "is listed, and spoke to"
+		                                   : "spoke to",
+		         host, one->kind == INTEL_IN ? one->key.guest_port : one->key.peer_port,
+		         count, answered, one->line, one->list);
 }
 
 static void intel_alert(const struct intel_one *one, struct alert *alert)
@@ -98,7 +103,7 @@ static void intel_alert(const struct intel_one *one, struct alert *alert)
 	const bool in = one->kind == INTEL_IN;
 
 	alert->detector = DETECTOR_INTEL;
-	alert->confidence = in ? 60 : 90;
+	alert->confidence = in || one->kind == INTEL_SELF ? 60 : 90;
 	alert->family = one->key.family;
 	alert->proto = one->key.proto;
 	memcpy(alert->source, in ? one->key.peer : one->key.guest, 16);
@@ -109,7 +114,7 @@ static void intel_alert(const struct intel_one *one, struct alert *alert)
 	alert->flow_count = one->flow_count;
 	base_copy_string(alert->name, sizeof(alert->name), one->name);
 	alert_fact(alert, "contacts", one->contacts);
-	if (one->kind == INTEL_OUT || in)
+	if (one->kind <= INTEL_SELF)
 		alert_fact(alert, "answered", one->answered);
 	alert_fact(alert, "list_line", one->line);
 	base_copy_string(alert->list, sizeof(alert->list), one->list);
@@ -131,7 +136,8 @@ static unsigned int intel_severity(const struct intel_one *one)
 {
 	if (one->kind == INTEL_TLS || (one->kind == INTEL_OUT && one->answered))
 		return ALERT_CRITICAL;
-	return one->kind != INTEL_IN || one->answered ? ALERT_HIGH : ALERT_LOW;
+	return one->kind == INTEL_OUT || one->kind == INTEL_NAME || one->answered ? ALERT_HIGH
+	                                                                          : ALERT_LOW;
 }
 
 static struct intel_one *intel_find(struct intel *intel, enum intel_kind kind, uint64_t what,
@@ -183,8 +189,10 @@ static uint64_t intel_line_hash(const struct intel_hit *hit)
 static void intel_seen(struct intel *intel, const struct intel_contact *contact,
                        const struct intel_hit *hit, const struct detector_out *out)
 {
-	const uint64_t what =
-	        contact->name ? intel_line_hash(hit) : detector_hash_address(contact->key->peer);
+	const uint64_t what = contact->name ? intel_line_hash(hit)
+	                      : contact->kind == INTEL_SELF
+	                              ? detector_hash_address(contact->key->guest)
+	                              : detector_hash_address(contact->key->peer);
 	struct intel_one *one = intel_find(intel, contact->kind, what, out);
 	struct alert alert = {0};
 
@@ -210,13 +218,14 @@ static void intel_seen(struct intel *intel, const struct intel_contact *contact,
 	finding_say(&one->finding, &alert, intel_severity(one), one->contacts, out);
 }
 
-static struct intel_hit intel_hit_address(const struct intel_set *set, const struct flow_key *key)
+static struct intel_hit intel_hit_address(const struct intel_set *set, const uint8_t address[16],
+                                          uint8_t family)
 {
 	struct intel_hit hit = {NULL, 0};
 
 	for (size_t i = 0; i < set->count && !hit.line; i++) {
 		hit.list = set->lists[i];
-		hit.line = intel_list_address(hit.list, key->peer, key->family);
+		hit.line = intel_list_address(hit.list, address, family);
 	}
 	return hit;
 }
@@ -294,7 +303,11 @@ static void intel_observe(void *self, const struct flow_event_header *header,
 		intel_payload(intel, (const struct flow_payload_event *)header, out);
 		return;
 	}
-	hit = intel_hit_address(intel->set, &record->key);
+	hit = intel_hit_address(intel->set, record->key.peer, record->key.family);
+	if (!hit.line && !in) {
+		hit = intel_hit_address(intel->set, record->key.guest, record->key.family);
+		contact.kind = INTEL_SELF;
+	}
 	if (!hit.line)
 		return;
 	/* once a flow: by the first outcome that is an answer, or, of one that stood before, by its next sign of life */

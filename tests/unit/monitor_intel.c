@@ -228,6 +228,26 @@ START_TEST(listed_addresses)
 }
 END_TEST
 
+/* In a capture, who is listed is a source as well. */
+START_TEST(a_listed_source)
+{
+	struct watch *watch = watch_list("10.77.0.0/24\n");
+
+	contact(watch, LAN_HOST, false, FLOW_OUTCOME_RESET, START);
+	ck_assert_uint_eq(watch->severity, ALERT_LOW);
+	contact(watch, LAN_HOST + 1, false, FLOW_OUTCOME_ESTABLISHED, START + SECOND);
+	ck_assert_uint_eq(watch->severity, ALERT_HIGH);
+	ck_assert_uint_eq(watch->count[ALERT_NEW], 1);
+	ck_assert_str_eq(watch->last.sentence,
+	                 "is listed, and spoke to 10.0.0.21, port 443, 2 times, "
+	                 "1 answered; line 1 of the list bad.txt has it");
+	/* who speaks to it is not listed */
+	contact(watch, LAN_HOST, true, FLOW_OUTCOME_ESTABLISHED, START + 2 * SECOND);
+	ck_assert_uint_eq(watch->count[ALERT_NEW], 1);
+	watch_done(watch);
+}
+END_TEST
+
 START_TEST(one_finding_for_many_contacts)
 {
 	struct watch *watch = watch_list("198.51.100.0/24\n");
@@ -339,6 +359,7 @@ int main(void)
 	tcase_add_test(tests, many_entries);
 	tcase_add_test(tests, bounds);
 	tcase_add_test(tests, listed_addresses);
+	tcase_add_test(tests, a_listed_source);
 	tcase_add_test(tests, one_finding_for_many_contacts);
 	tcase_add_test(tests, a_list_that_changes);
 	tcase_add_test(tests, listed_names);
