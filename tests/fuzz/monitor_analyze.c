@@ -5,6 +5,7 @@
  * their size, so that ASan sees every byte read behind their end.
  */
 #include "base/base.h"
+#include "monitor/intel_list.h"
 #include "monitor/offline.h"
 
 enum { BATCH = 40 };
@@ -17,11 +18,12 @@ static void require(bool holds)
 
 static void emit(const struct alert *alert, const char *vm, void *data)
 {
-	const struct alert_subject subject = {.vm = vm, .observer = ""};
+	struct offline **offline = data;
+	const struct alert_subject subject = {
+	        .vm = vm, .observer = "", .tls = offline_tls(*offline)};
 	json_t *json = alert_json(alert, &subject);
 	char text[2048];
 
-	(void)data;
 	require(json != NULL);
 	json_decref(json);
 	require(alert_syslog(alert, &subject, text, sizeof(text)) < sizeof(text));
@@ -69,7 +71,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct offline_cidr ten = {.address = {10}, .family = FLOW_IPV4, .bits = 8};
-	const struct offline_config config = {.flows = 64, .vms = &ten, .vm_count = size & 1};
+	static const char known[] = "example.com\n10.0.0.0/24\nfd00::/8\n";
+	struct intel_list *list;
+	struct intel_fault fault;
+	struct intel_set intel = {.count = 1};
+	const struct offline_config config = {
+	        .flows = 64, .vms = &ten, .vm_count = size & 1, .tls = true, .intel = &intel};
 	struct input input = {data, size, size & 2 ? 13 : SIZE_MAX};
 	struct capfile_packet all[BATCH];
 	char why[CAPFILE_WHY_MAX];
@@ -81,12 +88,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		require(why[0] != '\0');
 		return 0;
 	}
-	require(offline_open(&offline, &config, emit, NULL) == 0);
+	require(intel_list_parse(known, sizeof(known) - 1, "known", &list, &fault) == 0);
+	intel.lists[0] = list;
+	require(offline_open(&offline, &config, emit, &offline) == 0);
 	while ((n = capfile_next(file, all, BATCH, why)) > 0)
 		packets(offline, all, (size_t)n);
 	require(n == capfile_next(file, all, BATCH, why));
 	offline_finish(offline);
 	offline_close(offline);
+	intel_list_free(list);
 	capfile_close(file);
 	return 0;
 }
