@@ -232,15 +232,30 @@ static _Noreturn void become_helper(const struct keeper *keeper, const struct ch
 	_exit(EXIT_FAILED);
 }
 
+/*
+ * Who is told of first: one that a signal ended, because one that ended by itself may have noticed just that (as
+ * cordon-sets does when cordon-names is gone), and the alert shall be about the cause.
+ */
+static struct child *first_ended(struct keeper *keeper)
+{
+	struct child *first = NULL;
+
+	for (size_t i = 1; i < keeper->count; i++) {
+		struct child *child = &keeper->children[i];
+
+		if (child->ended > 0 &&
+		    (!first || (WIFSIGNALED(child->status) && !WIFSIGNALED(first->status))))
+			first = child;
+	}
+	return first;
+}
+
 /* One at a time; those that are not yet told of wait for its end. */
 static void revive_next(struct keeper *keeper)
 {
-	struct child *child = NULL;
+	struct child *child = first_ended(keeper);
 	int ends[2];
 
-	for (size_t i = keeper->count; i-- > 1;)
-		if (keeper->children[i].ended > 0)
-			child = &keeper->children[i];
 	if (!keeper->revive || keeper->helper > 0 || !child || pipe2(ends, O_NONBLOCK) < 0)
 		return;
 	keeper->helper = fork();

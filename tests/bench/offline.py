@@ -4,7 +4,9 @@
 How fast captures are read: `cordon analyze` with all its detectors, beside Debian's softflowd, nfpcapd and argus,
 which export flows and detect nothing, on the same files (captures.c), one after the other in each of RUNS rounds.
 Packets per second of processor time, user and system, of all the process's threads, on one core: what other
-work the machine has changes that less than the time that passes. Medians. And the memory that ten million flows
+work the machine has changes that less than the time that passes. Each is run twice in a row, and the second counts: a
+virtual machine hands memory that is free for seconds back to its host, and whoever runs next pays for getting it
+again, a page at a time (here .4 s for 190 MiB). Medians. And the memory that ten million flows
 take. Needs 2 GiB of room in the temporary folder; missing peers are installed, as root, or left out.
 """
 import json
@@ -70,6 +72,7 @@ def compare(work, peers, kind):
             pass
     for _ in range(RUNS):
         for name in times:
+            run(commands(capture, work)[name])
             seconds, _, line = run(commands(capture, work)[name])
             times[name].append(seconds)
             if name == "cordon" and json.loads(line)["packets"] != CAPTURES[kind]:

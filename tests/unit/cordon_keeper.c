@@ -25,12 +25,17 @@ struct vm {
 	int status; /* read ends */
 	int reaper;
 	int record;
-	int held; /* write end that the keeper holds for blk, and hands to what revives it; or -1 */
+	int held; /* write end that the keeper holds for devices, and hands to what revives one; or -1 */
 	struct keeper_end ends[8]; /* read from status so far */
 	size_t count;
 };
 
-/* A child that waits for its end; with an fd, for the end of that. */
+static void leave(int number)
+{
+	_exit(number == SIGUSR1 ? 3 : 1);
+}
+
+/* A child that waits for its end, or leaves at SIGUSR1; with an fd, waits for the end of that. */
 static pid_t fake(int fd, int exit_status)
 {
 	pid_t pid = fork();
@@ -47,7 +52,7 @@ static pid_t fake(int fd, int exit_status)
 static _Noreturn void launch(const struct vm *vm, const int status[2], const int reaper[2],
                              const int socket[2], int pids)
 {
-	char vmm[16], blk[48], net[24], status_fd[16], record_fd[16], reaper_fd[16];
+	char vmm[16], blk[48], net[48], status_fd[16], record_fd[16], reaper_fd[16];
 	const char *argv[] = {KEEPER,    "--name",      "web0",    "--vmm",   vmm,  "--status-fd",
 	                      status_fd, "--record-fd", record_fd, "--reap",  NULL, blk,
 	                      net,       "--",          "more",    reaper_fd, NULL, NULL};
@@ -58,6 +63,7 @@ static _Noreturn void launch(const struct vm *vm, const int status[2], const int
 	sigaddset(&blocked, SIGTERM);
 	sigaddset(&blocked, SIGHUP);
 	sigprocmask(SIG_BLOCK, &blocked, NULL);
+	signal(SIGUSR1, leave); /* the children's, from their first moment; not the keeper's */
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	close(status[0]);
 	close(reaper[0]);
@@ -70,6 +76,7 @@ static _Noreturn void launch(const struct vm *vm, const int status[2], const int
 	snprintf(net, sizeof(net), "net=%d", all[2]);
 	if (vm->held >= 0) {
 		snprintf(blk, sizeof(blk), "blk=%d:%d/9", all[1], vm->held);
+		snprintf(net, sizeof(net), "net=%d:%d/9", all[2], vm->held);
 		memmove(argv + 12, argv + 11, 5 * sizeof(*argv));
 		argv[11] = "--revive";
 	}
@@ -153,6 +160,20 @@ static int exited(int status)
 	return status << 8;
 }
 
+/* A zombie, which its parent has not waited for. */
+static bool has_ended(pid_t pid)
+{
+	char path[32], text[256] = "";
+	const char *state;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	BASE_AUTO_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
+		return true;
+	state = strrchr(text, ')');
+	return state && state[1] == ' ' && state[2] == 'Z';
+}
+
 START_TEST(test_a_device_that_dies_is_only_reported)
 {
 	struct vm vm = start();
@@ -230,6 +251,34 @@ START_TEST(test_one_helper_revives_two)
 	expect_end(&vm, first.other, "net", SIGKILL);
 	expect_reaper(&vm, "reap web0 --status 9 more");
 	ck_assert_int_eq(read(held[0], &none, sizeof(none)), 0);
+}
+END_TEST
+
+/* Of two that ended at once, the one that was killed: the other may have left because of it. */
+START_TEST(test_the_killed_is_told_of_first)
+{
+	struct revived told[2];
+	int status[2], held[2];
+	struct vm vm;
+
+	ck_assert(pipe(status) == 0 && pipe(held) == 0);
+	vm = start_with(status, held[1]);
+	close(held[1]);
+	kill(vm.keeper, SIGSTOP);
+	kill(vm.blk, SIGUSR1);
+	kill(vm.net, SIGKILL);
+	for (int i = 0; i < 100 && (!has_ended(vm.blk) || !has_ended(vm.net)); i++)
+		usleep(50000);
+	kill(vm.keeper, SIGCONT);
+	expect_end(&vm, vm.blk, "blk", exited(3));
+	expect_end(&vm, vm.net, "net", SIGKILL);
+	for (size_t i = 0; i < BASE_COUNT(told); i++)
+		ck_assert_int_eq(read(held[0], &told[i], sizeof(told[i])), sizeof(told[i]));
+	ck_assert_str_eq(told[0].role, "net");
+	ck_assert_str_eq(told[1].role, "blk");
+	ck_assert_int_eq(told[1].status, exited(3));
+	kill(vm.vmm, SIGKILL);
+	expect_reaper(&vm, "reap web0 --status 9 more");
 }
 END_TEST
 
@@ -400,6 +449,7 @@ int main(int argc, char **argv)
 	tcase_add_test(tests, test_a_device_that_dies_is_only_reported);
 	tcase_add_test(tests, test_a_device_that_dies_is_revived);
 	tcase_add_test(tests, test_one_helper_revives_two);
+	tcase_add_test(tests, test_the_killed_is_told_of_first);
 	tcase_add_test(tests, test_the_end_of_the_vmm_is_the_end_of_all);
 	tcase_add_test(tests, test_sigterm_ends_the_vm);
 	tcase_add_test(tests, test_nobody_has_to_listen);
