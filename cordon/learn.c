@@ -112,6 +112,9 @@ static bool learn_is_sayable(const struct learn_try *try)
 {
 	if (learn_is_ported(try))
 		return try->port > 0;
+	/* either one's ICMP in the other IP */
+	if (try->proto == (try->family == 4 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
+		return false;
 	return learn_is_icmp(try) ? try->port < 255 : try->proto > 0;
 }
 

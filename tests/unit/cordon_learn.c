@@ -227,7 +227,9 @@ START_TEST(what_no_rule_can_say)
 {
 	static const struct flow odd[] = {{EGRESS, "192.0.2.1", 0, 0, true},
 	                                  {EGRESS, "192.0.2.1", 17, 0, true},
-	                                  {EGRESS, "192.0.2.1", 1, 255, true}};
+	                                  {EGRESS, "192.0.2.1", 1, 255, true},
+	                                  {EGRESS, "192.0.2.1", 58, 128, true},
+	                                  {EGRESS, "2001:db8::1", 1, 8, true}};
 	struct learn *learn = learn_new();
 	struct policy *policy;
 	json_t *json;

@@ -14,6 +14,7 @@
 #include "bpf/flow.h"
 #include "bpf/flowtable.h"
 #include "bpf_frames.h"
+#include "ecs.h"
 #include "ipfix_reader.h"
 #include "monitor/exported.h"
 #include "monitor/ipfix.h"
@@ -290,11 +291,11 @@ static void write_capture(const char *path)
 	pcap_close(pcap);
 }
 
-START_TEST(a_file_of_a_capture)
+/* What cordon-analyze writes of the conversations in that format. */
+static size_t analyzed(const char *format, uint8_t *out, size_t most)
 {
 	char path[] = "/tmp/cordon-ipfix-XXXXXX";
 	int fd = mkstemp(path), ends[2], status;
-	static uint8_t file[1 << 20];
 	size_t used = 0;
 	pid_t child;
 	ssize_t n;
@@ -306,21 +307,29 @@ START_TEST(a_file_of_a_capture)
 	child = fork();
 	if (child == 0) {
 		dup2(ends[1], STDOUT_FILENO);
-		execl(getenv("CORDON_ANALYZE"), "cordon-analyze", "--format", "ipfix", path, NULL);
+		execl(getenv("CORDON_ANALYZE"), "cordon-analyze", "--format", format, path, NULL);
 		_exit(127);
 	}
 	close(ends[1]);
-	while ((n = read(ends[0], file + used, sizeof(file) - used)) > 0)
+	while ((n = read(ends[0], out + used, most - used)) > 0)
 		used += (size_t)n;
 	close(ends[0]);
 	unlink(path);
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	return used;
+}
+
+START_TEST(a_file_of_a_capture)
+{
+	static uint8_t file[1 << 20];
+	size_t used = analyzed("ipfix", file, sizeof(file));
+	uint64_t octets[2] = {0}, sides[2] = {0};
+
 	ipfix_read(&reader, file, used, false);
 	ck_assert_uint_eq(reader.count, flows_made);
 	ck_assert_uint_eq(reader.template_messages, 1);
 	/* the order of the ends is the table's, and its seed another one: the sums are the same */
-	uint64_t octets[2] = {0}, sides[2] = {0};
 	for (size_t i = 0; i < flows_made; i++)
 		for (size_t side = 0; side < 2; side++) {
 			const bool peer = flows[i].flags & FLOW_FLAG_PEER_OPENED;
@@ -331,6 +340,25 @@ START_TEST(a_file_of_a_capture)
 		}
 	ck_assert_uint_eq(octets[0], sides[0]);
 	ck_assert_uint_eq(octets[1], sides[1]);
+}
+END_TEST
+
+/* The same flows as lines: each is an object of the schema (ARP is a flow there, too). */
+START_TEST(lines_of_a_capture)
+{
+	static uint8_t file[1 << 20];
+	size_t used = analyzed("flows", file, sizeof(file) - 1), lines = 0;
+	char *save = NULL;
+
+	file[used] = '\0';
+	for (char *line = strtok_r((char *)file, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save), lines++) {
+		json_t *flow = json_loads(line, 0, NULL);
+
+		ecs_assert(flow);
+		json_decref(flow);
+	}
+	ck_assert_uint_gt(lines, flows_made);
 }
 END_TEST
 
@@ -349,8 +377,10 @@ int main(void)
 	tcase_add_test(tests, a_flow_that_lasts);
 	if (nfcapd)
 		tcase_add_test(tests, nfdump_prints_the_same);
-	if (!SANITIZED)
+	if (!SANITIZED) {
 		tcase_add_test(tests, a_file_of_a_capture);
+		tcase_add_test(tests, lines_of_a_capture);
+	}
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
