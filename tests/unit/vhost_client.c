@@ -150,7 +150,8 @@ int vhost_client_negotiate(struct vhost_client *c, uint64_t features)
 	c->features = features & c->offered;
 	error = get_u64(c, VHOST_USER_GET_PROTOCOL_FEATURES, &protocol);
 	if (error == 0)
-		error = send_u64(c, VHOST_USER_SET_PROTOCOL_FEATURES, protocol, -1);
+		error = send_u64(c, VHOST_USER_SET_PROTOCOL_FEATURES,
+		                 protocol & ~VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_SHARED_MAP), -1);
 	if (error == 0)
 		error = send_u64(c, VHOST_USER_SET_FEATURES, c->features, -1);
 	return error;

@@ -31,7 +31,7 @@ static bool cannot_shrink(int fd)
  * #syscall device: madvise(arg2 = MADV_DONTDUMP) - keeps guest memory out of core dumps
  */
 int device_mapping_make(struct device_mapping *m, int fd, uint64_t offset, uint64_t size,
-                        const char **why)
+                        bool writable, const char **why)
 {
 	uint64_t end, start, block;
 	struct stat st;
@@ -52,8 +52,8 @@ int device_mapping_make(struct device_mapping *m, int fd, uint64_t offset, uint6
 	block = st.st_blksize > 0 && st.st_blksize % 4096 == 0 ? (uint64_t)st.st_blksize : 4096;
 	start = offset - offset % block;
 	*why = "it cannot be mapped";
-	map = mmap(NULL, end - start, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
-	           (off_t)start);
+	map = mmap(NULL, end - start, PROT_READ | (writable ? PROT_WRITE : 0),
+	           MAP_SHARED | MAP_NORESERVE, fd, (off_t)start);
 	if (map == MAP_FAILED)
 		return -errno;
 	(void)madvise(map, end - start, MADV_DONTDUMP); /* a kernel without it only dumps more */

@@ -57,7 +57,7 @@ int device_memory_add(struct device_memory *memory, uint64_t guest, uint64_t siz
 	*why = "the dirty log does not reach that far";
 	if (!log_reaches(&memory->log, guest + size))
 		return -ERANGE;
-	error = device_mapping_make(&mapping, fd, offset, size, why);
+	error = device_mapping_make(&mapping, fd, offset, size, true, why);
 	if (error < 0)
 		return error;
 	*r = (struct device_region){
@@ -92,6 +92,41 @@ void device_memory_clear(struct device_memory *memory)
 	memory->count = 0;
 }
 
+int device_memory_shared_set(struct device_memory *memory, int fd, uint64_t offset, uint64_t size,
+                             const char **why)
+{
+	struct device_mapping map;
+	int error = device_mapping_make(&map, fd, offset, size, false, why);
+
+	if (error < 0)
+		return error;
+	device_mapping_drop(&memory->shared);
+	memory->shared = map;
+	return 0;
+}
+
+bool device_memory_is_shared(const struct device_memory *memory, uint64_t guest, uint64_t size)
+{
+	const struct device_mapping *map = &memory->shared;
+	uint64_t last;
+
+	if (!map->bytes || size == 0)
+		return true;
+	if (__builtin_add_overflow(guest, size - 1, &last) || last / DEVICE_PAGE / 8 >= map->size)
+		return false;
+	last /= DEVICE_PAGE;
+	for (uint64_t page = guest / DEVICE_PAGE; page <= last;) {
+		bool whole = page % 8 == 0 && last - page >= 7;
+		unsigned int wanted = whole ? 0xff : 1u << page % 8;
+
+		/* The vmm changes bits at any time: what counts is what they are now. */
+		if ((__atomic_load_n(&map->bytes[page / 8], __ATOMIC_ACQUIRE) & wanted) != wanted)
+			return false;
+		page += whole ? 8 : 1;
+	}
+	return true;
+}
+
 void *device_memory_at(const struct device_memory *memory, uint64_t guest, uint64_t size)
 {
 	for (unsigned int i = 0; i < memory->count; i++) {
@@ -99,19 +134,22 @@ void *device_memory_at(const struct device_memory *memory, uint64_t guest, uint6
 		uint64_t into = guest - r->guest;
 
 		if (guest >= r->guest && into < r->size && size <= r->size - into)
-			return r->host + into;
+			return device_memory_is_shared(memory, guest, size) ? r->host + into : NULL;
 	}
 	return NULL;
 }
 
-void *device_memory_at_user(const struct device_memory *memory, uint64_t user, uint64_t size)
+void *device_memory_at_user(const struct device_memory *memory, uint64_t user, uint64_t size,
+                            uint64_t *guest)
 {
 	for (unsigned int i = 0; i < memory->count; i++) {
 		const struct device_region *r = &memory->region[i];
 		uint64_t into = user - r->user;
 
-		if (user >= r->user && into < r->size && size <= r->size - into)
-			return r->host + into;
+		if (user < r->user || into >= r->size || size > r->size - into)
+			continue;
+		*guest = r->guest + into;
+		return r->host + into;
 	}
 	return NULL;
 }
@@ -152,6 +190,8 @@ int device_memory_split(const struct device_memory *memory, uint64_t guest, uint
 		if (used == max)
 			return -E2BIG;
 		piece = BASE_MIN(size, r->size - into);
+		if (!device_memory_is_shared(memory, guest, piece))
+			return -EACCES;
 		list[used++] = (struct iovec){.iov_base = r->host + into, .iov_len = piece};
 		guest += piece; /* at most the region's end, which is known not to overflow */
 		size -= piece;
@@ -163,7 +203,7 @@ int device_memory_log_set(struct device_memory *memory, int fd, uint64_t offset,
                           const char **why)
 {
 	struct device_mapping log;
-	int error = device_mapping_make(&log, fd, offset, size, why);
+	int error = device_mapping_make(&log, fd, offset, size, true, why);
 
 	if (error < 0)
 		return error;

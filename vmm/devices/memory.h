@@ -3,6 +3,14 @@
  * memory: guest memory as a device process sees it: the regions that the front end shared, mapped
  * here. Every address that a guest wrote becomes a host pointer in this file or not at all. While the
  * guest is migrated, each page of it that is written is marked in the front end's dirty log.
+ *
+ * A guest with private memory shares some pages of it, and the front end keeps a map of them, a bit a page,
+ * that is mapped here read-only. What is not wholly shared is then treated as what is not there. The check
+ * comes first and the use later, and between them the guest may take the page back. That gives nothing
+ * away: its private memory is other pages (KVM's guest_memfd), which no process has mapped. What is mapped
+ * here is the shared memory behind the same address; the vmm takes the bit away, then has KVM give the guest
+ * the private page, then punches the shared one out of its file. A late read finds what the guest had shared, or
+ * zeros, and a late write lands in a page that the guest does not see while its own is private.
  */
 #ifndef CORDON_VMM_DEVICES_MEMORY_H
 #define CORDON_VMM_DEVICES_MEMORY_H
@@ -27,8 +35,9 @@ struct device_region {
 struct device_memory {
 	unsigned int count;
 	struct device_region region[DEVICE_MEMORY_REGIONS];
-	struct device_mapping log; /* a bit a page of guest memory */
-	bool logging;              /* what is written is to be marked there */
+	struct device_mapping log;    /* a bit a page of guest memory */
+	bool logging;                 /* what is written is to be marked there */
+	struct device_mapping shared; /* a bit a page that the guest shares; not mapped: all are */
 };
 
 /*
@@ -43,14 +52,18 @@ int device_memory_add(struct device_memory *memory, uint64_t guest, uint64_t siz
 int device_memory_remove(struct device_memory *memory, uint64_t guest, uint64_t size,
                          uint64_t user);
 
-/* Unmaps every region; the log stays. */
+/* Unmaps every region; the log and the map of shared pages stay. */
 void device_memory_clear(struct device_memory *memory);
 
-/* [guest, guest + size), when it lies wholly inside one region; else NULL. */
+/* [guest, guest + size), when it lies wholly inside one region and is shared; else NULL. */
 void *device_memory_at(const struct device_memory *memory, uint64_t guest, uint64_t size);
 
-/* As device_memory_at(), for an address of the front end's own. */
-void *device_memory_at_user(const struct device_memory *memory, uint64_t user, uint64_t size);
+/*
+ * For an address of the front end's own, which rings have: that, shared or not, and the guest's address for
+ * device_memory_is_shared(), as a ring is there longer than one look at the map is worth.
+ */
+void *device_memory_at_user(const struct device_memory *memory, uint64_t user, uint64_t size,
+                            uint64_t *guest);
 
 /*
  * Gives what the host keeps behind the whole pages of [host, host + size) back to it; the range is one of
@@ -61,7 +74,7 @@ int64_t device_memory_discard(void *host, uint64_t size);
 
 /*
  * Splits [guest, guest + size) into at most `max` pieces at region borders. Returns how many, -EFAULT
- * when a byte of it is outside, -E2BIG when `max` are not enough.
+ * when a byte of it is outside, -EACCES when one is private, -E2BIG when `max` are not enough.
  */
 int device_memory_split(const struct device_memory *memory, uint64_t guest, uint64_t size,
                         struct iovec *list, unsigned int max);
@@ -72,6 +85,16 @@ int device_memory_split(const struct device_memory *memory, uint64_t guest, uint
  */
 int device_memory_log_set(struct device_memory *memory, int fd, uint64_t offset, uint64_t size,
                           const char **why);
+
+/*
+ * Takes `size` bytes from `offset` of `fd` as the map of shared pages, in place of the one that there is. A
+ * page beyond it is private. Errors as of device_mapping_make().
+ */
+int device_memory_shared_set(struct device_memory *memory, int fd, uint64_t offset, uint64_t size,
+                             const char **why);
+
+/* Whether the guest shares all of [guest, guest + size); always, without a map. */
+bool device_memory_is_shared(const struct device_memory *memory, uint64_t guest, uint64_t size);
 
 /* Marks [guest, guest + size) in the log. What the log has no bit for is passed over. */
 void device_memory_mark(const struct device_memory *memory, uint64_t guest, uint64_t size);

@@ -93,6 +93,7 @@ void vhost_back_close(struct vhost_back *back)
 	vhost_inflight_drop(back);
 	device_memory_clear(&back->memory);
 	device_mapping_drop(&back->memory.log);
+	device_mapping_drop(&back->memory.shared);
 	base_close(&back->log_fd);
 	base_close(&back->epoll);
 	base_close(&back->requests);
@@ -116,6 +117,23 @@ static void signal_progress(struct vhost_back *back, struct vhost_queue *q)
 		vhost_signal(q->call);
 }
 
+/* The guest broke the ring's rules: the front end is told, the other rings go on. */
+static void report_broken(struct vhost_back *back, unsigned int index)
+{
+	struct vhost_queue *q = &back->queue[index];
+
+	if (q->reported)
+		return;
+	q->reported = true;
+	if (back->breaks < BREAKS_LOGGED)
+		device_log(back->ops->name, "the guest broke ring %u: %s; the ring is stopped%s",
+		           index, q->ring.broken ? q->ring.broken : "for no stated reason",
+		           back->breaks + 1 == BREAKS_LOGGED ? " (no more of these are logged)"
+		                                             : "");
+	back->breaks += back->breaks < BREAKS_LOGGED;
+	vhost_signal(q->error);
+}
+
 int vhost_queue_start(struct vhost_back *back, unsigned int index)
 {
 	struct vhost_queue *q = &back->queue[index];
@@ -123,6 +141,12 @@ int vhost_queue_start(struct vhost_back *back, unsigned int index)
 
 	if (!(back->features & 1ull << VIRTIO_F_VERSION_1)) {
 		device_log(back->ops->name, "ring %u starts without VIRTIO_F_VERSION_1", index);
+		return -EPROTO;
+	}
+	if (back->protocol_features & VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_SHARED_MAP) &&
+	    !back->memory.shared.bytes) {
+		device_log(back->ops->name, "ring %u starts before the map of shared pages came",
+		           index);
 		return -EPROTO;
 	}
 	q->ring.event_idx = back->features & 1ull << VRING_F_EVENT_IDX;
@@ -146,6 +170,8 @@ int vhost_queue_start(struct vhost_back *back, unsigned int index)
 	q->started = true;
 	q->reported = false;
 	back->runnable |= 1u << index; /* what came before the eventfd was here */
+	if (q->ring.broken)
+		report_broken(back, index);
 	return 0;
 }
 
@@ -173,23 +199,6 @@ void vhost_queue_stop(struct vhost_back *back, unsigned int index)
 	q->started = false;
 	q->due = 0;
 	back->runnable &= ~(1u << index);
-}
-
-/* The guest broke the ring's rules: the front end is told, the other rings go on. */
-static void report_broken(struct vhost_back *back, unsigned int index)
-{
-	struct vhost_queue *q = &back->queue[index];
-
-	if (q->reported)
-		return;
-	q->reported = true;
-	if (back->breaks < BREAKS_LOGGED)
-		device_log(back->ops->name, "the guest broke ring %u: %s; the ring is stopped%s",
-		           index, q->ring.broken ? q->ring.broken : "for no stated reason",
-		           back->breaks + 1 == BREAKS_LOGGED ? " (no more of these are logged)"
-		                                             : "");
-	back->breaks += back->breaks < BREAKS_LOGGED;
-	vhost_signal(q->error);
 }
 
 void vhost_back_config_changed(struct vhost_back *back)

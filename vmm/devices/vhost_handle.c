@@ -26,7 +26,8 @@ static uint64_t protocol_features_offered(const struct vhost_back *back)
 	                   VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_REPLY_ACK) |
 	                   VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_RESET_DEVICE) |
 	                   VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) |
-	                   VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS);
+	                   VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) |
+	                   VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_SHARED_MAP);
 
 	if (back->ops->config_read)
 		offered |= VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_CONFIG);
@@ -349,6 +350,7 @@ static const struct request {
         [VHOST_USER_GET_MAX_MEM_SLOTS] = {vhost_get_max_mem_slots, 0, 0},
         [VHOST_USER_ADD_MEM_REG] = {vhost_add_mem_region, 40, 1},
         [VHOST_USER_REM_MEM_REG] = {vhost_remove_mem_region, 40, 1},
+        [VHOST_USER_SET_SHARED_MAP] = {vhost_set_shared_map, 16, 1},
 };
 
 int vhost_handle(struct vhost_back *back, struct vhost_message *m)

@@ -24,6 +24,7 @@ int vhost_add_mem_region(struct vhost_back *back, struct vhost_message *m);
 int vhost_remove_mem_region(struct vhost_back *back, struct vhost_message *m);
 int vhost_set_log_base(struct vhost_back *back, struct vhost_message *m);
 int vhost_set_log_fd(struct vhost_back *back, struct vhost_message *m);
+int vhost_set_shared_map(struct vhost_back *back, struct vhost_message *m);
 int vhost_get_inflight_fd(struct vhost_back *back, struct vhost_message *m);
 int vhost_set_inflight_fd(struct vhost_back *back, struct vhost_message *m);
 /* Features or the log's place have changed. */

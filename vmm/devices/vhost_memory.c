@@ -112,6 +112,32 @@ int vhost_set_log_base(struct vhost_back *back, struct vhost_message *m)
 	return vhost_answer_u64(back, m, 0);
 }
 
+/*
+ * Which pages the guest shares. Rings that run go on, and are looked at again: what they lie in may be
+ * private by this map.
+ */
+int vhost_set_shared_map(struct vhost_back *back, struct vhost_message *m)
+{
+	const struct vhost_user_log *map = &m->payload.log;
+	uint32_t held;
+	const char *why;
+	int error;
+
+	if (m->fd_count != 1 ||
+	    !(back->protocol_features & VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_SHARED_MAP)))
+		return vhost_refuse(back, "a map of shared pages that was not negotiated, or no fd",
+		                    m->fd_count);
+	held = rings_hold(back);
+	error = device_memory_shared_set(&back->memory, m->fds[0], map->offset, map->size, &why);
+	if (error < 0) {
+		device_log(back->ops->name,
+		           "the map of shared pages of 0x%llx bytes is refused: %s",
+		           (unsigned long long)map->size, why);
+		return error;
+	}
+	return rings_resume(back, held);
+}
+
 int vhost_set_log_fd(struct vhost_back *back, struct vhost_message *m)
 {
 	base_close(&back->log_fd);
@@ -175,7 +201,8 @@ int vhost_set_inflight_fd(struct vhost_back *back, struct vhost_message *m)
 		                    i->mmap_size);
 	held = rings_hold(back);
 	vhost_inflight_drop(back);
-	error = device_mapping_make(&back->inflight, m->fds[0], i->mmap_offset, i->mmap_size, &why);
+	error = device_mapping_make(&back->inflight, m->fds[0], i->mmap_offset, i->mmap_size, true,
+	                            &why);
 	if (error < 0) {
 		device_log(back->ops->name, "the record of what is in flight is refused: %s", why);
 		return error;

@@ -45,6 +45,9 @@ enum vhost_user_request {
 	VHOST_USER_REM_MEM_REG = 38,       /* one region; a fd may come along, and is closed */
 	VHOST_USER_SET_STATUS = 39,        /* u64: virtio device status; with STATUS */
 	VHOST_USER_GET_STATUS = 40,        /* -> u64 */
+	/* cordon's own, far above those that are published; with SHARED_MAP. Layout as of the dirty log:
+	 * bit N of byte N/8 is set while the guest shares page N of its physical memory. */
+	VHOST_USER_SET_SHARED_MAP = 96, /* log, one fd, to be mapped read-only */
 };
 
 /* Back end to front end, over the channel of SET_BACKEND_REQ_FD. The others are not offered. */
@@ -71,6 +74,7 @@ enum vhost_user_protocol_feature {
 	VHOST_USER_PROTOCOL_F_RESET_DEVICE = 13,
 	VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS = 15,
 	VHOST_USER_PROTOCOL_F_STATUS = 16,
+	VHOST_USER_PROTOCOL_F_SHARED_MAP = 62, /* cordon's own: SET_SHARED_MAP is obeyed */
 };
 
 #define VHOST_USER_BIT(feature) (1ull << (feature))

@@ -70,12 +70,29 @@ int vring_break(struct vring *ring, const char *why)
 	return -EPROTO;
 }
 
-static void *part(const struct vring *ring, uint64_t user, uint64_t size, uintptr_t align)
+static void *part(const struct vring *ring, uint64_t user, uint64_t size, uintptr_t align,
+                  struct vring_place *place)
 {
-	void *host = device_memory_at_user(ring->memory, user, size);
+	void *host = device_memory_at_user(ring->memory, user, size, &place->guest);
 
+	place->size = size;
 	return (uintptr_t)host % align == 0 ? host : NULL;
 }
+
+/*
+ * A guest can take a ring's pages back while it runs. What is behind them here is then no ring any more, and
+ * no harm (memory.h): to be looked at whenever more is about to be taken from it is enough.
+ */
+static bool parts_shared(const struct vring *ring)
+{
+	for (size_t i = 0; i < BASE_COUNT(ring->places); i++)
+		if (!device_memory_is_shared(ring->memory, ring->places[i].guest,
+		                             ring->places[i].size))
+			return false;
+	return true;
+}
+
+static const char in_private_memory[] = "a part of it is in memory that the guest does not share";
 
 /* Bytes of the used ring, its header or its event index were written. */
 static void log_used(const struct vring *ring, const void *at, uint64_t size)
@@ -94,16 +111,20 @@ int vring_start(struct vring *ring, uint16_t next)
 
 	if (n == 0 || n > VRING_SIZE_MAX || (n & (n - 1)) != 0)
 		return -EINVAL;
-	descriptors = part(ring, ring->descriptors_at, n * sizeof(struct vring_descriptor), 16);
-	available = part(ring, ring->available_at, sizeof(struct vring_available) + n * 2 + 2, 2);
+	descriptors = part(ring, ring->descriptors_at, n * sizeof(struct vring_descriptor), 16,
+	                   &ring->places[0]);
+	available = part(ring, ring->available_at, sizeof(struct vring_available) + n * 2 + 2, 2,
+	                 &ring->places[1]);
 	used = part(ring, ring->used_at,
-	            sizeof(struct vring_used) + n * sizeof(struct vring_used_entry) + 2, 4);
+	            sizeof(struct vring_used) + n * sizeof(struct vring_used_entry) + 2, 4,
+	            &ring->places[2]);
 	if (!descriptors || !available || !used)
 		return -EFAULT;
 	ring->descriptors = descriptors;
 	ring->available = available;
 	ring->used = used;
-	ring->used_index = load16(&ring->used->index);
+	ring->broken = parts_shared(ring) ? NULL : in_private_memory;
+	ring->used_index = ring->broken ? next : load16(&ring->used->index);
 	if (inflight_begin(&ring->inflight, ring->size, ring->used_index) < 0)
 		return -EINVAL;
 	if (ring->inflight.record)
@@ -112,7 +133,6 @@ int vring_start(struct vring *ring, uint16_t next)
 	ring->available_seen = next;
 	ring->signalled = ring->used_index;
 	ring->signalled_valid = false; /* the event index may be from before a pause */
-	ring->broken = NULL;
 	return 0;
 }
 
@@ -145,6 +165,9 @@ static int chain_add(struct vring *ring, struct vring_request *request,
 	                        VRING_IOV_MAX - used);
 	if (n == -E2BIG)
 		return vring_break(ring, "a chain has too many pieces");
+	if (n == -EACCES)
+		return vring_break(ring,
+		                   "a descriptor points at memory that the guest does not share");
 	if (n < 0)
 		return vring_break(ring, "a descriptor points outside guest memory");
 	if (write) {
@@ -175,7 +198,7 @@ indirect_table(struct vring *ring, const struct vring_descriptor *d, uint32_t *e
 		return NULL;
 	table = device_memory_at(ring->memory, d->address, d->length);
 	if (!table)
-		vring_break(ring, "an indirect table is outside guest memory");
+		vring_break(ring, "an indirect table is outside guest memory, or is not shared");
 	*entries = d->length / sizeof(*d);
 	return table;
 }
@@ -217,8 +240,11 @@ static int chain_walk(struct vring *ring, struct vring_request *request, uint16_
 static int next_available(struct vring *ring, uint16_t *head)
 {
 	if (ring->available_seen == ring->next) {
-		uint16_t seen = __atomic_load_n(&ring->available->index, __ATOMIC_ACQUIRE);
+		uint16_t seen;
 
+		if (!parts_shared(ring))
+			return vring_break(ring, in_private_memory);
+		seen = __atomic_load_n(&ring->available->index, __ATOMIC_ACQUIRE);
 		if ((uint16_t)(seen - ring->next) > ring->size)
 			return vring_break(ring, "the available index jumped");
 		ring->available_seen = seen;

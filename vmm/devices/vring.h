@@ -31,6 +31,10 @@ struct vring_descriptor;
 struct vring_available;
 struct vring_used;
 
+struct vring_place { /* of one of a ring's parts, in guest memory */
+	uint64_t guest, size;
+};
+
 struct vring {
 	const struct device_memory *memory;
 	uint32_t size;                                  /* entries, a power of two; 0: never set */
@@ -38,6 +42,7 @@ struct vring {
 	struct vring_descriptor *descriptors; /* the same here; NULL until vring_start() */
 	struct vring_available *available;
 	struct vring_used *used;
+	struct vring_place places[3];
 	uint16_t next;           /* the next entry of the available ring to take */
 	uint16_t available_seen; /* its index when it was last read */
 	uint16_t used_index;
@@ -61,7 +66,8 @@ struct vring_request {
 /*
  * Finds the ring's three parts in memory and begins at available entry `next`; a ring with a record of what
  * is in flight begins after that instead. -EINVAL when the size is not a power of two up to
- * VRING_SIZE_MAX, or too large for the record, -EFAULT when a part is outside memory or misaligned.
+ * VRING_SIZE_MAX, or too large for the record, -EFAULT when a part is outside memory or misaligned. A ring in
+ * memory that the guest does not share starts, and is broken from its start.
  */
 int vring_start(struct vring *ring, uint16_t next);
 
