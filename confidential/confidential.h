@@ -253,4 +253,81 @@ int idblock_make(const struct idblock *block, const void *id_key, size_t id_key_
 int idblock_check(const uint8_t *bytes, size_t size, const uint8_t *auth, size_t auth_size,
                   struct idblock *block, struct idblock_digests *digests, char *why);
 
+/* --- attestation (attest*.c): evidence and certificates are hostile --- */
+
+enum attest_kind { ATTEST_SNP, ATTEST_TDX };
+
+/* A root that is trusted: SHA-256 of its key's SubjectPublicKeyInfo. */
+struct attest_root {
+	enum attest_kind kind;
+	const char *product; /* "Milan"; of Intel's: "Intel SGX" */
+	uint8_t spki[32];
+};
+
+enum attest_status {
+	ATTEST_PASSED,
+	ATTEST_FAILED,
+	ATTEST_SKIPPED /* could not be checked: what it needs was not given */
+};
+struct attest_check {
+	const char *name; /* static */
+	enum attest_status status;
+	char why[WHY_MAX]; /* what was found */
+};
+enum { ATTEST_CHECKS_MAX = 40 };
+struct attest_verdict {
+	bool accepted; /* no check failed (and, if `strict`, none was skipped) */
+	enum attest_kind kind;
+	uint32_t version; /* of the report or the quote */
+	const char *product;
+	uint8_t measurement[48]; /* the launch digest, or MRTD */
+	uint8_t report_data[64];
+	uint64_t policy; /* the guest's policy, or the domain's attributes */
+	struct attest_check checks[ATTEST_CHECKS_MAX];
+	size_t count;
+};
+
+/* Certificates, CRLs and Intel's JSON, as they were found. */
+struct attest_collateral;
+struct attest_collateral *attest_collateral_new(void);
+void attest_collateral_free(struct attest_collateral *collateral);
+/*
+ * Adds what a file holds: PEM (certificates and CRLs, several), one in DER, or TCB info or a QE identity.
+ * 1 added, 0 it is none of these, -ENOSPC too many, -ENOMEM.
+ */
+int attest_collateral_add(struct attest_collateral *collateral, const void *bytes, size_t size);
+
+/* Statuses of a TCB level beside UpToDate that are accepted, as Intel names them. */
+enum attest_tcb {
+	ATTEST_TCB_UP_TO_DATE = 1,
+	ATTEST_TCB_SW_HARDENING = 2,
+	ATTEST_TCB_CONFIGURATION = 4,
+	ATTEST_TCB_CONFIGURATION_AND_SW = 8,
+	ATTEST_TCB_OUT_OF_DATE = 16,
+	ATTEST_TCB_OUT_OF_DATE_CONFIGURATION = 32,
+	ATTEST_TCB_REVOKED = 64,
+};
+/* "SWHardeningNeeded" as its bit, 0 when it is none. */
+uint32_t attest_tcb_parse(const char *name);
+
+struct attest_input {
+	const uint8_t *report;
+	size_t size;
+	const struct attest_collateral *collateral;
+	const struct attest_root *roots; /* NULL: AMD's and Intel's */
+	size_t root_count;
+	int64_t at;       /* Unix time */
+	bool allow_debug; /* a guest that its host may read */
+	bool trim;        /* bytes behind a quote are not part of it */
+	bool strict;      /* what could not be checked fails */
+	uint32_t tcb;     /* TDX: enum attest_tcb that are accepted, beside UpToDate */
+	/* what the report has to have; NULL: anything */
+	const uint8_t *measurement, *report_data, *host_data; /* 48, 64, 32 (SNP) bytes */
+	const uint64_t *policy, *min_tcb;                     /* min_tcb: SNP's TCB_VERSION */
+	const uint8_t *ccel;                                  /* TDX: the event log */
+	size_t ccel_size;
+};
+/* An SNP report (1184 bytes, or as hexadecimal text) or a TDX quote. Always fills the verdict. */
+void attest_verify(const struct attest_input *input, struct attest_verdict *verdict);
+
 #endif

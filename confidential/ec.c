@@ -23,7 +23,7 @@ static void ec_free_digest(EVP_MD_CTX **context)
 
 EVP_PKEY *ec_public(enum ec_curve curve, const uint8_t *x, const uint8_t *y)
 {
-	char group[16];
+	char group[8] = "P-384";
 	uint8_t point[1 + 2 * EC_NUMBER_MAX] = {POINT_CONVERSION_UNCOMPRESSED};
 	OSSL_PARAM params[] = {
 	        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
@@ -33,7 +33,8 @@ EVP_PKEY *ec_public(enum ec_curve curve, const uint8_t *x, const uint8_t *y)
 	EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
 	EVP_PKEY *key = NULL;
 
-	snprintf(group, sizeof(group), "%s", curve == EC_P256 ? "P-256" : "P-384");
+	if (curve == EC_P256)
+		memcpy(group, "P-256", sizeof("P-256"));
 	memcpy(point + 1, x, curve);
 	memcpy(point + 1 + curve, y, curve);
 	if (!context || EVP_PKEY_fromdata_init(context) != 1 ||

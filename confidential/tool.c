@@ -21,6 +21,7 @@
 #include <time.h>
 
 #include "base/base.h"
+#include "confidential/hex.h"
 #include "isolate/isolate.h"
 
 enum { TOOL_UID = ISOLATE_UID_BASE - TOOL_UID_OFFSET, TOOL_BLOCK = 1 << 16 };
@@ -107,28 +108,11 @@ uint8_t *tool_read(int fd, const char *name, size_t max, size_t *size)
 	return NULL;
 }
 
-static int tool_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)tolower((unsigned char)c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool tool_hex(const char *text, uint8_t *bytes, size_t size)
 {
 	if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X'))
 		text += 2;
-	if (strlen(text) != 2 * size)
-		return false;
-	for (size_t i = 0; i < size; i++) {
-		int high = tool_digit(text[2 * i]), low = tool_digit(text[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		bytes[i] = (uint8_t)(high << 4 | low);
-	}
-	return true;
+	return strlen(text) == 2 * size && hex_read(text, bytes, size);
 }
 
 void tool_hex_text(char *to, const uint8_t *bytes, size_t size)

@@ -106,6 +106,12 @@ int verb_measure(int argc, char **argv)
 	return confidential_become("cordon-measure", args->list);
 }
 
+int verb_attest(int argc, char **argv)
+{
+	(void)argc;
+	return confidential_become("cordon-attest", argv);
+}
+
 int verb_id_block(int argc, char **argv)
 {
 	(void)argc;

@@ -36,6 +36,7 @@ int verb_learn(int argc, char **argv);
 int verb_top(int argc, char **argv);
 int verb_analyze(int argc, char **argv);
 int verb_measure(int argc, char **argv);
+int verb_attest(int argc, char **argv);
 int verb_id_block(int argc, char **argv);
 int verb_capture(int argc, char **argv);
 int verb_firewall(int argc, char **argv);

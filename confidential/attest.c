@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * attest: evidence in, a verdict out: each check with its name, what came of it, and what was found. Nothing
+ * ends early because one check failed, except that what cannot be read is not looked into.
+ *
+ * A check is skipped when what it needs was not given (a CRL, TCB info); it is listed as that, and the
+ * verdict stands and names it, unless `strict` says that it may not.
+ */
+#include "confidential/attest.h"
+
+#include <ctype.h>
+#include <openssl/pem.h>
+#include <stdarg.h>
+
+#include "base/base.h"
+#include "confidential/hex.h"
+
+enum { ATTEST_SNP_SIZE = 1184, ATTEST_HEX_SLACK = 2 };
+
+static void attest_add(struct attest *attest, const char *name, enum attest_status status,
+                       const char *why, va_list list)
+{
+	struct attest_verdict *verdict = attest->verdict;
+	struct attest_check *check = &verdict->checks[verdict->count];
+
+	/* what is not listed must not be accepted */
+	if (verdict->count == ATTEST_CHECKS_MAX) {
+		verdict->accepted = false;
+		return;
+	}
+	verdict->count++;
+	check->name = name;
+	check->status = status;
+	vsnprintf(check->why, sizeof(check->why), why, list);
+	if (status == ATTEST_FAILED || (status == ATTEST_SKIPPED && attest->input->strict))
+		verdict->accepted = false;
+}
+
+bool attest_check(struct attest *attest, const char *name, bool passed, const char *why, ...)
+{
+	va_list list;
+
+	va_start(list, why);
+	attest_add(attest, name, passed ? ATTEST_PASSED : ATTEST_FAILED, why, list);
+	va_end(list);
+	return passed;
+}
+
+void attest_skip(struct attest *attest, const char *name, const char *why, ...)
+{
+	va_list list;
+
+	va_start(list, why);
+	attest_add(attest, name, ATTEST_SKIPPED, why, list);
+	va_end(list);
+}
+
+const uint8_t *attest_take(struct attest_rest *rest, size_t size)
+{
+	const uint8_t *at = rest->at;
+
+	if (size > rest->left)
+		return NULL;
+	rest->at += size;
+	rest->left -= size;
+	return at;
+}
+
+bool attest_zero(const uint8_t *at, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (at[i])
+			return false;
+	return true;
+}
+
+void attest_wanted(struct attest *attest, const char *name, const uint8_t *wanted,
+                   const uint8_t *has, size_t size)
+{
+	const bool same = wanted && memcmp(wanted, has, size) == 0;
+
+	if (wanted)
+		attest_check(attest, name, same, "it is%s what was expected", same ? "" : " not");
+}
+
+/* --- collateral --- */
+
+struct attest_collateral *attest_collateral_new(void)
+{
+	return calloc(1, sizeof(struct attest_collateral));
+}
+
+void attest_collateral_free(struct attest_collateral *collateral)
+{
+	if (!collateral)
+		return;
+	for (size_t i = 0; i < collateral->cert_count; i++)
+		X509_free(collateral->certs[i]);
+	for (size_t i = 0; i < collateral->crl_count; i++)
+		X509_CRL_free(collateral->crls[i]);
+	for (size_t i = 0; i < collateral->document_count; i++)
+		free(collateral->documents[i].text);
+	free(collateral);
+}
+
+static int attest_add_cert(struct attest_collateral *collateral, X509 *cert)
+{
+	if (!cert)
+		return 0;
+	if (collateral->cert_count == ATTEST_CERTS_MAX) {
+		X509_free(cert);
+		return -ENOSPC;
+	}
+	collateral->certs[collateral->cert_count++] = cert;
+	return 1;
+}
+
+static int attest_add_crl(struct attest_collateral *collateral, X509_CRL *crl)
+{
+	if (!crl)
+		return 0;
+	if (collateral->crl_count == ATTEST_CRLS_MAX) {
+		X509_CRL_free(crl);
+		return -ENOSPC;
+	}
+	collateral->crls[collateral->crl_count++] = crl;
+	return 1;
+}
+
+static int attest_add_pem(struct attest_collateral *collateral, const uint8_t *bytes, size_t size)
+{
+	BIO *bio = BIO_new_mem_buf(bytes, (int)size);
+	char *name = NULL, *header = NULL;
+	unsigned char *data = NULL;
+	int added = 0, one = 0;
+	long length;
+
+	while (bio && one >= 0 && PEM_read_bio(bio, &name, &header, &data, &length) == 1) {
+		const unsigned char *at = data;
+
+		one = 0;
+		if (strcmp(name, PEM_STRING_X509) == 0)
+			one = attest_add_cert(collateral, d2i_X509(NULL, &at, length));
+		else if (strcmp(name, PEM_STRING_X509_CRL) == 0)
+			one = attest_add_crl(collateral, d2i_X509_CRL(NULL, &at, length));
+		added += BASE_MAX(one, 0);
+		OPENSSL_free(name);
+		OPENSSL_free(header);
+		OPENSSL_free(data);
+	}
+	BIO_free(bio);
+	return one < 0 ? one : added > 0;
+}
+
+static int attest_add_document(struct attest_collateral *collateral, const char *text, size_t size)
+{
+	struct attest_document document;
+
+	if (!attest_document_parse(text, size, &document))
+		return 0;
+	if (collateral->document_count == ATTEST_DOCUMENTS_MAX) {
+		free(document.text);
+		return -ENOSPC;
+	}
+	collateral->documents[collateral->document_count++] = document;
+	return 1;
+}
+
+/* DER is all of the file, or it is not DER. */
+static int attest_add_der(struct attest_collateral *collateral, const uint8_t *bytes, size_t size)
+{
+	const unsigned char *at = bytes;
+	X509 *cert = d2i_X509(NULL, &at, (long)size);
+	X509_CRL *crl;
+
+	if (cert && at == bytes + size)
+		return attest_add_cert(collateral, cert);
+	X509_free(cert);
+	at = bytes;
+	crl = d2i_X509_CRL(NULL, &at, (long)size);
+	if (crl && at == bytes + size)
+		return attest_add_crl(collateral, crl);
+	X509_CRL_free(crl);
+	return 0;
+}
+
+static int attest_add_table(struct attest_collateral *collateral, struct attest_table *table)
+{
+	const uint8_t *content;
+	size_t size;
+	int one = 0;
+
+	while (one >= 0 && attest_table_next(table, &content, &size))
+		one = attest_add_der(collateral, content, size);
+	return one < 0 ? one : 1;
+}
+
+int attest_collateral_add(struct attest_collateral *collateral, const void *bytes, size_t size)
+{
+	static const char pem[] = "-----BEGIN ";
+	struct attest_table table;
+
+	if (size == 0 || size > ATTEST_DOCUMENT_MAX)
+		return 0;
+	if (*(const uint8_t *)bytes == '{')
+		return attest_add_document(collateral, bytes, size);
+	if (memmem(bytes, size, pem, sizeof(pem) - 1))
+		return attest_add_pem(collateral, bytes, size);
+	if (attest_table_open(&table, bytes, size))
+		return attest_add_table(collateral, &table);
+	return attest_add_der(collateral, bytes, size);
+}
+
+/* --- the evidence --- */
+
+/* A report that tools have printed: two digits a byte, and a line's end at most. */
+static bool attest_from_hex(const uint8_t *text, size_t size, uint8_t report[ATTEST_SNP_SIZE])
+{
+	while (size > 2 * (size_t)ATTEST_SNP_SIZE && isspace(text[size - 1]))
+		size--;
+	return size == 2 * (size_t)ATTEST_SNP_SIZE &&
+	       hex_read((const char *)text, report, ATTEST_SNP_SIZE);
+}
+
+void attest_verify(const struct attest_input *input, struct attest_verdict *verdict)
+{
+	struct attest attest = {.input = input, .verdict = verdict};
+	uint8_t report[ATTEST_SNP_SIZE];
+
+	*verdict = (struct attest_verdict){.accepted = true, .kind = ATTEST_SNP};
+	if (input->size >= 2 * (size_t)ATTEST_SNP_SIZE &&
+	    input->size <= 2 * (size_t)ATTEST_SNP_SIZE + ATTEST_HEX_SLACK &&
+	    attest_from_hex(input->report, input->size, report))
+		attest_snp(&attest, report, sizeof(report));
+	/* the second 16 bits are of the version there, and the type of a quote's key here */
+	else if (input->size >= 4 && base_le16(input->report + 2) == 0)
+		attest_snp(&attest, input->report, input->size);
+	else
+		attest_tdx(&attest);
+	/* nothing was looked at, so nothing is accepted */
+	if (verdict->count == 0)
+		verdict->accepted = false;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* hex: bytes as hexadecimal text. */
+#ifndef CORDON_CONFIDENTIAL_HEX_H
+#define CORDON_CONFIDENTIAL_HEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Reads exactly 2 * size digits; at the first that is none it ends, so a terminated text may be shorter. */
+static inline bool hex_read(const char *text, uint8_t *bytes, size_t size)
+{
+	for (size_t i = 0; i < 2 * size; i++) {
+		const char c = text[i];
+		int digit;
+
+		if (c >= '0' && c <= '9')
+			digit = c - '0';
+		else if ((c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'))
+			digit = (c | 0x20) - 'a' + 10;
+		else
+			return false;
+		bytes[i / 2] = (uint8_t)((i % 2 ? bytes[i / 2] << 4 : 0) | digit);
+	}
+	return true;
+}
+
+#endif
