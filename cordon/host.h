@@ -86,7 +86,7 @@ void host_error_clear(struct host_error *error);
 /* One process of a VM. */
 struct host_process {
 	char role
-	        [16]; /* "vmm", "net0", "blk0", "rng0", "console0", "vsock0", "dial0", "dnsmasq0" */
+	        [16]; /* "vmm", "net0", "blk0", "rng0", "console0", "vsock0", "dial0", "dnsmasq0", "router0" */
 	pid_t pid;
 	uid_t uid;
 	char state[12];    /* "running", or "lost": it has died and will not be started again */
@@ -186,6 +186,8 @@ int network_tap_create(const struct firewall_nic *nic, const struct policy_nic *
  * then up. Only after the rules are loaded. */
 int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, bool isolated,
                    struct host_error *error);
+/* True where the tap has, or may have, IPv6. */
+bool network_has_ipv6(const char *tap);
 /* Takes it down, if it is the one; network_tap_up() may follow. */
 int network_tap_down(const char *tap, unsigned int ifindex);
 /* Up, and nothing else: a tap that is not ours. */

@@ -2,7 +2,8 @@
 /*
  * A guest's wire is a tap with a point-to-point address: no L2 is shared, the host has one /32 and one
  * /128 route to each guest and a permanent neighbour entry, so there is nothing for ARP, ND or RA to
- * win. The guest sees a /30 that holds itself (.2) and its gateway (.1), which every DHCP client can do.
+ * win. The guest sees a /30 that holds itself (.2) and its gateway (.1), which every DHCP client can do; of IPv6, its
+ * one address (by DHCPv6) and a router, fe80::1 (see firewall/router.h).
  *
  * The tap is not persistent: it lives as long as somebody has its fds, which are cordon-net and the VM's
  * keeper (for another cordon-net, should the first one die), and takes its netdev chain, BPF programs,
@@ -116,8 +117,9 @@ int netlink_request(struct nlmsghdr *message)
 	return err;
 }
 
+/* The host's address; `prefix` bits of `peer` are on the tap. */
 static int network_address(unsigned int ifindex, int family, const uint8_t *local,
-                           const uint8_t *peer)
+                           const uint8_t *peer, uint8_t prefix)
 {
 	char buffer[NETLINK_MESSAGE_MAX];
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buffer);
@@ -129,7 +131,7 @@ static int network_address(unsigned int ifindex, int family, const uint8_t *loca
 	message->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
 	address = mnl_nlmsg_put_extra_header(message, sizeof(*address));
 	address->ifa_family = (uint8_t)family;
-	address->ifa_prefixlen = family == AF_INET ? 32 : 128;
+	address->ifa_prefixlen = prefix;
 	address->ifa_index = ifindex;
 	address->ifa_flags = family == AF_INET6 ? IFA_F_NODAD : 0;
 	mnl_attr_put(message, IFA_LOCAL, size, local);
@@ -253,7 +255,7 @@ static int network_tap_quiet(const char *tap)
 }
 
 /* A host may have no IPv6, or want none on new interfaces; then the guest has none either. */
-static bool network_has_ipv6(const char *tap)
+bool network_has_ipv6(const char *tap)
 {
 	char path[128], off = '1';
 
@@ -281,6 +283,8 @@ static int network_port_up(const struct firewall_nic *nic, unsigned int ifindex,
 int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, bool isolated,
                    struct host_error *error)
 {
+	/* advertisements come from a link-local address (RFC 4861 section 4.2), the same on every wire */
+	static const uint8_t router[16] = {0xfe, 0x80, [15] = 1};
 	bool ipv6 = network_has_ipv6(nic->tap);
 	int err;
 
@@ -288,14 +292,16 @@ int network_tap_up(const struct firewall_nic *nic, unsigned int ifindex, bool is
 		return network_port_up(nic, ifindex, isolated, error);
 	err = network_tap_quiet(nic->tap);
 	if (!err)
-		err = network_address(ifindex, AF_INET, nic->gateway4, nic->ip4);
+		err = network_address(ifindex, AF_INET, nic->gateway4, nic->ip4, 32);
 	if (!err)
 		err = network_link_up(ifindex);
 	/* neighbours need the link up; IPv6 addresses too, where addr_gen_mode left it without one */
 	if (!err)
 		err = network_neighbour(ifindex, AF_INET, nic->ip4, nic->mac);
 	if (!err && ipv6)
-		err = network_address(ifindex, AF_INET6, nic->gateway6, nic->ip6);
+		err = network_address(ifindex, AF_INET6, nic->gateway6, nic->ip6, 128);
+	if (!err && ipv6)
+		err = network_address(ifindex, AF_INET6, router, router, 64);
 	if (!err && ipv6)
 		err = network_neighbour(ifindex, AF_INET6, nic->ip6, nic->mac);
 	if (err)

@@ -37,7 +37,8 @@ enum {
 	PLAN_LOG_MAX = 4 * 1024 * 1024,
 	PLAN_OPEN_FILES = 256,
 	PLAN_DNSMASQ_FILES = 64,
-	PLAN_CID_FIRST = 3
+	PLAN_CID_FIRST = 3,
+	PLAN_MTU = 1500 /* a tap's */
 };
 
 void plan_free(struct plan **plan)
@@ -108,7 +109,8 @@ static struct plan_process *plan_add(struct plan *plan, const struct launch *lau
 		return NULL;
 	}
 	each->binary = binary;
-	each->own[0] = each->own[1] = each->own[2] = -1;
+	for (size_t i = 0; i < BASE_COUNT(each->own); i++)
+		each->own[i] = -1;
 	base_copy_string(each->role, sizeof(each->role), role);
 	each->process = (struct isolate_process){
 	        .name = each->role,
@@ -413,6 +415,37 @@ static int plan_names(struct plan *plan, const struct launch *launch, const stru
 	return 0;
 }
 
+/* Router advertisements and DHCPv6 of all NICs that have IPv6 of ours. */
+static int plan_router(struct plan *plan, const struct launch *launch, const struct host_vm *vm)
+{
+	struct plan_process *each;
+	char address[INET6_ADDRSTRLEN];
+	int count;
+
+	if (router_count(vm) == 0)
+		return 0;
+	each = plan_add(plan, launch, vm, programs_open("cordon-router", plan->error), "router0");
+	if (!each)
+		return plan->error->code;
+	count = router_open(vm, each->own, each->fds + each->fd_count);
+	if (count < 0)
+		return host_fail(plan->error, count, 126, "no sockets for cordon-router: %s",
+		                 strerror(-count));
+	each->fd_count += (size_t)count;
+	plan_arg(each, "cordon-router");
+	for (size_t i = 0; i < vm->nic_count; i++) {
+		const struct firewall_nic *nic = &vm->nics[i];
+
+		if (!router_serves(nic))
+			continue;
+		plan_arg(each, "%s", inet_ntop(AF_INET6, nic->ip6, address, sizeof(address)));
+		plan_arg(each, "%s", inet_ntop(AF_INET6, nic->gateway6, address, sizeof(address)));
+		plan_arg(each, "%u", launch->policy->vm.nics[i].mtu ?: PLAN_MTU);
+		plan_arg(each, "%s", launch->policy->firewall.dns ? "dns" : "none");
+	}
+	return 0;
+}
+
 /* What the vmm does by itself about a panic and a hang; a restart is cordon's (restart.c). */
 static void plan_life(struct plan_process *each, const struct launch *launch)
 {
@@ -540,6 +573,8 @@ int plan_make(struct plan *plan, const struct launch *launch, const struct host_
 		if (!err)
 			err = plan_names(plan, launch, vm, i);
 	}
+	if (!err)
+		err = plan_router(plan, launch, vm);
 	if (!err)
 		err = plan_vmm(plan, launch, vm);
 	for (size_t i = 0; i < plan->count; i++)

@@ -7,6 +7,7 @@
 #define CORDON_PLAN_H
 
 #include "cordon/launch.h"
+#include "cordon/router.h"
 
 enum { DEVICE_FD_VHOST = 3, DEVICE_FD_BACKEND, DEVICE_FD_LIMITS, DEVICE_FD_QUEUES };
 enum { PLAN_RESTART_MS = 20000 }; /* how long a guest waits for a device that is started again */
@@ -22,7 +23,7 @@ struct plan_process {
 	char *binds[POLICY_VSOCK_MAX +
 	            1]; /* owned: what it sees of the host's files, but dnsmasq's */
 	struct firewall_dnsmasq *dnsmasq; /* owned: its argv and binds */
-	int own[3];                       /* owned: fds that nobody else has a use for, or -1 */
+	int own[ROUTER_SOCKETS];          /* owned: fds that nobody else has a use for, or -1 */
 	struct isolate_process process;
 };
 

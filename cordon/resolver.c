@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Who answers a guest's DNS, started again while the VM runs: dnsmasq; and, where the policy has names, cordon-names and
- * cordon-sets, which are joined by a socket pair and so end and begin together. Until they are there the guest gets no
+ * Who answers a guest's DHCP and DNS, started again while the VM runs: dnsmasq; cordon-router, which is the same and a
+ * router for IPv6; and, where the policy has names, cordon-names and cordon-sets, which are joined by a socket pair and so end and begin together. Until they are there the guest gets no
  * answers, and names fail closed: what is open by name stays so until its time is up, and nothing is added.
  *
  * Nothing of the dead ones is used again but what launch wrote down: each gets new sockets, and the list of names as it is
@@ -20,7 +20,7 @@
 
 enum { RESOLVER_END_MS = 5000 };
 
-static const char *const resolvers[] = {"dnsmasq", "names", "sets"};
+static const char *const resolvers[] = {"dnsmasq", "names", "sets", "router"};
 
 /* The number after the word, or NULL. */
 static const char *resolver_number(const char *role)
@@ -126,13 +126,30 @@ static int resolver_pair(struct host_vm *vm, const struct respawn *respawn, cons
 	return err;
 }
 
+static int resolver_router(const struct host_vm *vm, const struct respawn *like,
+                           struct host_process *process)
+{
+	struct respawn respawn = *like;
+	int fds[ROUTER_SOCKETS], count = router_open(vm, fds, respawn.fds), err;
+
+	if (count < 0)
+		return count;
+	respawn.fd_count = (size_t)count;
+	err = resolver_start(&respawn, process);
+	router_close(fds);
+	return err;
+}
+
 int resolver_restart(struct host_vm *vm, const struct respawn *respawn, const char *role)
 {
 	const char *number = resolver_number(role);
-	struct host_process *dnsmasq;
+	struct host_process *dnsmasq, *router;
 
 	if (!number)
 		return -EINVAL;
+	router = resolver_find(vm, "router", number);
+	if (router && strcmp(router->role, role) == 0)
+		return resolver_router(vm, respawn, router);
 	if (strncmp(role, "dnsmasq", strlen("dnsmasq")) != 0)
 		return resolver_pair(vm, respawn, number);
 	dnsmasq = resolver_find(vm, "dnsmasq", number);

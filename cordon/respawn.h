@@ -24,7 +24,7 @@ pid_t respawn_process(const struct respawn *respawn, const char *role);
 
 /* --- resolver.c --- */
 
-/* True for who answers a guest's DNS: dnsmasq, cordon-names, cordon-sets, each with a NIC's number. */
+/* True for who answers a guest's DHCP and DNS: dnsmasq, cordon-names, cordon-sets and cordon-router, each with a number. */
 bool resolver_is(const char *role);
 /*
  * Starts one of them again, and cordon-names and cordon-sets together, as what is between them goes with either. The

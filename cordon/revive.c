@@ -3,7 +3,7 @@
  * `cordon revive NAME ROLE`: the keeper's helper when a process of a running VM has died. It reports the death,
  * and starts a disk or a NIC again: in the same role, as the same user, with the very open files that the first
  * one had (the keeper has held them: the disk stayed locked, the tap up and behind its rules), and hands the
- * vmm the other end of a new vhost-user socket. Those who answer its guest's DNS are started again too (resolver.c).
+ * vmm the other end of a new vhost-user socket. Those who answer its guest's DHCP and DNS are started again too (resolver.c).
  * What cannot be started again, or dies too often, is lost: the vmm then tells the guest.
  *
  * How to start it is what launch wrote down beside state.json, in a folder that only root can write (respawn.c).
@@ -90,6 +90,12 @@ static bool revive_may(struct host_process *process)
 /* What has come of it where nobody comes in its place. */
 static const char *revive_lost(const struct revive *revive, bool may)
 {
+	if (strncmp(revive->death.role, "router", strlen("router")) == 0)
+		return may ? "it is lost, and the guest is told of no IPv6 router or address any "
+		             "more"
+		           : "it has died too often, and is not started again: the guest is told "
+		             "of "
+		             "no IPv6 router or address any more";
 	if (resolver_is(revive->death.role))
 		return may ? "it is lost, the guest gets no answers of DNS, and what is open by "
 		             "name closes"

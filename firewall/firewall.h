@@ -127,6 +127,13 @@ int firewall_dnsmasq_make(const struct policy *policy, const struct firewall_nic
                           const char *preload, const char *resolv_conf,
                           struct firewall_dnsmasq **made);
 
+/*
+ * The sockets of cordon-router for one NIC (as dnsmasq's, with an IPv6 address), after the tap has its addresses: raw
+ * ICMPv6, and UDP at nic->dhcp_port. The caller's. 0 or a negative errno. It takes four words for each NIC: the guest's
+ * address, the gateway's, the MTU, and "dns" or "none"; its fds start at ROUTER_FD_FIRST (firewall/router.h).
+ */
+int firewall_router_open(const struct firewall_nic *nic, int fds[2]);
+
 /* True when the kernel has what the rules need; else *missing names the first thing it has not. */
 bool firewall_host_check(struct firewall *fw, const char **missing);
 /* The same for what only mode bridge needs. */

@@ -144,8 +144,8 @@ static bool spoofed4(struct judge *j)
 
 static const uint8_t link_local[8] = {0xfe, 0x80};
 
-/* What a switch that snoops, and a router, have to hear of a member of a network. */
-static bool of_member(const struct judge *j)
+/* What routers have to hear of each guest, and a switch that snoops of a member of a network. */
+static bool of_link(const struct judge *j)
 {
 	static const uint8_t none[16], routers[16] = {0xff, 2, [15] = 2},
 	                               reports[16] = {0xff, 2, [15] = 0x16};
@@ -153,9 +153,9 @@ static bool of_member(const struct judge *j)
 	bool from = memcmp(packet->from, none, 16) == 0 ||
 	            memcmp(packet->from, link_local, sizeof(link_local)) == 0;
 
-	return from && (j->bridged || j->nic->foreign) &&
-	       ((icmp(packet, JUDGE_ROUTERS) && same(packet, packet->to, routers)) ||
-	        (icmp(packet, JUDGE_LISTENS) && same(packet, packet->to, reports)));
+	return from && ((icmp(packet, JUDGE_ROUTERS) && same(packet, packet->to, routers)) ||
+	                ((j->bridged || j->nic->foreign) && icmp(packet, JUDGE_LISTENS) &&
+	                 same(packet, packet->to, reports)));
 }
 
 /* What a neighbour message says is taken to be true. */
@@ -167,7 +167,7 @@ static bool spoofed6(struct judge *j)
 
 	if (memcmp(j->nic->ip6, none, 16) == 0)
 		return deny(j, "ipv6 without an address");
-	if (of_member(j))
+	if (of_link(j))
 		return false;
 	if (memcmp(packet->from, none, 16) == 0)
 		return icmp(packet, JUDGE_SOLICIT) ? false : deny(j, "unspecified ipv6 source");
@@ -493,13 +493,16 @@ static bool service_says(struct judge *j)
 
 	if (j->bridged || j->nic->foreign)
 		return network_says(j);
-	if (packet->family == 4 && j->nic->dhcp_port && j->outward &&
-	    udp(packet, JUDGE_DHCP_CLIENT, JUDGE_DHCP_SERVER))
+	if (j->nic->dhcp_port && j->outward &&
+	    (packet->family == 4 ? udp(packet, JUDGE_DHCP_CLIENT, JUDGE_DHCP_SERVER)
+	                         : udp(packet, JUDGE_DHCP6_CLIENT, JUDGE_DHCP6_SERVER)))
 		return say(j, POLICY_ALLOW, "dhcp");
-	if (packet->family == 4 && j->nic->dhcp_port && !j->outward &&
-	    udp(packet, j->nic->dhcp_port, JUDGE_DHCP_CLIENT))
+	if (j->nic->dhcp_port && !j->outward &&
+	    udp(packet, j->nic->dhcp_port,
+	        packet->family == 4 ? JUDGE_DHCP_CLIENT : JUDGE_DHCP6_CLIENT))
 		return say(j, POLICY_ALLOW, "dhcp answer");
-	if (packet->family == 6 && (icmp(packet, JUDGE_SOLICIT) || icmp(packet, JUDGE_NEIGHBOUR)))
+	if (packet->family == 6 && (icmp(packet, JUDGE_SOLICIT) || icmp(packet, JUDGE_NEIGHBOUR) ||
+	                            icmp(packet, j->outward ? JUDGE_ROUTERS : JUDGE_ADVERT)))
 		return say(j, POLICY_ALLOW, "neighbour discovery");
 	if (!j->outward || !to_gateway(j))
 		return false;

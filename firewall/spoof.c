@@ -23,11 +23,12 @@
  *         7112), no fragment of nothing (RFC 8021), none but the last under the 1280 bytes that every
  *         link carries (RFC 8200 section 5), no fragmented ICMPv6 (RFC 6980), no router advertisement,
  *         no redirect, no DHCPv6 server. Neighbour messages speak of the guest's own addresses and of
- *         its own MAC only, in the first option, and carry at most that one.
+ *         its own MAC only, in the first option, and carry at most that one; so do questions for a
+ *         router, which go to all routers from a link-local address or from ::.
  *
  * Multicast and broadcast pass to the groups that an egress rule allows by an address of their own. On a
- * bridge, router solicitations and multicast listener reports (RFC 3810 section 5) pass too: without
- * them the guest would have neither a router nor, behind a switch that snoops, neighbours.
+ * bridge, multicast listener reports (RFC 3810 section 5) pass too: without them the guest would have no
+ * neighbours behind a switch that snoops.
  *
  * Anything else (VLAN tags, 802.3 with LLC, other EtherTypes) is dropped.
  */
@@ -39,6 +40,7 @@
 #define PROBE   "ip6 saddr :: ip6 hoplimit 255 ip6 length <= 32 icmpv6 type nd-neighbor-solicit"
 #define SOLICIT "icmpv6 type nd-neighbor-solicit "
 #define ADVERT  "icmpv6 type nd-neighbor-advert "
+#define ROUTER  "ip6 hoplimit 255 ip6 nexthdr 58 icmpv6 type nd-router-solicit "
 
 /* One rule of a chain that all taps share: its match, and why it drops. */
 struct shared {
@@ -97,16 +99,8 @@ static const struct shared shared[] = {
          "icmpv6 type mld2-listener-report accept",
          NULL},
         {"tap_member",
-         "ip6 saddr fe80::/64 ip6 daddr ff02::2 ip6 hoplimit 255 ip6 nexthdr 58 ip6 length <= 16 "
-         "icmpv6 type nd-router-solicit accept",
-         NULL},
-        {"tap_member",
          "ip6 saddr :: ip6 daddr ff02::16 ip6 hoplimit 1 ip6 nexthdr 0 hbh nexthdr 58 icmpv6 type "
          "mld2-listener-report accept",
-         NULL},
-        {"tap_member",
-         "ip6 saddr :: ip6 daddr ff02::2 ip6 hoplimit 255 ip6 nexthdr 58 ip6 length <= 16 icmpv6 "
-         "type nd-router-solicit accept",
          NULL},
         {"tap_member", "goto tap_ip6_any", NULL},
         {"tap_ip6_any", "frag nexthdr 0", "hidden ipv6 header"},
@@ -127,6 +121,7 @@ static const struct shared shared[] = {
          "spoofed neighbour solicitation"},
         {"tap_ip6_any", PROBE " iifname . @th,64,128 @targets accept", NULL},
         {"tap_ip6_any", PROBE " @th,64,64 0xfe80000000000000 accept", NULL},
+        {"tap_ip6_any", "ip6 saddr :: ip6 daddr ff02::2 " ROUTER "ip6 length 8 accept", NULL},
         {"tap_ip6_any", "ip6 saddr ::", "unspecified ipv6 source"},
         {"tap_ip6_any", "", "spoofed ipv6 source"},
 
@@ -150,6 +145,12 @@ static const struct shared shared[] = {
         {"tap_ip6_own", ADVERT "iifname . @th,64,128 @targets accept", NULL},
         {"tap_ip6_own", ADVERT "@th,64,64 0xfe80000000000000 accept", NULL},
         {"tap_ip6_own", ADVERT, "spoofed neighbour advertisement"},
+        /* 8 bytes are the message alone, 16 with one option of 8 (RFC 4861 section 4.1) */
+        {"tap_ip6_own", ROUTER "ip6 length > 16", "spoofed router solicitation"},
+        {"tap_ip6_own", ROUTER "ip6 length > 8 @th,64,16 != 0x0101", "spoofed router solicitation"},
+        {"tap_ip6_own", ROUTER "ip6 length > 8 iifname . @th,80,48 != @options",
+         "spoofed router solicitation"},
+        {"tap_ip6_own", "ip6 saddr fe80::/64 ip6 daddr ff02::2 " ROUTER "accept", NULL},
         {"tap_ip6_own", "udp sport 547", "dhcp server"},
         {"tap_ip6_own", "ip6 daddr ff02::1:ff00:0/104 icmpv6 type nd-neighbor-solicit accept",
          NULL},

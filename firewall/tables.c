@@ -19,8 +19,8 @@
  *   known_*       what the rules of now have allowed returns: see mark.c
  *   map_*         the chain of the VM's rules, which ends with its denial; without one, the denial is here
  *
- * dnsmasq holds no capability, so it cannot listen below 1024. The guest's 67 and 53 become its ports before
- * conntrack sees the packet, and the answers' ports are set back after conntrack and the filter, so both of them
+ * dnsmasq holds no capability, so it cannot listen below 1024. The guest's 67 and 53 become its ports, and 547 that of
+ * cordon-router, which is then in nobody's way, before conntrack sees the packet, and the answers' ports are set back after conntrack and the filter, so both of them
  * know one port on both ways and no state of theirs is needed for the change.
  *
  * On a bridge the guest is a member of somebody's network, so what every member needs passes without a rule: ARP and
@@ -121,11 +121,14 @@ static const struct shared lines[] = {
 	 "iifname != @vms fib daddr type local meta l4proto . th dport vmap @forwards", NULL},
 
 	{IN_INET, "ports_in", "udp sport 68 udp dport 67 udp dport set iifname map @dhcp_ports", NULL},
+	{IN_INET, "ports_in",
+	 "meta nfproto ipv6 udp sport 546 udp dport 547 udp dport set iifname map @dhcp_ports", NULL},
 	{IN_INET, "ports_in", REWRITTEN("ip", "4", "udp"), NULL},
 	{IN_INET, "ports_in", REWRITTEN("ip", "4", "tcp"), NULL},
 	{IN_INET, "ports_in", REWRITTEN("ip6", "6", "udp"), NULL},
 	{IN_INET, "ports_in", REWRITTEN("ip6", "6", "tcp"), NULL},
 	{IN_INET, "ports_out", "oifname . udp sport @dhcp_listens udp dport 68 udp sport set 67", NULL},
+	{IN_INET, "ports_out", "oifname . udp sport @dhcp_listens udp dport 546 udp sport set 547", NULL},
 	{IN_INET, "ports_out", RESTORED("ip", "4", "udp"), NULL},
 	{IN_INET, "ports_out", RESTORED("ip", "4", "tcp"), NULL},
 	{IN_INET, "ports_out", RESTORED("ip6", "6", "udp"), NULL},
@@ -154,6 +157,9 @@ static const struct shared lines[] = {
 	DENIED("to_vm_answer", "oifname", "egress_back", "egress connection no longer allowed"),
 
 	{IN_INET, "host_from", "udp sport 68 iifname . udp dport @dhcp_listens" PASSED("passed_dhcp", "iifname"), NULL},
+	{IN_INET, "host_from",
+	 "iifname @with6 meta nfproto ipv6 udp sport 546 iifname . udp dport @dhcp_listens"
+	 PASSED("passed_dhcp", "iifname"), NULL},
 	{IN_INET, "host_from", ASKED("ip", "4", "udp"), NULL},
 	{IN_INET, "host_from", ASKED("ip", "4", "tcp"), NULL},
 	{IN_INET, "host_from", ASKED("ip6", "6", "udp"), NULL},
@@ -163,10 +169,10 @@ static const struct shared lines[] = {
 	{IN_INET, "host_from",
 	 "iifname . ip6 daddr @gateways6 icmpv6 type echo-request" PASSED("passed_ping", "iifname"), NULL},
 	{IN_INET, "host_from",
-	 "iifname @with6 icmpv6 type { 135, 136 }" PASSED("passed_neighbours", "iifname"), NULL},
-	/* in somebody else's network: what members and routers tell each other, and DHCPv6 (RFC 8415) */
+	 "iifname @with6 icmpv6 type { 133, 135, 136 }" PASSED("passed_neighbours", "iifname"), NULL},
+	/* in somebody else's network: what members tell routers, and DHCPv6 (RFC 8415) */
 	{IN_INET, "host_from",
-	 "iifname @with6 iifname @foreign icmpv6 type { 133, 143 }" PASSED("passed_neighbours", "iifname"), NULL},
+	 "iifname @with6 iifname @foreign icmpv6 type 143" PASSED("passed_neighbours", "iifname"), NULL},
 	{IN_INET, "host_from",
 	 "iifname @with6 iifname @foreign meta nfproto ipv6 udp sport 546 udp dport 547"
 	 PASSED("passed_dhcp", "iifname"), NULL},
@@ -181,6 +187,9 @@ static const struct shared lines[] = {
 	DENIED("host_from_answer", "iifname", "local_back", "ingress connection no longer allowed"),
 
 	{IN_INET, "host_to", "oifname . udp sport @dhcp_listens udp dport 68" PASSED("passed_dhcp_answer", "oifname"), NULL},
+	{IN_INET, "host_to",
+	 "oifname @with6 meta nfproto ipv6 udp dport 546 oifname . udp sport @dhcp_listens"
+	 PASSED("passed_dhcp_answer", "oifname"), NULL},
 	{IN_INET, "host_to", ANSWERED("ip", "4", "udp"), NULL},
 	{IN_INET, "host_to", ANSWERED("ip", "4", "tcp"), NULL},
 	{IN_INET, "host_to", ANSWERED("ip6", "6", "udp"), NULL},
@@ -189,9 +198,9 @@ static const struct shared lines[] = {
 	 "ct direction reply oifname . ip saddr @gateways4 icmp type echo-reply" PASSED("passed_ping", "oifname"), NULL},
 	{IN_INET, "host_to",
 	 "ct direction reply oifname . ip6 saddr @gateways6 icmpv6 type echo-reply" PASSED("passed_ping", "oifname"), NULL},
-	{IN_INET, "host_to", "oifname @with6 icmpv6 type { 135, 136 }" PASSED("passed_neighbours", "oifname"), NULL},
+	{IN_INET, "host_to", "oifname @with6 icmpv6 type { 134, 135, 136 }" PASSED("passed_neighbours", "oifname"), NULL},
 	{IN_INET, "host_to",
-	 "oifname @with6 oifname @foreign icmpv6 type { 130, 134 }" PASSED("passed_neighbours", "oifname"), NULL},
+	 "oifname @with6 oifname @foreign icmpv6 type 130" PASSED("passed_neighbours", "oifname"), NULL},
 	{IN_INET, "host_to",
 	 "oifname @with6 oifname @foreign meta nfproto ipv6 udp sport 547 udp dport 546"
 	 PASSED("passed_dhcp_answer", "oifname"), NULL},
@@ -263,7 +272,7 @@ static const struct {
 };
 
 /* To be raised with each change of what is shared. */
-static const char layout[] = "layout_3";
+static const char layout[] = "layout_4";
 
 static void write_lines(FILE *out, const char *family, int bit)
 {

@@ -64,6 +64,7 @@ static const struct {
         {IN_TABLE | DENIED, "host default deny"},
         {IN_TABLE, "egress connection no longer allowed"},
         {IN_TABLE, "ingress connection no longer allowed"},
+        {AT_TAP, "spoofed router solicitation"},
 };
 
 static const struct {

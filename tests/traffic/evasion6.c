@@ -348,9 +348,52 @@ BAD(probes_with_option)
 	                n->own6, 1, n->own_mac);
 	return 1;
 }
-BAD(solicits_router)
+GOOD(asks_for_router)
 {
 	f[0] = frame_nd(n, local6, routers6, 133, NULL, 1, n->own_mac);
+	return 1;
+}
+GOOD(asks_from_none)
+{
+	f[0] = frame_nd(n, zero6, routers6, 133, NULL, 0, NULL);
+	return 1;
+}
+BAD(asks_as_other_card)
+{
+	f[0] = frame_nd(n, local6, routers6, 133, NULL, 1, evasion_other_mac);
+	return 1;
+}
+BAD(asks_with_target_option)
+{
+	f[0] = frame_nd(n, local6, routers6, 133, NULL, 2, n->own_mac);
+	return 1;
+}
+BAD(asks_twice)
+{
+	struct frame m = {.size = 0};
+
+	frame_put(&m, (uint8_t[]){133, 0, 0, 0, 0, 0, 0, 0}, 8);
+	for (int i = 0; i < 2; i++) {
+		frame_put(&m, (uint8_t[]){1, 1}, 2);
+		frame_put(&m, i ? evasion_other_mac : n->own_mac, 6);
+	}
+	m = frame_sum6(m, local6, routers6, 58);
+	f[0] = frame_ip6(n, local6, routers6, 58, 255, &m);
+	return 1;
+}
+BAD(asks_from_none_with_option)
+{
+	f[0] = frame_nd(n, zero6, routers6, 133, NULL, 1, n->own_mac);
+	return 1;
+}
+BAD(asks_from_own)
+{
+	f[0] = frame_nd(n, n->own6, routers6, 133, NULL, 1, n->own_mac);
+	return 1;
+}
+BAD(asks_as_other_host)
+{
+	f[0] = frame_nd(n, other6, routers6, 133, NULL, 1, n->own_mac);
 	return 1;
 }
 BAD(reports)
@@ -417,7 +460,18 @@ static const struct evasion rows[] = {
          solicits, HOST},
         {"nd solicitation as the gateway", "spoofed ipv6 source", solicits_as_gateway, solicits,
          HOST},
-        {"nd solicitation of a router", "ipv6 multicast", solicits_router, solicits, HOST},
+        {"router solicitation from another card", "spoofed router solicitation", asks_as_other_card,
+         asks_for_router, HOST},
+        {"router solicitation with a wrong option", "spoofed router solicitation",
+         asks_with_target_option, asks_for_router, HOST},
+        {"router solicitation with two options", "spoofed router solicitation", asks_twice,
+         asks_for_router, HOST},
+        {"router solicitation from :: with an option", "unspecified ipv6 source",
+         asks_from_none_with_option, asks_from_none, HOST},
+        {"router solicitation from no link-local address", "ipv6 multicast", asks_from_own,
+         asks_for_router, HOST},
+        {"router solicitation as another host", "spoofed ipv6 source", asks_as_other_host,
+         asks_for_router, HOST},
         {"nd advertisement of another card", "spoofed neighbour advertisement",
          advertises_other_card, advertises, HOST},
         {"nd advertisement with two options", "spoofed neighbour advertisement", advertises_twice,

@@ -29,7 +29,7 @@ said() {
 }
 # devices: "ROLE PID" of the processes that read what the guest writes.
 devices() {
-	vm_processes hostile | awk '$1 !~ /^dnsmasq/ { print $1, $2 }'
+	vm_processes hostile | awk '$1 !~ /^(dnsmasq|router)/ { print $1, $2 }'
 }
 # usage: "ROLE KIB FDS", private memory and open files of each.
 usage() {

@@ -22,10 +22,10 @@ vm_start b
 guest_wait "$long" 'guest: init' 120 || fail "the guest with everything did not come up"
 want_equal "$("$CORDON" ps --format json | jq length)" 2
 
-# 8 disks, 4 NICs with a dnsmasq each, rng, balloon and vmm; of the other, 6 with its image's disk; no uid twice
+# 8 disks, 4 NICs with a dnsmasq each, rng, balloon, router and vmm; of the other, 7 with its image's disk; no uid twice
 both=$(vm_processes "$long" && vm_processes b)
-want_equal "$(wc -l <<<"$both")" $((8 + 4 + 4 + 3 + 6))
-want_equal "$(cut -d' ' -f3 <<<"$both" | sort -u | wc -l)" 25
+want_equal "$(wc -l <<<"$both")" $((8 + 4 + 4 + 4 + 7))
+want_equal "$(cut -d' ' -f3 <<<"$both" | sort -u | wc -l)" 27
 want_equal "$(ip -o link show | grep -c ' cn[0-9]')" 5
 
 # a disk that one writes is nobody else's

@@ -66,6 +66,7 @@ for vm in one two; do
 		rng*) allowed='^(/dev/null|/memfd:guest-memory|anon_inode:\[?(eventfd|eventpoll|timerfd)\]?|socket:|/var/log/cordon/.*)$' ;;
 		balloon*) allowed='^(/dev/null|/memfd:guest-memory|anon_inode:\[?(eventfd|eventpoll|timerfd)\]?|socket:|/var/log/cordon/.*)$' ;;
 		dnsmasq*) allowed='.' ;;
+		router*) allowed='^(/dev/null|socket:|/var/log/cordon/.*)$' ;;
 		names*) allowed='^(/dev/null|/run/cordon/vms/[a-z]*/names|anon_inode:\[?eventpoll\]?|socket:|/var/log/cordon/.*)$' ;;
 		sets*) allowed='^(/dev/null|/run/cordon/firewall.lock|socket:|/var/log/cordon/.*)$' ;;
 		*) fail "an unknown role: $role" ;;
