@@ -18,6 +18,29 @@ int attest_status(const struct attest_verdict *verdict, const char *name);
 /* Fails unless exactly these checks have failed (names with spaces between). */
 void attest_expect(const struct attest_verdict *verdict, const char *failed);
 
+/* --- certificates of the test's own --- */
+
+struct attest_issue {
+	const char *name; /* the common name */
+	EVP_PKEY *key;
+	X509 *issuer; /* NULL: itself */
+	bool ca;
+	long serial;
+	const char *from, *to; /* days */
+};
+/* A certificate that is not signed yet; the caller's. */
+X509 *attest_issue(const struct attest_issue *issue);
+void attest_issue_extension(X509 *cert, const char *oid, const uint8_t *bytes, size_t size);
+/* Adds a certificate, in DER. */
+void attest_issue_add(struct attest_collateral *collateral, X509 *cert);
+/* Pins its key: SHA-256 of the SubjectPublicKeyInfo. */
+void attest_issue_pin(X509 *cert, uint8_t spki[32]);
+/* Adds a CRL by `issuer`, signed by `signer`, that lists `revoked` (NULL: nothing). `delta`: it says that it is one. */
+void attest_issue_crl(struct attest_collateral *collateral, X509 *issuer, EVP_PKEY *signer,
+                      X509 *revoked, bool delta, const char *from, const char *to);
+/* An ECDSA signature as two numbers of `width` bytes, big-endian; SHA-256 for 32, SHA-384 for 48. */
+void attest_issue_sign(EVP_PKEY *key, size_t width, const void *bytes, size_t size, uint8_t *out);
+
 /* --- an authority: root, intermediate and leaf of curve P-384, as AMD names them --- */
 
 struct authority {

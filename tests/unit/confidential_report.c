@@ -394,6 +394,100 @@ START_TEST(test_not_pinned)
 }
 END_TEST
 
+/* A root's key is pinned, so a certificate of that key which it has not signed is not the root. */
+START_TEST(test_forged_root)
+{
+	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	struct authority authority;
+	uint8_t report[REPORT];
+	X509 *forged;
+
+	authority_open(&authority, &milan_vcek);
+	forged = attest_issue(&(struct attest_issue){.name = "ARK-Milan",
+	                                             .key = authority.keys[0],
+	                                             .ca = true,
+	                                             .serial = 1,
+	                                             .from = "2000-01-01",
+	                                             .to = "2100-01-01"});
+	ck_assert_int_gt(X509_sign(forged, authority.keys[_i ? 1 : 0], EVP_sha384()), 0);
+	attest_issue_add(collateral, forged);
+	attest_issue_add(collateral, authority.certs[1]);
+	attest_issue_add(collateral, authority.certs[2]);
+	report_fill(report, 3, chip);
+	verify(&authority, collateral, report, "2025-01-01", _i ? "certificate-chain" : "");
+	X509_free(forged);
+	authority_close(&authority);
+}
+END_TEST
+
+/* --- the table of certificates that a host hands over --- */
+
+static void put32(uint8_t *at, uint32_t value)
+{
+	for (size_t i = 0; i < 4; i++)
+		at[i] = (uint8_t)(value >> 8 * i);
+}
+
+/* VCEK, ASK and ARK behind a table of them; its size. */
+static size_t table_fill(const struct authority *authority, bool swapped, uint8_t out[8192])
+{
+	static const uint8_t guids[2][3][16] = {{{0x63, 0xda, 0x75, 0x8d, 0xe6, 0x64, 0x45, 0x64,
+	                                          0xad, 0xc5, 0xf4, 0xb9, 0x3b, 0xe8, 0xac, 0xcd},
+	                                         {0x4a, 0xb7, 0xb3, 0x79, 0xbb, 0xac, 0x4f, 0xe4,
+	                                          0xa0, 0x2f, 0x05, 0xae, 0xf3, 0x27, 0xc7, 0x82},
+	                                         {0xc0, 0xb4, 0x06, 0xa4, 0xa8, 0x03, 0x49, 0x52,
+	                                          0x97, 0x43, 0x3f, 0xb6, 0x01, 0x4c, 0xd0, 0xae}},
+	                                        {{0x8d, 0x75, 0xda, 0x63, 0x64, 0xe6, 0x64, 0x45,
+	                                          0xad, 0xc5, 0xf4, 0xb9, 0x3b, 0xe8, 0xac, 0xcd},
+	                                         {0x79, 0xb3, 0xb7, 0x4a, 0xac, 0xbb, 0xe4, 0x4f,
+	                                          0xa0, 0x2f, 0x05, 0xae, 0xf3, 0x27, 0xc7, 0x82},
+	                                         {0xa4, 0x06, 0xb4, 0xc0, 0x03, 0xa8, 0x52, 0x49,
+	                                          0x97, 0x43, 0x3f, 0xb6, 0x01, 0x4c, 0xd0, 0xae}}};
+	size_t end = 4 * 24;
+
+	memset(out, 0, 8192);
+	for (size_t i = 0; i < 3; i++) {
+		unsigned char *at = out + end;
+		int size = i2d_X509(authority->certs[2 - i], &at);
+
+		ck_assert_int_gt(size, 0);
+		memcpy(out + i * 24, guids[swapped][i], 16);
+		put32(out + i * 24 + 16, (uint32_t)end);
+		put32(out + i * 24 + 20, (uint32_t)size);
+		end += (size_t)size;
+	}
+	return end;
+}
+
+START_TEST(test_table)
+{
+	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	struct authority authority;
+	uint8_t report[REPORT], table[8192];
+	size_t size;
+
+	authority_open(&authority, &milan_vcek);
+	size = table_fill(&authority, _i, table);
+	ck_assert_int_eq(attest_collateral_add(collateral, table, size), 1);
+	report_fill(report, 3, chip);
+	verify(&authority, collateral, report, "2025-01-01", "");
+	/* cut anywhere it is none: each entry has to be within it */
+	for (size_t cut = 1; cut < size; cut++) {
+		BASE_AUTO_FREE uint8_t *copy = malloc(cut);
+
+		memcpy(copy, table, cut);
+		ck_assert_int_eq(attest_collateral_add(collateral, copy, cut), 0);
+	}
+	put32(table + 24 + 16, 0xfffffff0);
+	ck_assert_int_eq(attest_collateral_add(collateral, table, size), 0);
+	/* no end */
+	size = table_fill(&authority, _i, table);
+	memset(table + 3 * 24, 1, 16);
+	ck_assert_int_eq(attest_collateral_add(collateral, table, size), 0);
+	authority_close(&authority);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("confidential_report");
@@ -410,6 +504,8 @@ int main(void)
 	tcase_add_loop_test(test, test_kinds, 0, 6);
 	tcase_add_loop_test(test, test_revocations, 0, BASE_COUNT(revocations));
 	tcase_add_test(test, test_not_pinned);
+	tcase_add_loop_test(test, test_forged_root, 0, 2);
+	tcase_add_loop_test(test, test_table, 0, 2);
 	suite_add_tcase(suite, test);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

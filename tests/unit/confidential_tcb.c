@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What Intel's documents say of a platform and of its quoting enclave: levels, statuses, signatures, times. The
+ * documents are the test's own, as no published one is signed for every status.
+ */
+#include <check.h>
+
+#include "tests/unit/quote_fixture.h"
+
+#include "base/base.h"
+
+static void free_collateral(struct attest_collateral **collateral)
+{
+	attest_collateral_free(*collateral);
+}
+#define AUTO_COLLATERAL __attribute__((cleanup(free_collateral))) struct attest_collateral
+
+static const struct quote_options plain = {.svns = {3, 3, 2, 2, 2, 1, 0, 2}, .pce_svn = 11};
+
+/* --- documents --- */
+
+struct document {
+	const char *fmspc, *issued, *next;
+	const char *status, *module, *qe; /* of the highest level */
+	int svn, tdx, pce, module_svn, qe_svn;
+};
+static const struct document current = {"50806f000000",
+                                        "2024-12-01T00:00:00Z",
+                                        "2025-02-01T00:00:00Z",
+                                        "UpToDate",
+                                        "UpToDate",
+                                        "UpToDate",
+                                        3,
+                                        7,
+                                        11,
+                                        5,
+                                        4};
+
+/* 16 components: the third of them is the one of TDX that module and platform share. */
+static void components(char *out, size_t size, int svn, size_t at)
+{
+	size_t length = 0;
+
+	for (size_t i = 0; i < 16; i++)
+		length += (size_t)snprintf(out + length, size - length, "%s{\"svn\": %d}",
+		                           i ? "," : "", i == at ? svn : 0);
+}
+
+static char *level(const struct document *document, int below, const char *status)
+{
+	char sgx[512], tdx[512], *text = NULL;
+
+	components(sgx, sizeof(sgx), document->svn - below, 0);
+	components(tdx, sizeof(tdx), document->tdx - below, 2);
+	ck_assert_int_gt(asprintf(&text,
+	                          "{\"tcb\": {\"sgxtcbcomponents\": [%s],\"pcesvn\": %d,"
+	                          "\"tdxtcbcomponents\": [%s]},"
+	                          "\"tcbDate\": \"2024-11-13T00:00:00Z\",\"tcbStatus\": \"%s\"}",
+	                          sgx, document->pce - below, tdx, status),
+	                 0);
+	return text;
+}
+
+static char *tcb_info(const struct document *document)
+{
+	static const char module[] = "\"mrsigner\": \"%0*d\",\"attributes\": \"0000000000000000\","
+	                             "\"attributesMask\": \"FFFFFFFFFFFFFFFF\"";
+	BASE_AUTO_FREE char *first = level(document, 0, document->status);
+	BASE_AUTO_FREE char *second = level(document, 1, "OutOfDate");
+	char who[256], *text = NULL;
+
+	snprintf(who, sizeof(who), module, 96, 0);
+	ck_assert_int_gt(
+	        asprintf(&text,
+	                 "{\"id\": \"TDX\",\"version\": 3,\"issueDate\": \"%s\",\"nextUpdate\": "
+	                 "\"%s\","
+	                 "\"fmspc\": \"%s\",\"pceId\": \"0000\",\"tdxModule\": {%s},"
+	                 "\"tdxModuleIdentities\": [{\"id\": \"TDX_03\",%s,\"tcbLevels\": []},"
+	                 "{\"id\": \"TDX_01\",%s,\"tcbLevels\": [{\"tcb\": {\"isvsvn\": %d},"
+	                 "\"tcbStatus\": \"%s\"}]}],\"tcbLevels\": [%s,%s]}",
+	                 document->issued, document->next, document->fmspc, who, who, who,
+	                 document->module_svn, document->module, first, second),
+	        0);
+	return text;
+}
+
+static char *qe_identity(const struct document *document)
+{
+	char *text = NULL;
+
+	ck_assert_int_gt(
+	        asprintf(&text,
+	                 "{\"id\": \"TD_QE\",\"version\": 2,\"issueDate\": \"%s\","
+	                 "\"nextUpdate\": \"%s\",\"miscselect\": \"00000000\","
+	                 "\"miscselectMask\": \"FFFFFFFF\","
+	                 "\"attributes\": \"11000000000000000000000000000000\","
+	                 "\"attributesMask\": \"FBFFFFFFFFFFFFFF0000000000000000\","
+	                 "\"mrsigner\": "
+	                 "\"DC9E2A7C6F948F17474E34A7FC43ED030F7C1563F1BABDDF6340C82E0E54A8C5\","
+	                 "\"isvprodid\": 2,\"tcbLevels\": [{\"tcb\": {\"isvsvn\": %d},"
+	                 "\"tcbStatus\": \"%s\"}]}",
+	                 document->issued, document->next, document->qe_svn, document->qe),
+	        0);
+	return text;
+}
+
+enum { NO_SIGNER = 1, SPOIL_INFO = 2, SPOIL_QE = 4 };
+
+static void add(const struct quote *quote, struct attest_collateral *collateral,
+                const struct document *document, unsigned int flags)
+{
+	BASE_AUTO_FREE char *info = tcb_info(document), *qe = qe_identity(document);
+
+	quote_document(quote, collateral, "tcbInfo", info, flags & SPOIL_INFO);
+	quote_document(quote, collateral, "enclaveIdentity", qe, flags & SPOIL_QE);
+}
+
+static void lists(const struct quote *quote, struct attest_collateral *collateral)
+{
+	for (int i = QUOTE_ROOT; i <= QUOTE_CA; i++)
+		attest_issue_crl(collateral, quote->certs[i], quote->keys[i], NULL, false,
+		                 "2024-12-01", "2025-06-01");
+}
+
+/* With everything that there is to check, unless something is left out: nothing may be skipped. */
+static void verify(const struct quote *quote, const struct attest_collateral *collateral,
+                   uint32_t tcb, bool strict, const char *failed)
+{
+	const struct attest_input input = {.report = quote->bytes,
+	                                   .size = quote->size,
+	                                   .collateral = collateral,
+	                                   .roots = &quote->root,
+	                                   .root_count = 1,
+	                                   .tcb = tcb,
+	                                   .strict = strict,
+	                                   .at = attest_day("2025-01-01")};
+	struct attest_verdict verdict;
+
+	attest_verify(&input, &verdict);
+	if (strict && !*failed)
+		for (size_t i = 0; i < verdict.count; i++)
+			ck_assert_msg(verdict.checks[i].status == ATTEST_PASSED, "%s: %s",
+			              verdict.checks[i].name, verdict.checks[i].why);
+	attest_expect(&verdict, failed);
+}
+
+/* --- statuses --- */
+
+static const struct status {
+	const char *name;
+	bool acceptable;
+} statuses[] = {
+        {"UpToDate", true},
+        {"SWHardeningNeeded", true},
+        {"ConfigurationNeeded", true},
+        {"ConfigurationAndSWHardeningNeeded", true},
+        {"OutOfDate", true},
+        {"OutOfDateConfigurationNeeded", true},
+        {"Revoked", false},
+        {"Splendid", false},
+        {"uptodate", false},
+        {"", false},
+};
+
+/* Each status, of the platform, of the module, of the quoting enclave: what is asked for alone lets it pass. */
+START_TEST(test_statuses)
+{
+	const struct status *status = &statuses[_i];
+	static const char *const checks[] = {"tcb-level", "tdx-module", "qe-identity"};
+
+	for (size_t where = 0; where < BASE_COUNT(checks); where++) {
+		struct document document = current;
+		AUTO_COLLATERAL *collateral = attest_collateral_new();
+		uint32_t bit = attest_tcb_parse(status->name);
+		struct quote quote;
+
+		*(where == 0   ? &document.status
+		  : where == 1 ? &document.module
+		               : &document.qe) = status->name;
+		quote_open(&quote, 5, &plain);
+		quote_make(&quote);
+		attest_issue_add(collateral, quote.certs[QUOTE_SIGNER]);
+		attest_issue_add(collateral, quote.certs[QUOTE_ROOT]);
+		lists(&quote, collateral);
+		add(&quote, collateral, &document, 0);
+		verify(&quote, collateral, 0, true, _i == 0 ? "" : checks[where]);
+		verify(&quote, collateral, bit, true, status->acceptable ? "" : checks[where]);
+		verify(&quote, collateral, ~bit, true, _i == 0 ? "" : checks[where]);
+		quote_close(&quote);
+	}
+}
+END_TEST
+
+/* --- levels --- */
+
+static const struct stale {
+	size_t field;
+	int value;
+	uint16_t version;
+	const char *failed, *tolerant; /* with OutOfDate accepted */
+} stale[] = {
+        {offsetof(struct document, svn), 3, 4, "", ""},
+        {offsetof(struct document, svn), 4, 4, "tcb-level", ""}, /* the second level */
+        {offsetof(struct document, svn), 5, 4, "tcb-level", "tcb-level"},
+        {offsetof(struct document, pce), 12, 4, "tcb-level", ""},
+        {offsetof(struct document, pce), 13, 4, "tcb-level", "tcb-level"},
+        {offsetof(struct document, tdx), 8, 4, "tcb-level", ""},
+        {offsetof(struct document, tdx), 8, 5, "tcb-level", ""},
+        {offsetof(struct document, tdx), 9, 5, "tcb-level", "tcb-level"},
+        {offsetof(struct document, module_svn), 6, 4, "", ""}, /* of version 0 there is none */
+        {offsetof(struct document, module_svn), 5, 5, "", ""},
+        {offsetof(struct document, module_svn), 6, 5, "tdx-module", "tdx-module"},
+        {offsetof(struct document, qe_svn), 5, 5, "qe-identity", "qe-identity"},
+        {offsetof(struct document, qe_svn), 3, 5, "", ""},
+};
+
+START_TEST(test_levels)
+{
+	const struct stale *test = &stale[_i];
+	struct document document = current;
+	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	struct quote quote;
+
+	memcpy((char *)&document + test->field, &test->value, sizeof(test->value));
+	quote_open(&quote, test->version, &plain);
+	quote_make(&quote);
+	attest_issue_add(collateral, quote.certs[QUOTE_SIGNER]);
+	attest_issue_add(collateral, quote.certs[QUOTE_ROOT]);
+	lists(&quote, collateral);
+	add(&quote, collateral, &document, 0);
+	verify(&quote, collateral, 0, true, test->failed);
+	verify(&quote, collateral, ATTEST_TCB_OUT_OF_DATE, true, test->tolerant);
+	quote_close(&quote);
+}
+END_TEST
+
+/* --- who has signed it, and when --- */
+
+static const struct trust {
+	unsigned int flags;
+	const char *issued, *next;
+	const char *failed;
+} trusts[] = {
+        {0, "2024-12-01T00:00:00Z", "2025-02-01T00:00:00Z", ""},
+        {SPOIL_INFO, "2024-12-01T00:00:00Z", "2025-02-01T00:00:00Z", "tcb-info-signature"},
+        {SPOIL_QE, "2024-12-01T00:00:00Z", "2025-02-01T00:00:00Z", "qe-identity-signature"},
+        {0, "2024-11-01T00:00:00Z", "2024-12-31T00:00:00Z", "tcb-info-current qe-identity-current"},
+        {0, "2025-01-02T00:00:00Z", "2025-02-01T00:00:00Z", "tcb-info-current qe-identity-current"},
+        {0, "yesterday", "2025-02-01T00:00:00Z", "tcb-info-current qe-identity-current"},
+        {0, "2024-12-01T00:00:00Z", "2025-02-01", "tcb-info-current qe-identity-current"},
+};
+
+START_TEST(test_trust)
+{
+	const struct trust *test = &trusts[_i];
+	struct document document = current;
+	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	struct quote quote;
+
+	document.issued = test->issued;
+	document.next = test->next;
+	quote_open(&quote, 5, &plain);
+	quote_make(&quote);
+	attest_issue_add(collateral, quote.certs[QUOTE_SIGNER]);
+	attest_issue_add(collateral, quote.certs[QUOTE_ROOT]);
+	add(&quote, collateral, &document, test->flags);
+	verify(&quote, collateral, 0, false, test->failed);
+	quote_close(&quote);
+}
+END_TEST
+
+/* Without its signer's certificate a document refuses what it calls bad, and lets nothing pass. */
+START_TEST(test_unsigned)
+{
+	struct document document = current;
+	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	struct quote quote;
+
+	document.status = document.qe = _i ? "Revoked" : "UpToDate";
+	quote_open(&quote, 5, &plain);
+	quote_make(&quote);
+	lists(&quote, collateral);
+	add(&quote, collateral, &document, 0);
+	verify(&quote, collateral, 0, false, _i ? "tcb-level qe-identity" : "");
+	if (_i == 0) {
+		const struct attest_input input = {.report = quote.bytes,
+		                                   .size = quote.size,
+		                                   .collateral = collateral,
+		                                   .roots = &quote.root,
+		                                   .root_count = 1,
+		                                   .strict = true,
+		                                   .at = attest_day("2025-01-01")};
+		struct attest_verdict verdict;
+
+		attest_verify(&input, &verdict);
+		ck_assert(!verdict.accepted);
+		ck_assert_int_eq(attest_status(&verdict, "tcb-level"), ATTEST_SKIPPED);
+		ck_assert_int_eq(attest_status(&verdict, "tdx-module"), ATTEST_SKIPPED);
+		ck_assert_int_eq(attest_status(&verdict, "qe-identity"), ATTEST_SKIPPED);
+	}
+	quote_close(&quote);
+}
+END_TEST
+
+/* The signer is revoked by the root; the newest document of this platform is the one that counts. */
+START_TEST(test_signer_revoked)
+{
+	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	struct quote quote;
+
+	quote_open(&quote, 5, &plain);
+	quote_make(&quote);
+	attest_issue_add(collateral, quote.certs[QUOTE_SIGNER]);
+	attest_issue_add(collateral, quote.certs[QUOTE_ROOT]);
+	attest_issue_crl(collateral, quote.certs[QUOTE_ROOT], quote.keys[QUOTE_ROOT],
+	                 quote.certs[QUOTE_SIGNER], false, "2024-12-01", "2025-06-01");
+	add(&quote, collateral, &current, 0);
+	verify(&quote, collateral, 0, false, "tcb-info-revocation qe-identity-revocation");
+	quote_close(&quote);
+}
+END_TEST
+
+START_TEST(test_newest)
+{
+	struct document document = current;
+	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	struct quote quote;
+
+	quote_open(&quote, 5, &plain);
+	quote_make(&quote);
+	attest_issue_add(collateral, quote.certs[QUOTE_SIGNER]);
+	attest_issue_add(collateral, quote.certs[QUOTE_ROOT]);
+	lists(&quote, collateral);
+	/* another platform's, and an old one; then the one that is current; then one that is a week newer */
+	document.fmspc = "90c06f000000";
+	document.status = "Revoked";
+	add(&quote, collateral, &document, 0);
+	verify(&quote, collateral, 0, false, "");
+	document.fmspc = current.fmspc;
+	document.issued = "2024-06-01T00:00:00Z";
+	document.next = "2024-07-01T00:00:00Z";
+	add(&quote, collateral, &document, 0);
+	verify(&quote, collateral, 0, false, "tcb-info-current tcb-level");
+	add(&quote, collateral, &current, 0);
+	verify(&quote, collateral, 0, true, "");
+	document.issued = "2024-12-08T00:00:00Z";
+	document.next = current.next;
+	add(&quote, collateral, &document, 0);
+	verify(&quote, collateral, 0, true, "tcb-level");
+	quote_close(&quote);
+}
+END_TEST
+
+/* --- what is no document --- */
+
+START_TEST(test_malformed)
+{
+	static const char zeros[] =
+	        "00000000000000000000000000000000000000000000000000000000000000000000000000000000"
+	        "000000000000000000000000000000000000000000000000000";
+	static const struct {
+		const char *before;
+		int digits; /* between those two */
+		const char *after;
+		int added;
+	} tests[] = {
+	        {"{\"tcbInfo\":{},\"signature\":\"", 128, "\"}", 1},
+	        {"{ \"tcbInfo\" : { } , \"signature\" : \"", 128, "\" }\n", 1},
+	        {"{\"enclaveIdentity\":{\"a\":\"}\\\"{\"},\"signature\":\"", 128, "\"}", 1},
+	        {"{\"tcbInfo\":{},\"signature\":\"", 128, "\"} more", 0},
+	        {"{\"tcbInfo\":{},\"signature\":\"", 128, "\",\"more\":1}", 0},
+	        {"{\"tcbInfo\":{},\"signature\":\"", 129, "\"}", 0},
+	        {"{\"tcbInfo\":{},\"signature\":\"x", 127, "\"}", 0},
+	        {"{\"tcbInfo\":{},\"signature\":\"", 126, "\"}", 0},
+	        {"{\"tcbInfo\":[],\"signature\":\"", 128, "\"}", 0},
+	        {"{\"tcbInfo\":{{},\"signature\":\"", 128, "\"}", 0},
+	        {"{\"other\":{},\"signature\":\"", 128, "\"}", 0},
+	        {"{\"signature\":\"", 128, "\",\"tcbInfo\":{}}", 0},
+	        {"{\"tcbInfo\":{\"\\", 0, "", 0},
+	        {"{", 0, "", 0},
+	};
+
+	for (size_t i = 0; i < BASE_COUNT(tests); i++) {
+		AUTO_COLLATERAL *collateral = attest_collateral_new();
+		BASE_AUTO_FREE char *text = NULL, *cut = NULL;
+		int size = asprintf(&text, "%s%.*s%s", tests[i].before, tests[i].digits, zeros,
+		                    tests[i].after);
+
+		ck_assert_int_gt(size, 0);
+		ck_assert_msg(attest_collateral_add(collateral, text, (size_t)size) ==
+		                      tests[i].added,
+		              "%s", text);
+		/* it ends anywhere, and nothing is read behind that */
+		for (int end = 0; end < size - 1; end++) {
+			free(cut);
+			cut = malloc((size_t)end + 1);
+			memcpy(cut, text, (size_t)end);
+			if (tests[i].added)
+				ck_assert_int_eq(
+				        attest_collateral_add(collateral, cut, (size_t)end), 0);
+		}
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("confidential_tcb");
+	TCase *test = tcase_create("tcb");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(test, 170);
+	tcase_add_loop_test(test, test_statuses, 0, BASE_COUNT(statuses));
+	tcase_add_loop_test(test, test_levels, 0, BASE_COUNT(stale));
+	tcase_add_loop_test(test, test_trust, 0, BASE_COUNT(trusts));
+	tcase_add_loop_test(test, test_unsigned, 0, 2);
+	tcase_add_test(test, test_signer_revoked);
+	tcase_add_test(test, test_newest);
+	tcase_add_test(test, test_malformed);
+	suite_add_tcase(suite, test);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
