@@ -17,6 +17,7 @@ const char *vmm_end_text(unsigned int end)
 	case VMM_END_DEVICE: return "a device process died";
 	case VMM_END_WATCHDOG: return "watchdog";
 	case VMM_END_RESTART: return "reset by the operator";
+	case VMM_END_MEMORY: return "its private memory could not be given";
 	default: return NULL;
 	}
 }

@@ -49,6 +49,15 @@ size_t machine_regions(const struct machine *m, struct machine_region list[2]);
 int machine_memfd(const struct machine *m);
 
 /*
+ * Of a guest with private memory: the sealed file with a bit for each page that it shares (bit N of byte N/8
+ * for page N of guest-physical memory), which others can map for reading only, and its size. -1: all of this
+ * guest's memory is shared.
+ */
+int machine_shared_map(const struct machine *m, uint64_t *size);
+/* Whether the guest shares all of [guest, guest + size) at this moment; outside memory there is nothing shared. */
+bool machine_shared(const struct machine *m, uint64_t guest, uint64_t size);
+
+/*
  * MSI: a GSI (>= MACHINE_GSI_PINS) is one KVM routing entry. alloc gives one, set gives it an address
  * and data (KVM_SET_GSI_ROUTING), irqfd binds an eventfd to it; mask is unbinding.
  */

@@ -157,6 +157,7 @@ int main(int argc, char *argv[])
 	vm_init(&vmm.machine, options.name);
 	vmm.machine.cpu = options.cpu;
 	vmm.machine.node = options.node;
+	vmm.machine.private.type = options.private;
 	if (vmm_build(&vmm, &options, why) < 0) {
 		machine_log(&vmm.machine, "%s", why);
 		return VMM_END_FAILED;

@@ -19,6 +19,7 @@ enum options_kind {
 	OPTION_WATCHDOG,
 	OPTION_CPU,
 	OPTION_NODE,
+	OPTION_PRIVATE,
 	OPTION_FLAG
 };
 
@@ -35,6 +36,7 @@ static const struct {
         {"memory", OPTION_MEMORY, OPTIONS_AT(memory), false},
         {"cpu", OPTION_CPU, 0, false},
         {"numa", OPTION_NODE, 0, false},
+        {"private", OPTION_PRIVATE, OPTIONS_AT(private), false},
         {"kvm", OPTION_FD, OPTIONS_AT(kvm), false},
         {"memfd", OPTION_FD, OPTIONS_AT(memfd), false},
         {"kernel", OPTION_FD, OPTIONS_AT(kernel), false},
@@ -127,6 +129,11 @@ static int options_set(struct options *options, size_t index, const char *text, 
 			return why_set(why, -EINVAL, "--numa '%.60s': expected 0 to %d", text,
 			               VM_NODES_MAX - 1);
 		options->node = (int)number;
+		return 0;
+	case OPTION_PRIVATE:
+		if (!private_type_parse(text, (uint32_t *)field))
+			return why_set(why, -EINVAL, "--private '%.60s': expected sw-protected",
+			               text);
 		return 0;
 	case OPTION_PANIC:
 	case OPTION_WATCHDOG:

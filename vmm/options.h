@@ -19,8 +19,9 @@ struct options {
 	const char *name, *cmdline;
 	unsigned int vcpus;
 	struct cpuid_model cpu;
-	int node;        /* NUMA node of guest memory, or -1 */
-	uint64_t memory; /* bytes */
+	int node;         /* NUMA node of guest memory, or -1 */
+	uint64_t memory;  /* bytes */
+	uint32_t private; /* enum cc_vm_type */
 	int kvm, memfd, kernel, initrd, control, console, serial_log, serial_old,
 	        last; /* -1: not given */
 	bool stdio, sandbox;

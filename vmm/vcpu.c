@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 
 #include "base/base.h"
+#include "confidential/uapi.h"
 #include "vmm/vcpu_state.h"
 #include "vmm/vm.h"
 
@@ -127,6 +128,7 @@ void vcpu_exit(struct vcpu *vcpu)
 	case KVM_EXIT_MMIO: vcpu_mmio(vcpu); return;
 	case KVM_EXIT_IOAPIC_EOI: vcpu_eoi(vcpu); return;
 	case KVM_EXIT_SYSTEM_EVENT: vcpu_system_event(vcpu); return;
+	case KVM_EXIT_HYPERCALL: private_hypercall(vcpu); return;
 	case KVM_EXIT_SHUTDOWN:
 		vcpu_fail(vcpu, VMM_END_TRIPLE_FAULT, "triple fault, by which it resets itself");
 		return;
@@ -163,8 +165,20 @@ static bool vcpu_park(struct vcpu *vcpu)
 /* Runs the guest until its next exit. 0 or a negative errno. */
 static int vcpu_run(struct vcpu *vcpu)
 {
+	/* An error leaves the exit of before there, unless it is the one error that is an exit itself. */
+	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
 	/* #syscall vmm: ioctl(arg1 = KVM_RUN) - runs the guest */
 	return ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+}
+
+/* Whether KVM_RUN's error is an exit. Handled then: the guest is run again, or the VM has ended. */
+static bool vcpu_exit_by_error(struct vcpu *vcpu, int error)
+{
+	if ((error != -EFAULT && error != -EHWPOISON) ||
+	    vcpu->run->exit_reason != CC_EXIT_MEMORY_FAULT)
+		return false;
+	private_fault(vcpu, error);
+	return true;
 }
 
 static void *vcpu_main(void *argument)
@@ -178,11 +192,15 @@ static void *vcpu_main(void *argument)
 		/* EAGAIN: a processor took its INIT or SIPI. Forever is none of the guest's events. */
 		while (!error || (error == -EAGAIN && again++ < VCPU_AGAIN_MAX)) {
 			error = vcpu_run(vcpu);
-			if (error)
+			if (error && !vcpu_exit_by_error(vcpu, error))
 				continue;
 			again = 0;
 			atomic_fetch_add_explicit(&vcpu->exits, 1, memory_order_relaxed);
-			vcpu_exit(vcpu);
+			if (!error) {
+				vcpu->faults = 0;
+				vcpu_exit(vcpu);
+			}
+			error = 0;
 		}
 		if (error == -EINTR)
 			continue;

@@ -122,6 +122,9 @@ void vcpu_report(const struct vcpu *vcpu, const char *what)
 	struct kvm_regs regs;
 
 	report_exit(vcpu, what);
+	/* What such a guest has in its registers it does not want to see in a log. */
+	if (vcpu->machine->private.map_fd >= 0)
+		return;
 	if (ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0 ||
 	    ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0) {
 		machine_log(vcpu->machine, "vCPU %u: KVM does not give its registers: %s",

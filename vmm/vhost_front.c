@@ -295,6 +295,30 @@ static int open_requests(struct vhost_front *front)
 	return error ? vhost_front_fail(front, error, "its requests cannot be watched") : 0;
 }
 
+/*
+ * The map of shared pages is asked for where there is one. A back end that does not know it would use whatever
+ * address a ring has: it would find nothing of the guest's behind private ones, and is refused all the same.
+ */
+static int check_shared(struct vhost_front *front)
+{
+	uint64_t size;
+
+	if (machine_shared_map(front->machine, &size) < 0 ||
+	    vhost_front_has(front, VHOST_USER_PROTOCOL_F_SHARED_MAP))
+		return 0;
+	return vhost_front_fail(front, -ENOTSUP,
+	                        "it cannot keep to the pages that the guest shares");
+}
+
+static uint64_t wanted_protocol_features(const struct vhost_front *front)
+{
+	uint64_t size;
+
+	return known_protocol_features | (machine_shared_map(front->machine, &size) >= 0
+	                                          ? VHOST_USER_BIT(VHOST_USER_PROTOCOL_F_SHARED_MAP)
+	                                          : 0);
+}
+
 static int handshake(struct vhost_front *front)
 {
 	uint64_t offered = 0;
@@ -303,12 +327,14 @@ static int handshake(struct vhost_front *front)
 
 	if (!error && front->features & VHOST_USER_BIT(VHOST_USER_F_PROTOCOL_FEATURES)) {
 		error = ask_u64(front, VHOST_USER_GET_PROTOCOL_FEATURES, &offered);
-		offered &= known_protocol_features;
+		offered &= wanted_protocol_features(front);
 		if (!error)
 			error = vhost_front_tell_u64(front, VHOST_USER_SET_PROTOCOL_FEATURES,
 			                             offered);
 		front->protocol_features = offered;
 	}
+	if (!error)
+		error = check_shared(front);
 	if (!error && vhost_front_has(front, VHOST_USER_PROTOCOL_F_MQ))
 		error = ask_u64(front, VHOST_USER_GET_QUEUE_NUM, &front->queue_count_max);
 	if (!error)

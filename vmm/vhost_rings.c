@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a back end is told of its rings. The order is the one that QEMU has, as back ends are tested with
- * it: features, inflight region, memory table, log, then each ring (size, base, addresses, call, error, kick,
- * enable) when the guest's driver is ready; enable 0 and GET_VRING_BASE when it is not.
+ * it: features, inflight region, memory table, map of shared pages, log, then each ring (size, base, addresses,
+ * call, error, kick, enable) when the guest's driver is ready; enable 0 and GET_VRING_BASE when it is not.
  *
  * Rings and regions are named by address. A front end usually sends its own virtual addresses; here
  * the guest's physical ones stand for them, so that a back end learns nothing of the vmm's layout.
@@ -119,6 +119,17 @@ static int send_memory(struct vhost_front *front)
 	}
 	return vhost_front_tell_surely(front, &message, VHOST_USER_SET_MEM_TABLE,
 	                               VHOST_USER_MEMORY_SIZE(count));
+}
+
+static int send_shared_map(struct vhost_front *front)
+{
+	struct vhost_message message = {.fd_count = 1};
+
+	message.fds[0] = machine_shared_map(front->machine, &message.payload.log.size);
+	if (message.fds[0] < 0)
+		return 0;
+	return vhost_front_tell_surely(front, &message, VHOST_USER_SET_SHARED_MAP,
+	                               sizeof(message.payload.log));
 }
 
 /* With LOG_SHMFD this message has an answer of its own. */
@@ -264,6 +275,8 @@ static int run(struct vhost_front *front, uint64_t features, const struct vhost_
 	int error;
 
 	features &= front->features; /* some of the device's may be the vmm's own */
+	/* To a back end it would mean addresses that somebody translates: the guest's are as they are. */
+	features &= ~VHOST_USER_BIT(VHOST_F_ACCESS_PLATFORM);
 	features |= front->features & VHOST_USER_BIT(VHOST_USER_F_PROTOCOL_FEATURES);
 	front->accepted = features;
 	if (front->log.fd >= 0 && !can_log(front))
@@ -276,6 +289,8 @@ static int run(struct vhost_front *front, uint64_t features, const struct vhost_
 		error = send_inflight(front, queues, count);
 	if (!error)
 		error = send_memory(front);
+	if (!error)
+		error = send_shared_map(front);
 	if (!error && front->log.fd >= 0)
 		error = send_log(front);
 	if (!error)

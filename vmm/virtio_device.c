@@ -47,22 +47,34 @@ void virtio_device_needs_reset(struct virtio_device *device)
 
 /* ---- running ---- */
 
+/*
+ * What the vmm itself asks of a driver: of one in a guest with private memory, that it knows that a device
+ * does not see all memory (virtio 1.2, 6.1). A driver without that would put its rings anywhere.
+ */
+static uint64_t required(const struct machine *m)
+{
+	uint64_t size;
+
+	return VIRTIO_BIT(VIRTIO_F_VERSION_1) |
+	       (machine_shared_map(m, &size) >= 0 ? VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM) : 0);
+}
+
 bool virtio_device_accept(struct virtio_device *device)
 {
 	return !(device->accepted & ~device->offered) &&
-	       device->accepted & VIRTIO_BIT(VIRTIO_F_VERSION_1);
+	       !(required(device->machine) & ~device->accepted);
 }
 
-/* Rings that are aligned and wholly in guest memory (virtio 1.2, 2.7). */
+/* Rings that are aligned and wholly in guest memory, all of it shared (virtio 1.2, 2.7). */
 static bool ring_fits(const struct virtio_device *device, const struct vhost_front_queue *ring)
 {
 	const struct machine *m = device->machine;
 	uint64_t size = ring->size;
 
 	return ring->descriptors % 16 == 0 && ring->driver % 2 == 0 && ring->device % 4 == 0 &&
-	       machine_memory(m, ring->descriptors, size * 16) &&
-	       machine_memory(m, ring->driver, 6 + size * 2) &&
-	       machine_memory(m, ring->device, 6 + size * 8);
+	       machine_shared(m, ring->descriptors, size * 16) &&
+	       machine_shared(m, ring->driver, 6 + size * 2) &&
+	       machine_shared(m, ring->device, 6 + size * 8);
 }
 
 void virtio_device_enable(struct virtio_device *device, struct virtio_queue *queue)
@@ -172,7 +184,8 @@ uint64_t virtio_device_offer(const struct virtio_device *device)
 
 	if (device->config_local)
 		pass &= ~device->type->local_features;
-	return (device->front.features & pass) | device->local;
+	return (device->front.features & pass) | device->local |
+	       (required(device->machine) & VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM));
 }
 
 /* Everything as it was before a driver came, but MSI-X, which belongs to the bus. */
@@ -342,22 +355,42 @@ static int negotiate(struct virtio_device *device, int vhost_fd, const char *opt
 	return offer(device);
 }
 
+/* Whether the machine can have such a device; says why not. */
+static int admit(struct machine *m, const struct virtio_type *type, const char *name)
+{
+	uint64_t size;
+
+	if (!type) {
+		machine_log(m,
+		            "device type \"%s\" is not known; expected net, blk, console, rng, "
+		            "balloon, vsock or fs",
+		            name);
+		return -EINVAL;
+	}
+	if (type->id == VIRTIO_TYPE_BALLOON && machine_shared_map(m, &size) >= 0) {
+		machine_log(m,
+		            "device %s is refused: the guest has private memory, which nobody can "
+		            "take from it",
+		            type->name);
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
 int virtio_device_add(struct machine *m, struct pci_bus *bus, const char *name, int vhost_fd,
                       const char *options)
 {
 	const struct virtio_type *type = virtio_type_find(name);
-	struct virtio_device *device = calloc(1, sizeof(*device));
-	int error;
+	struct virtio_device *device = NULL;
+	int error = admit(m, type, name);
 
-	if (!type || !device) {
+	if (!error) {
+		device = calloc(1, sizeof(*device));
+		error = device ? 0 : -ENOMEM;
+	}
+	if (error) {
 		close(vhost_fd);
-		free(device);
-		if (!type)
-			machine_log(m,
-			            "device type \"%s\" is not known; expected net, blk, console, "
-			            "rng, balloon, vsock or fs",
-			            name);
-		return type ? -ENOMEM : -EINVAL;
+		return error;
 	}
 	device->machine = m;
 	device->type = type;

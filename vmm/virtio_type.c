@@ -45,7 +45,8 @@ static const struct virtio_type types[] = {
         {"console", 3, 0x078000, ALL_TYPES | BITS(0, 0), 0, 12, false},
         {"rng", 4, 0x00ff00, ALL_TYPES, 0, 0, false},
         /* MUST_TELL_HOST, STATS_VQ, DEFLATE_ON_OOM; PAGE_POISON, REPORTING */
-        {"balloon", 5, 0x00ff00, ALL_TYPES | BITS(0, 2) | BITS(4, 5), 0, 16, false},
+        {"balloon", VIRTIO_TYPE_BALLOON, 0x00ff00, ALL_TYPES | BITS(0, 2) | BITS(4, 5), 0, 16,
+         false},
         /* STREAM, SEQPACKET */
         {"vsock", 19, 0x078000, ALL_TYPES | BITS(0, 1), 0, 8, false},
         /* Without NOTIFICATION: the queue for it is not there */
@@ -207,7 +208,7 @@ unsigned int virtio_type_queues(const struct virtio_type *type, uint64_t feature
 			count = BASE_MAX(base_le16(config + BLK_QUEUES), 1);
 		return most > 0 && count > most ? (unsigned int)most : count;
 	case 3: return 2; /* receive, transmit */
-	case 5:
+	case VIRTIO_TYPE_BALLOON:
 		return BALLOON_QUEUES; /* each has its number, whatever is negotiated (virtio 1.2, 5.5.2) */
 	case 19: return 3;             /* the same, and events */
 	case TYPE_FS: return 1 + config[FS_QUEUES];

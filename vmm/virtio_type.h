@@ -16,6 +16,7 @@ enum virtio_feature { /* virtio 1.2, 6 */
 	              VIRTIO_F_INDIRECT_DESC = 28,
 	              VIRTIO_F_EVENT_IDX = 29,
 	              VIRTIO_F_VERSION_1 = 32,
+	              VIRTIO_F_ACCESS_PLATFORM = 33,
 	              VIRTIO_F_IN_ORDER = 35,
 	              VIRTIO_F_ORDER_PLATFORM = 36,
 	              VIRTIO_NET_F_MTU = 3,
@@ -25,6 +26,8 @@ enum virtio_feature { /* virtio 1.2, 6 */
 	              VIRTIO_NET_F_MQ = 22,
 	              VIRTIO_BLK_F_MQ = 12,
 };
+
+enum { VIRTIO_TYPE_BALLOON = 5 }; /* the one that the transport treats otherwise */
 
 enum { VIRTIO_CONFIG_MAX = 64, VIRTIO_NAME_MAX = 16, VIRTIO_RESTART_MAX_MS = 600000 };
 

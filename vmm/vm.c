@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 
 #include "base/base.h"
+#include "confidential/uapi.h"
 #include "vmm/msr.h"
 
 /* Three pages for Intel's real-mode TSS and one for its identity map, below the BIOS's old place. */
@@ -57,6 +58,13 @@ static int vm_set_memory(struct machine *m)
 		        .userspace_addr = (uint64_t)(uintptr_t)m->regions[i].host,
 		};
 
+		if (m->private.map_fd >= 0) {
+			int error = private_slot(m, (unsigned int)i);
+
+			if (error)
+				return error;
+			continue;
+		}
 		if (ioctl(m->vm, KVM_SET_USER_MEMORY_REGION, &region) < 0)
 			return -errno;
 	}
@@ -142,6 +150,7 @@ void vm_init(struct machine *m, const char *name)
 	memset(m, 0, sizeof(*m));
 	base_copy_string(m->name, sizeof(m->name), name);
 	m->kvm = m->vm = m->memfd = m->epoll = m->wake = m->node = -1;
+	private_init(&m->private);
 	pthread_mutex_init(&m->lock, NULL);
 	pthread_cond_init(&m->changed, NULL);
 	pthread_cond_init(&m->parked, NULL);
@@ -158,10 +167,13 @@ int vm_create(struct machine *m, int kvm, char *why)
 	if (error)
 		return error;
 	m->kvm = kvm;
-	error = vm_cpuid(m, why);
+	if (m->private.type != CC_X86_DEFAULT_VM)
+		error = private_check(kvm, m->private.type, why);
+	if (!error)
+		error = vm_cpuid(m, why);
 	if (error)
 		return error;
-	m->vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	m->vm = ioctl(kvm, KVM_CREATE_VM, m->private.type);
 	if (m->vm < 0)
 		return why_set(why, -errno, "KVM cannot make a VM: %s", strerror(errno));
 	if (ioctl(m->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0 ||
@@ -172,6 +184,10 @@ int vm_create(struct machine *m, int kvm, char *why)
 	error = msr_guard(m);
 	if (error)
 		return why_set(why, error, "KVM refuses the list of MSRs: %s", strerror(-error));
+	if (m->private.type != CC_X86_DEFAULT_VM)
+		error = private_create(m, why);
+	if (error)
+		return error;
 	error = vm_set_memory(m);
 	if (error)
 		return why_set(why, error, "KVM refuses guest memory: %s", strerror(-error));
@@ -194,6 +210,7 @@ void vm_destroy(struct machine *m)
 	free(m->cpuid);
 	m->table = NULL;
 	m->cpuid = NULL;
+	private_destroy(&m->private);
 	base_close(&m->vm);
 	vm_memory_unmap(m);
 }

@@ -13,6 +13,7 @@
 #include "vmm/ioapic.h"
 #include "vmm/iobus.h"
 #include "vmm/machine.h"
+#include "vmm/private.h"
 #include "vmm/vmm.h"
 #include "base/why.h"
 
@@ -44,8 +45,9 @@ struct vcpu {
 	struct kvm_run *run;
 	size_t run_size;
 	pthread_t thread;
-	bool started; /* the thread exists */
-	bool parked;  /* outside KVM_RUN, waiting for the state to change; under the lock */
+	bool started;        /* the thread exists */
+	bool parked;         /* outside KVM_RUN, waiting for the state to change; under the lock */
+	unsigned int faults; /* on private memory, one after the other, that nothing came of */
 	_Atomic uint64_t exits;
 };
 
@@ -54,9 +56,10 @@ struct machine {
 	int kvm, vm, memfd; /* kvm and memfd belong to the caller */
 	struct machine_region regions[2];
 	size_t region_count;
-	int node;                  /* set before vm_memory_map(): NUMA node, or -1 */
-	struct cpuid_model cpu;    /* set before vm_create(); all zero: the host's */
-	struct cpuid_table *cpuid; /* as built for this VM */
+	int node;                      /* set before vm_memory_map(): NUMA node, or -1 */
+	struct cpuid_model cpu;        /* set before vm_create(); all zero: the host's */
+	struct cpuid_table *cpuid;     /* as built for this VM */
+	struct private_memory private; /* its `type` set before vm_create() */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* state changed: for parked vCPUs */

@@ -8,7 +8,7 @@
  *              [--cmdline TEXT] --control FD [--console FD] [--serial-log FD [--serial-old FD]] [--stdio]
  *              [--cpu MODEL[,nested][,+FEATURE][,-FEATURE]...] [--numa NODE]
  *              [--on-panic stop|pause|log] [--watchdog reset|stop|pause [--watchdog-fired]]
- *              [--last FD]
+ *              [--last FD] [--private sw-protected]
  *              [--device TYPE:FD[:key=value...]]...   TYPE net|blk|console|rng|balloon|vsock|fs;
  *              FD a vhost-user socket
  *              [--no-sandbox]   only for running it by hand
@@ -24,6 +24,10 @@
  * --on-panic says what comes of a guest that panics (default: stop); --watchdog gives it a watchdog,
  * and says what comes of one that expires; --watchdog-fired tells the guest that it was started again for
  * that. --last is a file that the last VMM_STATE message is written to when the VM has ended.
+ *
+ * --private has the guest's memory be private as it asks for it, page by page; sw-protected is KVM's type for
+ * testing that, which protects from nothing. A balloon is refused then, and each back end has to keep to the
+ * pages that the guest shares (VHOST_USER_SET_SHARED_MAP).
  *
  * It builds the machine, finishes the vhost-user negotiation, enters its seccomp list, then waits for
  * VMM_START on the control socket (with --stdio and no --control it starts at once). The guest has not
@@ -87,6 +91,7 @@ enum vmm_end {
 	VMM_END_DEVICE = 14, /* a device process died and could not be done without */
 	VMM_END_WATCHDOG = 15,
 	VMM_END_RESTART = 16, /* VMM_RESET: to be started again */
+	VMM_END_MEMORY = 17,  /* private memory that the guest asked for could not be given */
 };
 
 /* What is done about a guest that panics, or hangs. */

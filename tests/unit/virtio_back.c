@@ -67,6 +67,11 @@ static int handle(struct back *back, struct vhost_message *message)
 		back->inflight = payload->inflight;
 		keep_fd(message, &back->inflight_fd);
 		return 0;
+	case VHOST_USER_SET_SHARED_MAP:
+		back->shared_map = payload->log;
+		if (message->fd_count != 1 || fstat(message->fds[0], &back->shared_file) < 0)
+			abort();
+		return 0;
 	case VHOST_USER_SET_LOG_BASE: back->dirty = payload->log; return 8;
 	case VHOST_USER_SET_STATUS: back->status = payload->u64; return 0;
 	case VHOST_USER_SET_OWNER:

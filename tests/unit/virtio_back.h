@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 
 #include "vmm/vhost_message.h"
 
@@ -47,7 +48,8 @@ struct back {
 	uint64_t accepted, accepted_protocol;
 	struct vhost_user_memory memory;
 	struct vhost_user_inflight inflight;
-	struct vhost_user_log dirty;
+	struct vhost_user_log dirty, shared_map;
+	struct stat shared_file; /* the file of shared_map */
 	uint64_t status;
 	int inflight_fd; /* made by GET, or handed by SET */
 	int inflight_seals;

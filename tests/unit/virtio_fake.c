@@ -20,6 +20,7 @@ struct machine *fake_machine_create(void)
 	if (m->memory == MAP_FAILED)
 		abort();
 	m->gsi_count = MACHINE_GSI_PINS;
+	m->shared_map = -1;
 	return m;
 }
 
@@ -84,6 +85,18 @@ size_t machine_regions(const struct machine *m, struct machine_region list[2])
 int machine_memfd(const struct machine *m)
 {
 	return m->memfd;
+}
+
+int machine_shared_map(const struct machine *m, uint64_t *size)
+{
+	*size = (MACHINE_HIGH_RAM_BASE + FAKE_HIGH_RAM) / 4096 / 8;
+	return m->shared_map;
+}
+
+bool machine_shared(const struct machine *m, uint64_t guest, uint64_t size)
+{
+	return machine_memory(m, guest, size) &&
+	       (guest >= m->private_end || guest + size <= m->private);
 }
 
 int machine_msi_alloc(struct machine *m)

@@ -57,6 +57,8 @@ struct machine {
 	size_t watch_count;
 	int memfd;
 	uint8_t *memory;
+	int shared_map;                /* -1: no private memory */
+	uint64_t private, private_end; /* what is not shared */
 	unsigned int resets;
 	unsigned int log_lines;
 };

@@ -8,8 +8,8 @@
  * that is mapped here read-only. What is not wholly shared is then treated as what is not there. The check
  * comes first and the use later, and between them the guest may take the page back. That gives nothing
  * away: its private memory is other pages (KVM's guest_memfd), which no process has mapped. What is mapped
- * here is the shared memory behind the same address; the vmm takes the bit away, then has KVM give the guest
- * the private page, then punches the shared one out of its file. A late read finds what the guest had shared, or
+ * here is the shared memory behind the same address: the vmm has KVM give the guest the private page, takes the
+ * bit away, and punches the shared one out of its file (vmm/private.c). A late read finds what the guest had shared, or
  * zeros, and a late write lands in a page that the guest does not see while its own is private.
  */
 #ifndef CORDON_VMM_DEVICES_MEMORY_H

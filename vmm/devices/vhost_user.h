@@ -58,6 +58,7 @@ enum vhost_user_backend_request {
 /* Bits of the virtio feature word that are vhost's own. */
 enum vhost_user_feature {
 	VHOST_F_LOG_ALL = 26,
+	VHOST_F_ACCESS_PLATFORM = 33, /* to a back end: its addresses are IOVAs */
 	VHOST_USER_F_PROTOCOL_FEATURES = 30,
 };
 
