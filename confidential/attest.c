@@ -17,8 +17,10 @@
 
 enum { ATTEST_SNP_SIZE = 1184, ATTEST_HEX_SLACK = 2 };
 
-static void attest_add(struct attest *attest, const char *name, enum attest_status status,
-                       const char *why, va_list list)
+__attribute__((format(printf, 4, 0))) static void attest_add(struct attest *attest,
+                                                             const char *name,
+                                                             enum attest_status status,
+                                                             const char *why, va_list list)
 {
 	struct attest_verdict *verdict = attest->verdict;
 	struct attest_check *check = &verdict->checks[verdict->count];

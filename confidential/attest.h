@@ -107,8 +107,9 @@ struct attest_platform {
 	const uint8_t *qe_report;                     /* 384 */
 };
 void attest_pcs(struct attest *attest, const struct attest_platform *platform);
-/* What the PCK says of its platform (attest_pck.c); false when anything of it is missing. */
+/* What the PCK says of its platform (attest_pck.c), in Intel's extension; false when anything of it is missing. */
 bool attest_pck(X509 *pck, struct attest_platform *platform);
+bool attest_pck_read(struct attest_rest extension, struct attest_platform *platform);
 /* Splits {"tcbInfo": {...}, "signature": "..."}; false when it is not one. */
 bool attest_document_parse(const char *text, size_t size, struct attest_document *document);
 

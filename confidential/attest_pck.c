@@ -96,15 +96,14 @@ static void pck_tcb(struct attest_rest list, struct attest_platform *platform, u
 	}
 }
 
-bool attest_pck(X509 *pck, struct attest_platform *platform)
+bool attest_pck_read(struct attest_rest extension, struct attest_platform *platform)
 {
-	struct attest_rest all, list, value;
+	struct attest_rest list, value;
 	uint8_t tag;
 	uint32_t found = 0;
 	int oid;
 
-	all.at = attest_extension(pck, PCK_SGX_OID, &all.left);
-	if (!all.at || !pck_der(&all, &tag, &list) || tag != 0x30 || all.left != 0)
+	if (!pck_der(&extension, &tag, &list) || tag != 0x30 || extension.left != 0)
 		return false;
 	while (pck_pair(&list, 9, &oid, &tag, &value)) {
 		if (oid == 2 && tag == 0x30)
@@ -119,4 +118,12 @@ bool attest_pck(X509 *pck, struct attest_platform *platform)
 		}
 	}
 	return found == PCK_ALL;
+}
+
+bool attest_pck(X509 *pck, struct attest_platform *platform)
+{
+	struct attest_rest extension;
+
+	extension.at = attest_extension(pck, PCK_SGX_OID, &extension.left);
+	return extension.at && attest_pck_read(extension, platform);
 }
