@@ -150,6 +150,16 @@ void detectors_observe(struct detectors *all, const struct flow_event_header *ev
 	}
 }
 
+uint64_t detectors_due(const struct detectors *all)
+{
+	uint64_t due = UINT64_MAX;
+
+	for (int id = 0; id < DETECTORS; id++)
+		if (all->each[id] && detector_table[id]->due)
+			due = BASE_MIN(due, detector_table[id]->due(all->each[id]));
+	return due;
+}
+
 void detectors_tick(struct detectors *all, uint64_t now_ns, const struct detector_out *out)
 {
 	for (int id = 0; id < DETECTORS; id++) {

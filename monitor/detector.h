@@ -69,6 +69,8 @@ struct detector_ops {
 	 * once a second), and at the end with DETECTOR_END. */
 	uint64_t period_ns;
 	void (*tick)(void *self, uint64_t now_ns, const struct detector_out *out);
+	/* May be NULL: when it has something to say that is not to wait for the next tick; UINT64_MAX: it has not. */
+	uint64_t (*due)(const void *self);
 	/* What it has learnt, for baseline.h; NULL: nothing that is worth to be kept. `load` is called before the first
 	 * event, and false when what it reads makes no sense. */
 	void (*save)(const void *self, struct baseline_out *out);
@@ -96,6 +98,8 @@ size_t detectors_memory(void);
 void detectors_observe(struct detectors *all, const struct flow_event_header *event,
                        const struct detector_out *out);
 void detectors_tick(struct detectors *all, uint64_t now_ns, const struct detector_out *out);
+/* When a tick is wanted before the next second's, or UINT64_MAX. For who has a clock: over a capture its packets are it. */
+uint64_t detectors_due(const struct detectors *all);
 
 /* The one of this id, or NULL where it has had no event. For who keeps what it has learnt, as the next. */
 const void *detectors_one(const struct detectors *all, int id);

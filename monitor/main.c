@@ -22,7 +22,7 @@
 #include "isolate/isolate.h"
 #include "monitor/list_monitor.h"
 
-enum { MAIN_EVENTS_MAX = 64, MAIN_IDLE_TICKS = 2 };
+enum { MAIN_EVENTS_MAX = 64, MAIN_IDLE_TICKS = 2, MAIN_DUE_MS = 50 };
 
 static uint64_t main_clock(clockid_t clock)
 {
@@ -89,12 +89,29 @@ static void main_tick(struct monitor *monitor)
 	monitor->idle_ticks = monitor->vm_count ? 0 : monitor->idle_ticks + 1;
 }
 
+/* Milliseconds until some VM is due, -1: none is. Who is, gets it, but not more often than each MAIN_DUE_MS. */
+static int main_patience(struct monitor *monitor)
+{
+	uint64_t now, at;
+
+	if (monitor->due_ns == UINT64_MAX)
+		return -1;
+	now = main_clock(CLOCK_REALTIME);
+	at = BASE_MAX(monitor->due_ns, monitor->due_last_ns + MAIN_DUE_MS * 1000000ull);
+	if (at > now)
+		return (int)BASE_MIN((at - now) / 1000000 + 1, 1000);
+	monitor->due_last_ns = now;
+	vms_due(monitor, now);
+	return MAIN_DUE_MS;
+}
+
 static int main_loop(struct monitor *monitor)
 {
 	struct epoll_event ready[MAIN_EVENTS_MAX];
 
 	while (monitor->idle_ticks < MAIN_IDLE_TICKS) {
-		int count = epoll_wait(monitor->epoll, ready, MAIN_EVENTS_MAX, -1);
+		int count =
+		        epoll_wait(monitor->epoll, ready, MAIN_EVENTS_MAX, main_patience(monitor));
 
 		if (count < 0 && errno != EINTR)
 			return -errno;
@@ -130,6 +147,7 @@ int main(void)
 		return 1;
 	}
 	monitor.clock_ns = main_clock(CLOCK_REALTIME) - main_clock(CLOCK_MONOTONIC);
+	monitor.due_ns = UINT64_MAX;
 	err = main_loop(&monitor);
 	event_ring_close(monitor.events);
 	world_destroy(monitor.world);

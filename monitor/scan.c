@@ -5,7 +5,7 @@
  * few targets, what a scanner does not repeat is targets. Each target's result is
  *
  *   refused      the first answer was RST, or an ICMP error
- *   unanswered   none in SCAN_ANSWER_NS, or in a second where many wait (TCP, ICMP, ARP)
+ *   unanswered   none in SCAN_ANSWER_NS, or in SCAN_HURRY_NS where many wait (TCP, ICMP, ARP)
  *   half open    SYN/ACK, and the guest did not complete the handshake in that time
  *   answered     anything else
  *   empty        a TCP connection that ended without a byte from the guest, and with no more than a greeting
@@ -253,9 +253,10 @@ static struct scan_try *scan_try_add(struct scan_work *work, const struct scan_t
 }
 
 /*
- * Tries that have waited long enough for an answer have none. Where many wait at once it is as long as TCP waits
- * before it sends again for the first time (RFC 6298, 2), so that a fast scan is known soon. They are in the order
- * of their times, so the walk stops at the first that is too young.
+ * Tries that have waited long enough for an answer have none. Where many wait at once it is less than TCP waits
+ * before it sends again for the first time (1 s: RFC 6298, 2), and more than an answer takes by a satellite (some
+ * 600 ms), so that a fast scan is known within a second. They are in the order of their times, so the walk stops at the
+ * first that is too young.
  */
 static void scan_expire(struct scan_work *work)
 {
@@ -264,7 +265,7 @@ static void scan_expire(struct scan_work *work)
 	while (scan->pending != scan->head) {
 		struct scan_try *t = &scan->tries[scan->pending];
 		const uint64_t patience =
-		        scan->waiting >= SCAN_MANY_WAIT ? SCAN_SECOND_NS : SCAN_ANSWER_NS;
+		        scan->waiting >= SCAN_MANY_WAIT ? SCAN_HURRY_NS : SCAN_ANSWER_NS;
 
 		if (t->first_ns && work->now_ns < t->first_ns + patience)
 			break;
@@ -418,6 +419,17 @@ static void scan_time(void *self, uint64_t now_ns, const struct detector_out *ou
 	scan_tick(self, now_ns, out->emit, out->data);
 }
 
+/* A fast scan that nobody answers: when the first of those that wait has waited long enough. */
+static uint64_t scan_due(const void *self)
+{
+	const struct scan *scan = self;
+	const struct scan_try *t = &scan->tries[scan->pending];
+
+	if (scan->waiting < SCAN_MANY_WAIT || scan->pending == scan->head)
+		return UINT64_MAX;
+	return t->first_ns + SCAN_HURRY_NS;
+}
+
 const struct detector_ops scan_detector = {
         .name = "scan",
         .policy = offsetof(struct policy_monitor, scan),
@@ -427,4 +439,5 @@ const struct detector_ops scan_detector = {
         .destroy = scan_free,
         .observe = scan_event,
         .tick = scan_time,
+        .due = scan_due,
 };

@@ -33,6 +33,7 @@ enum {
 };
 #define SCAN_SECOND_NS 1000000000ull
 #define SCAN_ANSWER_NS (3 * SCAN_SECOND_NS)
+#define SCAN_HURRY_NS  (SCAN_SECOND_NS * 8 / 10)
 #define SCAN_WINDOW_NS (3600 * SCAN_SECOND_NS)
 #define SCAN_EARLY_NS \
 	(10 * SCAN_SECOND_NS) /* the rest, of a scan that is only beginning, may come */

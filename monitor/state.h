@@ -99,6 +99,8 @@ struct monitor {
 	char hostname[65];
 	uint64_t ticks;
 	unsigned int idle_ticks; /* seconds without a VM */
+	uint64_t due_ns;         /* Unix time: when vms_due() is wanted; UINT64_MAX: not */
+	uint64_t due_last_ns;    /* when it was called last */
 };
 
 /* --- vms.c --- */
@@ -116,6 +118,8 @@ void vms_events(struct monitor *monitor);
 /* Reads what the firewall has logged. */
 void vms_denied(struct monitor *monitor, uint64_t now_ns);
 void vms_tick(struct monitor *monitor, uint64_t now_ns);
+/* A tick of those VMs only whose detectors do not want to wait for the next second's. */
+void vms_due(struct monitor *monitor, uint64_t now_ns);
 
 /* --- server.c --- */
 

@@ -400,6 +400,7 @@ static void vms_event(const struct flow_event_header *header, void *data)
 	if (header->type == FLOW_EVENT_PAYLOAD)
 		vms_tls(vm, &event.payload);
 	detectors_observe(vm->detectors, &event.header, &(struct detector_out){vms_emit, vm});
+	monitor->due_ns = BASE_MIN(monitor->due_ns, detectors_due(vm->detectors));
 }
 
 static int vms_idle(const struct flow_record *record, void *data)
@@ -481,4 +482,19 @@ void vms_tick(struct monitor *monitor, uint64_t now_ns)
 		if (vm->baseline > 0 && (monitor->ticks + 7 * i) % VMS_BASELINE_TICKS == 0)
 			vms_keep(vm, now_ns);
 	}
+}
+
+void vms_due(struct monitor *monitor, uint64_t now_ns)
+{
+	uint64_t due = UINT64_MAX;
+
+	for (size_t i = 0; i < monitor->vm_count; i++) {
+		struct monitor_vm *vm = monitor->vms[i];
+
+		if (!vm->detectors || detectors_due(vm->detectors) == UINT64_MAX)
+			continue;
+		detectors_tick(vm->detectors, now_ns, &(struct detector_out){vms_emit, vm});
+		due = BASE_MIN(due, detectors_due(vm->detectors));
+	}
+	monitor->due_ns = due;
 }

@@ -111,9 +111,11 @@ START_TEST(an_outage)
 	receivers_courier_kill();
 	append(inbox, 300, 600);
 	courier_recover();
+	receivers_away();
 	collector_start();
 	append(inbox, 600, FLOWS);
 	check_all();
+	receivers_tell(&sink, FLOWS, "flows");
 }
 END_TEST
 
@@ -157,11 +159,13 @@ START_TEST(to_nfcapd)
 	lines = check_lines(nfcapd_end(nfcapd, "first", receivers.port), seen);
 	append(inbox, 600, 900);
 	ck_assert(receivers_wait(HOST_LOG_DIR "/monitor.messages", "takes no alerts: Connection"));
+	receivers_away();
 	nfcapd = nfcapd_start("second", receivers.port);
 	append(inbox, 900, FLOWS);
 	receivers_delivered(FLOWS / FLOWS_AT_ONCE);
 	lines += check_lines(nfcapd_end(nfcapd, "second", receivers.port), seen);
 	ck_assert_uint_eq(lines, FLOWS);
+	receivers_tell(&sink, FLOWS, "flows, at nfcapd");
 }
 END_TEST
 

@@ -85,18 +85,11 @@ static inline void start(void)
 	ck_assert_msg(monitor > 0, "%s: %s", stage, strerror(-monitor));
 }
 
-static inline void setup(void)
+/* Its socket, and it: once what it is handed is there. */
+static inline void serve(void)
 {
-	const char *why = "";
 	int length;
 
-	net_open(&net);
-	net_tap_up(&net, 0);
-	ck_assert_msg(tap_watch_open(&taps, &why) == 0, "%s", why);
-	ifindex = if_nametoindex("cn0");
-	flows_fd = tap_watch_attach(taps, ifindex, (uint8_t[6]){0});
-	ck_assert_int_ge(flows_fd, 0);
-	log_fd = memory("alerts");
 	messages_fd = memory("messages");
 	listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	address.sun_family = AF_UNIX;
@@ -106,6 +99,20 @@ static inline void setup(void)
 	ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
 	ck_assert_int_eq(listen(listener, 16), 0);
 	start();
+}
+
+static inline void setup(void)
+{
+	const char *why = "";
+
+	net_open(&net);
+	net_tap_up(&net, 0);
+	ck_assert_msg(tap_watch_open(&taps, &why) == 0, "%s", why);
+	ifindex = if_nametoindex("cn0");
+	flows_fd = tap_watch_attach(taps, ifindex, (uint8_t[6]){0});
+	ck_assert_int_ge(flows_fd, 0);
+	log_fd = memory("alerts");
+	serve();
 }
 
 /* It ends, by itself within a while, and not by a signal. */

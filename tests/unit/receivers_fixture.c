@@ -251,6 +251,27 @@ void receivers_delivered(uint64_t count)
 	globfree(&found);
 }
 
+static unsigned int receivers_seconds(void)
+{
+	const char *seconds = getenv("CORDON_AWAY");
+
+	return seconds ? (unsigned int)strtoul(seconds, NULL, 10) : 0;
+}
+
+void receivers_away(void)
+{
+	poll(NULL, 0, (int)receivers_seconds() * 1000);
+}
+
+void receivers_tell(const struct policy_sink *sink, unsigned int count, const char *of)
+{
+	if (receivers_seconds() == 0)
+		return;
+	printf("%-11s %-24s away for %u s: %u %s, each once\n", policy_sink_word(sink->type),
+	       sink->target, receivers_seconds(), count, of);
+	fflush(stdout);
+}
+
 /* A receiver that goes and comes, a courier that dies, and alerts all the time. */
 void receivers_outage(const struct policy_sink *sink, void (*start)(void), int signal_number)
 {
@@ -268,9 +289,11 @@ void receivers_outage(const struct policy_sink *sink, void (*start)(void), int s
 	receivers_append(inbox, 500, 750);
 	courier_recover();
 	receivers_append(inbox, 750, 800);
+	receivers_away();
 	start();
 	receivers_append(inbox, 800, RECEIVERS_ALERTS);
 	receivers_arrived();
+	receivers_tell(sink, RECEIVERS_ALERTS, "alerts, in order");
 }
 
 int receivers_main(const char *name, Suite *suite)

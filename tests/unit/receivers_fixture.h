@@ -39,6 +39,10 @@ int receivers_open(const struct policy_sink *sink);
 void receivers_append(int inbox, unsigned int from, unsigned int to);
 void receivers_arrived(void);
 void receivers_outage(const struct policy_sink *sink, void (*start)(void), int signal_number);
+/* The receiver stays away for as many seconds as CORDON_AWAY says, if it does (`./dev soak receivers`); and what came of it
+ * is printed then. */
+void receivers_away(void);
+void receivers_tell(const struct policy_sink *sink, unsigned int count, const char *of);
 /* Until the couriers' one spool says that so many are delivered. */
 void receivers_delivered(uint64_t count);
 /* Runs the suite, unless it cannot be here; what main() returns. */
