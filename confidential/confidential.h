@@ -77,11 +77,13 @@ struct ovmf {
 int ovmf_walk(const void *bytes, size_t size, struct ovmf *ovmf, char *why);
 
 enum tdvf_attribute { TDVF_EXTEND = 1, TDVF_PAGE_AUG = 2 };
+/* What the VMM has a part in: the list of memory, which it fills, and memory that is there from the start. */
+enum tdvf_type { TDVF_TD_HOB = 2, TDVF_TEMP_MEM = 3 };
 
 struct tdvf_section {
 	uint32_t data_offset, data_size; /* in the file */
 	uint64_t gpa, size;              /* in the guest: the data, then zeros */
-	uint32_t type, attributes;
+	uint32_t type, attributes;       /* enum tdvf_type and others; enum tdvf_attribute */
 };
 struct tdvf {
 	struct tdvf_section sections[TDVF_SECTIONS_MAX];
@@ -183,7 +185,7 @@ int confidential_hash_command_line(const char *text, uint8_t hash[32]);
 struct launch_input {
 	enum confidential_type type;
 	enum confidential_vmm vmm;
-	/* SEV-ES: KVM_SEV_ES_INIT in place of KVM_SEV_INIT2, which puts no FPU state into the VMSA */
+	/* SEV, SEV-ES: KVM_SEV_INIT and KVM_SEV_ES_INIT in place of KVM_SEV_INIT2: no FPU state in the VMSA */
 	bool es_init;
 	uint32_t vcpus;
 	uint32_t cpu_signature;
@@ -209,6 +211,7 @@ struct launch_region {
 	const uint8_t *bytes; /* `filled` of them; the rest of `size` is zero */
 	size_t filled;
 	uint32_t attributes; /* LAUNCH_TDX: enum tdvf_attribute */
+	uint32_t section;    /* LAUNCH_TDX: enum tdvf_type; 0 of an IGVM file */
 };
 typedef int launch_region_fn(void *data, const struct launch_region *region);
 

@@ -202,7 +202,8 @@ static int launch_tdx(struct launch *launch, const struct ovmf *ovmf)
 		        .size = section->size,
 		        .bytes = ovmf->bytes + section->data_offset,
 		        .filled = (size_t)BASE_MIN(section->data_size, section->size),
-		        .attributes = section->attributes};
+		        .attributes = section->attributes,
+		        .section = section->type};
 
 		/* pages that the guest takes later, and nobody measures */
 		if ((section->attributes & (TDVF_EXTEND | TDVF_PAGE_AUG)) != TDVF_PAGE_AUG)
