@@ -13,7 +13,7 @@
 #include <stdarg.h>
 
 #include "base/base.h"
-#include "confidential/hex.h"
+#include "confidential/bytes.h"
 
 enum { ATTEST_SNP_SIZE = 1184, ATTEST_HEX_SLACK = 2 };
 
@@ -66,14 +66,6 @@ const uint8_t *attest_take(struct attest_rest *rest, size_t size)
 	rest->at += size;
 	rest->left -= size;
 	return at;
-}
-
-bool attest_zero(const uint8_t *at, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		if (at[i])
-			return false;
-	return true;
 }
 
 void attest_wanted(struct attest *attest, const char *name, const uint8_t *wanted,
@@ -221,7 +213,7 @@ static bool attest_from_hex(const uint8_t *text, size_t size, uint8_t report[ATT
 	while (size > 2 * (size_t)ATTEST_SNP_SIZE && isspace(text[size - 1]))
 		size--;
 	return size == 2 * (size_t)ATTEST_SNP_SIZE &&
-	       hex_read((const char *)text, report, ATTEST_SNP_SIZE);
+	       bytes_from_hex((const char *)text, report, ATTEST_SNP_SIZE);
 }
 
 void attest_verify(const struct attest_input *input, struct attest_verdict *verdict)

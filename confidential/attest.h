@@ -50,8 +50,6 @@ struct attest_rest {
 	size_t left;
 };
 const uint8_t *attest_take(struct attest_rest *rest, size_t size);
-/* Whether all of it is zero. */
-bool attest_zero(const uint8_t *at, size_t size);
 /* A check of what was expected; none when nothing was. */
 void attest_wanted(struct attest *attest, const char *name, const uint8_t *wanted,
                    const uint8_t *has, size_t size);

@@ -19,7 +19,7 @@
 #include "base/base.h"
 #include "confidential/attest.h"
 #include "confidential/ec.h"
-#include "confidential/hex.h"
+#include "confidential/bytes.h"
 
 enum { PCS_COMPONENTS = 16 };
 enum pcs_qe { /* of the QE's report */
@@ -112,7 +112,7 @@ bool attest_document_parse(const char *text, size_t size, struct attest_document
 	    !pcs_expect(&rest, ",") || !pcs_expect(&rest, "\"signature\"") ||
 	    !pcs_expect(&rest, ":") || !pcs_expect(&rest, "\"") ||
 	    rest.end - rest.at < 2 * (ptrdiff_t)sizeof(document->signature) ||
-	    !hex_read(rest.at, document->signature, sizeof(document->signature)))
+	    !bytes_from_hex(rest.at, document->signature, sizeof(document->signature)))
 		return false;
 	rest.at += 2 * sizeof(document->signature);
 	if (!pcs_expect(&rest, "\"") || !pcs_expect(&rest, "}"))
@@ -133,7 +133,7 @@ static bool pcs_bytes(const json_t *object, const char *key, uint8_t *to, size_t
 {
 	const char *text = json_string_value(json_object_get(object, key));
 
-	return text && strlen(text) == 2 * size && hex_read(text, to, size);
+	return text && strlen(text) == 2 * size && bytes_from_hex(text, to, size);
 }
 
 /* A number from 0 to 65535; -1: there is none. */

@@ -7,6 +7,7 @@
  */
 #include "base/base.h"
 #include "confidential/attest.h"
+#include "confidential/bytes.h"
 #include "confidential/ec.h"
 
 enum snp_offset {
@@ -197,8 +198,8 @@ static bool snp_format(struct attest *attest, const uint8_t *report, size_t size
 		return attest_check(
 		        attest, "format", false,
 		        "the report is signed by key %u, which is neither VCEK nor VLEK", key);
-	if (!attest_zero(report + SNP_SIGNATURE + 2 * EC_AMD_NUMBER,
-	                 SNP_SIZE - SNP_SIGNATURE - 2 * EC_AMD_NUMBER))
+	if (!bytes_zero(report + SNP_SIGNATURE + 2 * EC_AMD_NUMBER,
+	                SNP_SIZE - SNP_SIGNATURE - 2 * EC_AMD_NUMBER))
 		return attest_check(attest, "format", false,
 		                    "the report has something in the reserved bytes of its "
 		                    "signature");
@@ -265,7 +266,7 @@ static void snp_check_chip(struct snp *snp)
 	if (snp->key == SNP_VLEK)
 		attest_check(snp->attest, "chip-id", !snp_hwid(snp->leaf, &size),
 		             "a VLEK is not of one chip");
-	else if (attest_zero(chip, SNP_CHIP_ID_SIZE))
+	else if (bytes_zero(chip, SNP_CHIP_ID_SIZE))
 		attest_check(snp->attest, "chip-id", false,
 		             "the report has no chip id: it is masked");
 	else

@@ -8,6 +8,7 @@
  */
 #include "base/base.h"
 #include "confidential/attest.h"
+#include "confidential/bytes.h"
 
 enum { TABLE_GUID = 16, TABLE_ENTRY = 24, TABLE_ENTRIES_MAX = 32 };
 
@@ -48,7 +49,7 @@ bool attest_table_open(struct attest_table *table, const uint8_t *bytes, size_t 
 		size_t from = base_le32(entry + TABLE_GUID);
 		size_t length = base_le32(entry + TABLE_GUID + 4);
 
-		if (attest_zero(entry, TABLE_ENTRY))
+		if (bytes_zero(entry, TABLE_ENTRY))
 			return true;
 		if (from > size || length > size - from)
 			return false;
@@ -60,7 +61,7 @@ bool attest_table_next(struct attest_table *table, const uint8_t **content, size
 {
 	const uint8_t *entry = table->bytes + table->at;
 
-	if (attest_zero(entry, TABLE_ENTRY))
+	if (bytes_zero(entry, TABLE_ENTRY))
 		return false;
 	table->at += TABLE_ENTRY;
 	*content = table->bytes + base_le32(entry + TABLE_GUID);

@@ -9,6 +9,7 @@
  */
 #include "base/base.h"
 #include "confidential/attest.h"
+#include "confidential/bytes.h"
 #include "confidential/ec.h"
 #include "confidential/hash.h"
 
@@ -213,7 +214,7 @@ static bool tdx_read(struct tdx *tdx)
 		return false;
 	if (rest.left == 0)
 		attest_check(attest, "length", true, "%zu bytes", tdx->end);
-	else if (attest_zero(rest.at, rest.left))
+	else if (bytes_zero(rest.at, rest.left))
 		attest_check(attest, "length", true, "%zu bytes, and %zu of padding", tdx->end,
 		             rest.left);
 	else
@@ -261,7 +262,7 @@ static void tdx_check_binding(struct tdx *tdx)
 	hash_add(&hash, tdx->key, TDX_KEY);
 	hash_add(&hash, tdx->qe_auth, tdx->qe_auth_size);
 	right = hash_close(&hash, digest) == 0 && memcmp(digest, data, sizeof(digest)) == 0 &&
-	        attest_zero(data + sizeof(digest), 32);
+	        bytes_zero(data + sizeof(digest), 32);
 	attest_check(tdx->attest, "qe-binding", right, "the QE's report %s the attestation key",
 	             right ? "has" : "does not have");
 	right = !(tdx->qe_report[TDX_QE_ATTRIBUTES] & TDX_QE_DEBUG);
@@ -279,8 +280,8 @@ static void tdx_check_signers(struct tdx *tdx)
 	attest_check(tdx->attest, "qe-signer", right, "the quoting enclave is%s Intel's",
 	             right ? "" : " not");
 	/* TDX module 22.6.2: zero is a module that Intel has signed; its attributes have bits for debugging */
-	right = attest_zero(tdx->body + TDX_SEAM_SIGNER, 48) &&
-	        attest_zero(tdx->body + TDX_SEAM_ATTRIBUTES, 8);
+	right = bytes_zero(tdx->body + TDX_SEAM_SIGNER, 48) &&
+	        bytes_zero(tdx->body + TDX_SEAM_ATTRIBUTES, 8);
 	attest_check(tdx->attest, "seam-signer", right,
 	             "the TDX module is%s one of Intel's for production", right ? "" : " not");
 }

@@ -9,6 +9,7 @@
 #include <openssl/pem.h>
 
 #include "base/base.h"
+#include "confidential/bytes.h"
 #include "confidential/confidential.h"
 #include "confidential/ec.h"
 #include "confidential/hash.h"
@@ -183,14 +184,6 @@ int idblock_make(const struct idblock *block, const void *id_key, size_t id_key_
 
 /* --- checking --- */
 
-static bool idblock_zero(const uint8_t *at, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		if (at[i])
-			return false;
-	return true;
-}
-
 static int idblock_verify(const uint8_t key[IDBLOCK_KEY_SIZE],
                           const uint8_t signature[IDBLOCK_SIGNATURE_SIZE], const uint8_t *bytes,
                           size_t size, const char *what, char *why)
@@ -200,11 +193,10 @@ static int idblock_verify(const uint8_t key[IDBLOCK_KEY_SIZE],
 
 	if (base_le32(key) != IDBLOCK_CURVE_P384 || !ec_from_amd(key + 4, x) ||
 	    !ec_from_amd(key + 4 + EC_AMD_NUMBER, y) ||
-	    !idblock_zero(key + 4 + 2 * EC_AMD_NUMBER, IDBLOCK_KEY_SIZE - 4 - 2 * EC_AMD_NUMBER))
+	    !bytes_zero(key + 4 + 2 * EC_AMD_NUMBER, IDBLOCK_KEY_SIZE - 4 - 2 * EC_AMD_NUMBER))
 		return why_set(why, -EINVAL, "the %s key is not one of curve P-384", what);
 	if (!ec_from_amd(signature, r) || !ec_from_amd(signature + EC_AMD_NUMBER, s) ||
-	    !idblock_zero(signature + 2 * EC_AMD_NUMBER,
-	                  IDBLOCK_SIGNATURE_SIZE - 2 * EC_AMD_NUMBER))
+	    !bytes_zero(signature + 2 * EC_AMD_NUMBER, IDBLOCK_SIGNATURE_SIZE - 2 * EC_AMD_NUMBER))
 		return why_set(why, -EINVAL,
 		               "the signature of the %s key has numbers above 384 "
 		               "bits, or something behind them",
@@ -223,8 +215,8 @@ static int idblock_check_author(const uint8_t *auth, struct idblock_digests *dig
 
 	digests->has_author = base_le32(auth + AUTH_AUTHOR_ALGORITHM) != 0;
 	if (!digests->has_author)
-		return idblock_zero(auth + AUTH_ID_KEY_SIGNATURE,
-		                    IDBLOCK_AUTH_SIZE - AUTH_ID_KEY_SIGNATURE)
+		return bytes_zero(auth + AUTH_ID_KEY_SIGNATURE,
+		                  IDBLOCK_AUTH_SIZE - AUTH_ID_KEY_SIGNATURE)
 		               ? 0
 		               : why_set(why, -EINVAL,
 		                         "the ID auth block has an author's key, and no algorithm "
@@ -261,7 +253,7 @@ static int idblock_check_form(const uint8_t *bytes, size_t size, const uint8_t *
 		               base_le32(auth + AUTH_ID_ALGORITHM),
 		               base_le32(auth + AUTH_AUTHOR_ALGORITHM), AUTH_ECDSA_P384_SHA384);
 	for (size_t i = 0; i < BASE_COUNT(reserved); i++)
-		if (!idblock_zero(auth + reserved[i].start, reserved[i].end - reserved[i].start))
+		if (!bytes_zero(auth + reserved[i].start, reserved[i].end - reserved[i].start))
 			return why_set(why, -EINVAL,
 			               "the ID auth block has something in its reserved bytes");
 	return 0;

@@ -21,7 +21,7 @@
 #include <time.h>
 
 #include "base/base.h"
-#include "confidential/hex.h"
+#include "confidential/bytes.h"
 #include "isolate/isolate.h"
 
 enum { TOOL_UID = ISOLATE_UID_BASE - TOOL_UID_OFFSET, TOOL_BLOCK = 1 << 16 };
@@ -112,7 +112,7 @@ bool tool_hex(const char *text, uint8_t *bytes, size_t size)
 {
 	if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X'))
 		text += 2;
-	return strlen(text) == 2 * size && hex_read(text, bytes, size);
+	return strlen(text) == 2 * size && bytes_from_hex(text, bytes, size);
 }
 
 void tool_hex_text(char *to, const uint8_t *bytes, size_t size)

@@ -26,6 +26,11 @@ uint8_t *attest_file(const char *name, size_t *size)
 	return bytes;
 }
 
+void attest_free(struct attest_collateral **collateral)
+{
+	attest_collateral_free(*collateral);
+}
+
 struct attest_collateral *attest_files(const char *const *names)
 {
 	struct attest_collateral *collateral = attest_collateral_new();

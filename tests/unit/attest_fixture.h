@@ -9,6 +9,8 @@
 
 /* A file of tests/attest; the caller frees it. Ends the test when there is none. */
 uint8_t *attest_file(const char *name, size_t *size);
+void attest_free(struct attest_collateral **collateral);
+#define ATTEST_AUTO_COLLATERAL __attribute__((cleanup(attest_free))) struct attest_collateral
 /* Adds files of tests/attest, up to a NULL. */
 struct attest_collateral *attest_files(const char *const *names);
 /* Unix time of "2026-01-31". */

@@ -10,12 +10,6 @@
 #include "base/base.h"
 #include "confidential/attest.h"
 
-static void free_collateral(struct attest_collateral **collateral)
-{
-	attest_collateral_free(*collateral);
-}
-#define AUTO_COLLATERAL __attribute__((cleanup(free_collateral))) struct attest_collateral
-
 /* --- published samples --- */
 
 #define V4     "tdx_prod_quote_SPR_E4.dat"
@@ -95,7 +89,7 @@ START_TEST(test_samples)
 	struct attest_verdict verdict;
 
 	memcpy(files, sample->files, sizeof(sample->files));
-	AUTO_COLLATERAL *collateral = attest_files(files);
+	ATTEST_AUTO_COLLATERAL *collateral = attest_files(files);
 	input.collateral = collateral;
 	input.report = quote;
 	attest_verify(&input, &verdict);
@@ -123,7 +117,7 @@ static void verify_cut(struct attest_input *input, const uint8_t *quote, size_t 
 
 START_TEST(test_sample_lengths)
 {
-	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	struct attest_input input = {.collateral = collateral, .at = attest_day("2026-02-10")};
 	size_t size;
 	BASE_AUTO_FREE uint8_t *quote = attest_file(_i ? V5 : COS, &size);
@@ -151,7 +145,7 @@ END_TEST
 /* Each byte before the chain of certificates: what is signed, and each signature and key. */
 START_TEST(test_sample_flips)
 {
-	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	size_t size;
 	BASE_AUTO_FREE uint8_t *quote = attest_file(_i ? V5 : V4, &size);
 	const struct attest_input input = {.report = quote,
@@ -223,7 +217,7 @@ static const struct change {
 START_TEST(test_changes)
 {
 	const struct change *change = &changes[_i / 2];
-	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	struct quote quote;
 
 	quote_open(&quote, _i % 2 ? 5 : 4, &plain);
@@ -256,7 +250,7 @@ static const struct field {
 START_TEST(test_fields)
 {
 	const struct field *field = &fields[_i];
-	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	struct quote quote;
 
 	quote_open(&quote, 4, &plain);
@@ -271,7 +265,7 @@ END_TEST
 START_TEST(test_platforms)
 {
 	struct quote_options options = plain;
-	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	struct quote quote;
 	const char *failed = "";
 
@@ -328,7 +322,7 @@ static const struct revocation {
 START_TEST(test_revocations)
 {
 	const struct revocation *test = &revocations[_i];
-	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	struct quote quote;
 
 	quote_open(&quote, 4, &plain);
@@ -344,7 +338,7 @@ END_TEST
 /* A newer list stands in for a stale one. */
 START_TEST(test_newer_crl)
 {
-	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	struct quote quote;
 
 	quote_open(&quote, 4, &plain);
@@ -366,7 +360,7 @@ static const char *replay(const uint8_t *log, size_t size)
 	size_t quote_size;
 	BASE_AUTO_FREE uint8_t *quote = attest_file(COS, &quote_size);
 	BASE_AUTO_FREE uint8_t *copy = malloc(size ? size : 1);
-	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	const struct attest_input input = {.report = quote,
 	                                   .size = quote_size,
 	                                   .collateral = collateral,

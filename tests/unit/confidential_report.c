@@ -12,12 +12,6 @@
 
 enum { REPORT = 1184, SIGNED = 0x2a0, CHIP = 0x1a0, CHIP_SIZE = 64 };
 
-static void free_collateral(struct attest_collateral **collateral)
-{
-	attest_collateral_free(*collateral);
-}
-#define AUTO_COLLATERAL __attribute__((cleanup(free_collateral))) struct attest_collateral
-
 static uint8_t *milan(void)
 {
 	size_t size;
@@ -98,7 +92,7 @@ START_TEST(test_samples)
 	const struct sample *sample = &samples[_i];
 	const char *files[5] = {sample->files[0], sample->files[1], sample->files[2],
 	                        sample->files[3]};
-	AUTO_COLLATERAL *collateral = attest_files(files);
+	ATTEST_AUTO_COLLATERAL *collateral = attest_files(files);
 	struct attest_input input = {.collateral = collateral,
 	                             .at = attest_day(sample->day),
 	                             .allow_debug = sample->debug};
@@ -118,7 +112,7 @@ END_TEST
 /* Each byte of the report, and each bit of a few of them: refused, and by the signature where it covers them. */
 START_TEST(test_flips)
 {
-	AUTO_COLLATERAL *collateral =
+	ATTEST_AUTO_COLLATERAL *collateral =
 	        attest_files((const char *const[]){"vcek_milan.der", "cert_chain_milan", NULL});
 	BASE_AUTO_FREE uint8_t *report = milan();
 	const struct attest_input input = {.report = report,
@@ -144,7 +138,7 @@ END_TEST
 
 START_TEST(test_lengths)
 {
-	AUTO_COLLATERAL *collateral =
+	ATTEST_AUTO_COLLATERAL *collateral =
 	        attest_files((const char *const[]){"vcek_milan.der", "cert_chain_milan", NULL});
 	BASE_AUTO_FREE uint8_t *report = milan();
 	struct attest_input input = {.collateral = collateral, .at = attest_day("2025-01-01")};
@@ -173,7 +167,7 @@ END_TEST
 
 START_TEST(test_wanted)
 {
-	AUTO_COLLATERAL *collateral =
+	ATTEST_AUTO_COLLATERAL *collateral =
 	        attest_files((const char *const[]){"vcek_milan.der", "cert_chain_milan", NULL});
 	BASE_AUTO_FREE uint8_t *report = milan();
 	const uint64_t policy = 0x30000, other = 0x30001, low = 0x7308000000000003,
@@ -397,7 +391,7 @@ END_TEST
 /* A root's key is pinned, so a certificate of that key which it has not signed is not the root. */
 START_TEST(test_forged_root)
 {
-	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	struct authority authority;
 	uint8_t report[REPORT];
 	X509 *forged;
@@ -461,7 +455,7 @@ static size_t table_fill(const struct authority *authority, bool swapped, uint8_
 
 START_TEST(test_table)
 {
-	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	struct authority authority;
 	uint8_t report[REPORT], table[8192];
 	size_t size;

@@ -9,12 +9,6 @@
 
 #include "base/base.h"
 
-static void free_collateral(struct attest_collateral **collateral)
-{
-	attest_collateral_free(*collateral);
-}
-#define AUTO_COLLATERAL __attribute__((cleanup(free_collateral))) struct attest_collateral
-
 static const struct quote_options plain = {.svns = {3, 3, 2, 2, 2, 1, 0, 2}, .pce_svn = 11};
 
 /* --- documents --- */
@@ -170,7 +164,7 @@ START_TEST(test_statuses)
 
 	for (size_t where = 0; where < BASE_COUNT(checks); where++) {
 		struct document document = current;
-		AUTO_COLLATERAL *collateral = attest_collateral_new();
+		ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 		uint32_t bit = attest_tcb_parse(status->name);
 		struct quote quote;
 
@@ -218,7 +212,7 @@ START_TEST(test_levels)
 {
 	const struct stale *test = &stale[_i];
 	struct document document = current;
-	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	struct quote quote;
 
 	memcpy((char *)&document + test->field, &test->value, sizeof(test->value));
@@ -254,7 +248,7 @@ START_TEST(test_trust)
 {
 	const struct trust *test = &trusts[_i];
 	struct document document = current;
-	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	struct quote quote;
 
 	document.issued = test->issued;
@@ -273,7 +267,7 @@ END_TEST
 START_TEST(test_unsigned)
 {
 	struct document document = current;
-	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	struct quote quote;
 
 	document.status = document.qe = _i ? "Revoked" : "UpToDate";
@@ -305,7 +299,7 @@ END_TEST
 /* The signer is revoked by the root; the newest document of this platform is the one that counts. */
 START_TEST(test_signer_revoked)
 {
-	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	struct quote quote;
 
 	quote_open(&quote, 5, &plain);
@@ -323,7 +317,7 @@ END_TEST
 START_TEST(test_newest)
 {
 	struct document document = current;
-	AUTO_COLLATERAL *collateral = attest_collateral_new();
+	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	struct quote quote;
 
 	quote_open(&quote, 5, &plain);
@@ -381,7 +375,7 @@ START_TEST(test_malformed)
 	};
 
 	for (size_t i = 0; i < BASE_COUNT(tests); i++) {
-		AUTO_COLLATERAL *collateral = attest_collateral_new();
+		ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 		BASE_AUTO_FREE char *text = NULL, *cut = NULL;
 		int size = asprintf(&text, "%s%.*s%s", tests[i].before, tests[i].digits, zeros,
 		                    tests[i].after);

@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* hex: bytes as hexadecimal text. */
-#ifndef CORDON_CONFIDENTIAL_HEX_H
-#define CORDON_CONFIDENTIAL_HEX_H
+/* bytes: what is asked of bytes in many places: whether they are zero, and what they are as text. */
+#ifndef CORDON_CONFIDENTIAL_BYTES_H
+#define CORDON_CONFIDENTIAL_BYTES_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+static inline bool bytes_zero(const uint8_t *at, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (at[i])
+			return false;
+	return true;
+}
+
 /* Reads exactly 2 * size digits; at the first that is none it ends, so a terminated text may be shorter. */
-static inline bool hex_read(const char *text, uint8_t *bytes, size_t size)
+static inline bool bytes_from_hex(const char *text, uint8_t *bytes, size_t size)
 {
 	for (size_t i = 0; i < 2 * size; i++) {
 		const char c = text[i];
