@@ -24,6 +24,7 @@
 #include "base/base.h"
 #include "bpf/flow.h"
 #include "isolate/isolate.h"
+#include "monitor/capsort.h"
 #include "monitor/intel_list.h"
 #include "monitor/ipfix.h"
 #include "monitor/list_analyze.h"
@@ -239,10 +240,47 @@ static size_t analyze_known(struct capfile_packet *packets, size_t count, int *u
 	return known;
 }
 
+/* What was kept to be put in order, and from now on nothing is. */
+static void analyze_sorted(struct analyze *analyze, struct capsort **sort)
+{
+	const struct capfile_packet *packets;
+	size_t count;
+
+	if (!*sort)
+		return;
+	packets = capsort_all(*sort, &count);
+	offline_packets(analyze->offline, packets, count);
+	capsort_close(*sort);
+	*sort = NULL;
+}
+
+static void analyze_feed(struct analyze *analyze, const struct capfile_packet *packets,
+                         size_t count, struct capsort **sort)
+{
+	size_t kept = 0;
+
+	while (*sort && kept < count && capsort_add(*sort, &packets[kept]))
+		kept++;
+	if (kept == count)
+		return;
+	analyze_sorted(analyze, sort);
+	offline_packets(analyze->offline, packets + kept, count - kept);
+}
+
+static struct capsort *analyze_sort(int file)
+{
+	struct stat facts;
+
+	if (fstat(file, &facts) < 0 || !S_ISREG(facts.st_mode) || facts.st_size > CAPSORT_FILE_MAX)
+		return NULL;
+	return capsort_open((size_t)facts.st_size);
+}
+
 static int analyze_packets(struct analyze *analyze, size_t index, struct capfile *file)
 {
 	const char *name = analyze->names[index];
 	const uint64_t before = analyze->done;
+	struct capsort *sort = analyze_sort(analyze->files[index]);
 	struct capfile_packet packets[ANALYZE_BATCH];
 	uint64_t count = 0, shown = 0, read = 0;
 	char why[CAPFILE_WHY_MAX];
@@ -251,7 +289,7 @@ static int analyze_packets(struct analyze *analyze, size_t index, struct capfile
 	while ((n = capfile_next(file, packets, ANALYZE_BATCH, why)) > 0) {
 		size_t known = analyze_known(packets, (size_t)n, &unknown);
 
-		offline_packets(analyze->offline, packets, known);
+		analyze_feed(analyze, packets, known, &sort);
 		count += (uint64_t)n;
 		read += known;
 		analyze->done = before + capfile_position(file);
@@ -260,6 +298,7 @@ static int analyze_packets(struct analyze *analyze, size_t index, struct capfile
 			shown = count;
 		}
 	}
+	analyze_sorted(analyze, &sort);
 	analyze_progress(analyze, count, true);
 	if (n < 0)
 		fprintf(stderr, "cordon: %s is read up to packet %llu: %s\n", name,

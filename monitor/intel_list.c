@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Two walks over the text: the first counts and checks, the second fills arrays of just the right size, so
- * nothing has to grow (the monitor's filter lets no mapping be moved, and a large qsort() would ask how much
- * memory there is: so the sort is here too).
+ * nothing has to grow (the monitor's filter lets no mapping be moved).
  *
  * Networks either nest or have nothing in common. Sorted by their first address, the wider one first, each that
  * lies in the one before it is dropped; so the search looks at one entry alone. Names are found by
@@ -15,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "base/base.h"
+#include "base/sort.h"
 #include "bpf/events.h"
 
 struct intel_network {
@@ -44,44 +44,6 @@ struct intel_line {
 };
 
 /* --- sorting --- */
-
-typedef int intel_compare_fn(const void *a, const void *b);
-
-static void intel_swap(char *a, char *b, size_t size)
-{
-	char kept[sizeof(struct intel_network)];
-
-	memcpy(kept, a, size);
-	memcpy(a, b, size);
-	memcpy(b, kept, size);
-}
-
-static void intel_sift(char *base, size_t root, size_t count, size_t size,
-                       intel_compare_fn *compare)
-{
-	for (size_t child; (child = 2 * root + 1) < count; root = child) {
-		if (child + 1 < count &&
-		    compare(base + child * size, base + (child + 1) * size) < 0)
-			child++;
-		if (compare(base + root * size, base + child * size) >= 0)
-			return;
-		intel_swap(base + root * size, base + child * size, size);
-	}
-}
-
-/* A heapsort: in place, and no order of the entries makes it slow. */
-static void intel_sort(void *array, size_t count, size_t size, intel_compare_fn *compare)
-{
-	char *base = array;
-
-	_Static_assert(sizeof(struct intel_domain) <= sizeof(struct intel_network), "intel_swap()");
-	for (size_t i = count / 2; i-- > 0;)
-		intel_sift(base, i, count, size, compare);
-	for (size_t end = count; end-- > 1;) {
-		intel_swap(base, base + end * size, size);
-		intel_sift(base, 0, end, size, compare);
-	}
-}
 
 static int intel_compare_networks(const void *a, const void *b)
 {
@@ -294,10 +256,9 @@ static void intel_order(struct intel_list *list)
 	struct intel_network *last = NULL;
 	size_t kept = 0;
 
-	intel_sort(list->domains, list->domain_count, sizeof(*list->domains),
-	           intel_compare_domains);
-	intel_sort(list->networks, list->network_count, sizeof(*list->networks),
-	           intel_compare_networks);
+	base_sort(list->domains, list->domain_count, sizeof(*list->domains), intel_compare_domains);
+	base_sort(list->networks, list->network_count, sizeof(*list->networks),
+	          intel_compare_networks);
 	for (size_t i = 0; i < list->network_count; i++) {
 		const struct intel_network *network = &list->networks[i];
 

@@ -157,9 +157,11 @@ static void scan_settle(struct scan_work *work, struct scan_try *t, enum scan_re
 
 	t->result = (uint8_t)result;
 	work->scan->waiting -= before == SCAN_PENDING;
-	if ((scan_is_failure(result) || result == SCAN_ANSWERED) &&
-	    t->probe == SCAN_PROBE_ORDINARY && scan_has_ports(t->flow.proto, t->flow.family))
-		scan_rest_together(work, t, result != SCAN_ANSWERED);
+	if (t->probe == SCAN_PROBE_ORDINARY && scan_has_ports(t->flow.proto, t->flow.family)) {
+		if (scan_is_failure(result) || result == SCAN_ANSWERED)
+			scan_rest_together(work, t, result != SCAN_ANSWERED);
+		scan_rest_result(work, t, scan_is_failure(result));
+	}
 	for (int kind = 0; kind < SCAN_KINDS; kind++)
 		if (scan_in_kind(t, kind))
 			scan_settle_in(work, t, kind, before, result);
@@ -320,6 +322,10 @@ static bool scan_probe_of(const struct flow_record *record, uint8_t *probe)
 	*probe = SCAN_PROBE_ORDINARY;
 	if (record->flags & (FLOW_FLAG_PEER_OPENED | FLOW_FLAG_BACKSCATTER) ||
 	    scan_is_multicast(&record->key))
+		return false;
+	/* the rest of a packet whose beginning has the ports, and is a flow of its own */
+	if (record->flags & FLOW_FLAG_FRAGMENTS && !record->key.guest_port &&
+	    !record->key.peer_port)
 		return false;
 	/* a service that answers what the capture, or this guest, has not asked */
 	if (record->key.proto == PACKET_PROTO_UDP && record->key.family != FLOW_ARP &&

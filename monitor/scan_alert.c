@@ -143,5 +143,6 @@ void scan_group_emit(struct scan_work *work, struct scan_group *group, enum scan
 	group_sentence(&alert, kind, slow);
 	group->said = stage == ALERT_END ? 0 : BASE_MAX(scan_group_evidence(group, kind), 1u);
 	work->scan->rest.told |= alert.severity >= ALERT_MEDIUM;
+	work->scan->rest.futile.told = true;
 	work->emit(&alert, work->data);
 }

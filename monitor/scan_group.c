@@ -158,8 +158,19 @@ static uint64_t group_patience(const struct scan_group *group, enum scan_kind ki
 	return BASE_MIN(BASE_MAX(4 * apart, SCAN_QUIET_NS), SCAN_HALF_DAY_NS / 2);
 }
 
+/* Hosts that are asked for at once, of which several are not there: few for a sweep, and many for anything else. */
+static bool group_is_brisk(const struct scan_group *group, enum scan_kind kind)
+{
+	return kind == SCAN_HORIZONTAL && !scan_has_ports(group->proto, group->family) &&
+	       scan_group_failed(group, kind) >= SCAN_EARLY &&
+	       group_tried(group) >= SCAN_HOSTS_DEFAULT &&
+	       group->last_ns - group->first_ns < SCAN_DENSE_TCP_NS;
+}
+
 static bool group_is_early(const struct scan_group *group, enum scan_kind kind)
 {
+	if (!group->said && group_is_brisk(group, kind))
+		return true;
 	return !group->said && kind <= SCAN_HORIZONTAL &&
 	       scan_group_failed(group, kind) >= SCAN_EARLY && group->count[SCAN_ANSWERED] == 0 &&
 	       scan_has_ports(group->proto, group->family);

@@ -134,6 +134,14 @@ struct scan_rest {
 	struct flow_key flow;
 	uint64_t first_ns, last_ns;
 	struct finding spread;
+	struct scan_futile {
+		struct flow_key flow;           /* the last */
+		uint64_t bits[2], hosts, ports; /* targets, and what they are made of, by hash */
+		uint64_t first_ns, last_ns;
+		bool told; /* another finding has */
+		struct finding finding;
+	} futile;
+	uint64_t answered_ns; /* the last target by TCP that answered */
 };
 
 struct scan {
@@ -209,6 +217,8 @@ void scan_rest_try(struct scan_work *work, const struct scan_try *t);
 void scan_rest_answer(struct scan_work *work);
 /* A target has failed, or was answered: what other guests tried of it counts with this. */
 void scan_rest_together(struct scan_work *work, const struct scan_try *t, bool failed);
+/* A target has a result. */
+void scan_rest_result(struct scan_work *work, const struct scan_try *t, bool failed);
 /* A connection has ended. */
 void scan_rest_end(struct scan_work *work, const struct flow_record *record);
 void scan_rest_tick(struct scan_work *work);

@@ -21,7 +21,15 @@
 #include "bpf/packet.h"
 #include "monitor/scan_group.h"
 
-enum { REST_PROTOCOLS = 5, REST_VERSIONS = 4, REST_SPREAD = 1000, REST_SPREAD_MUCH = 10000 };
+enum {
+	REST_PROTOCOLS = 5,
+	REST_VERSIONS = 4,
+	REST_SPREAD = 1000,
+	REST_SPREAD_MUCH = 10000,
+	REST_FUTILE = 8,
+	REST_FUTILE_HOSTS = 4,
+	REST_FUTILE_PORTS = 2,
+};
 #define REST_SPREAD_NS   (10 * SCAN_SECOND_NS)
 #define REST_VERSIONS_NS (600 * SCAN_SECOND_NS)
 
@@ -349,6 +357,82 @@ static void rest_spread(struct scan_work *work)
 	rest->told = false;
 }
 
+/* --- targets of which none answers --- */
+
+static unsigned int rest_futile_count(const struct scan_futile *futile)
+{
+	return (unsigned int)(__builtin_popcountll(futile->bits[0]) +
+	                      __builtin_popcountll(futile->bits[1]));
+}
+
+static void rest_futile_alert(const struct scan_futile *futile, struct alert *alert)
+{
+	const unsigned int targets = rest_futile_count(futile);
+	char span[28];
+
+	rest_fill(alert, &futile->flow, futile->first_ns, futile->last_ns);
+	alert->rule = "scan.spread";
+	alert->confidence = 40;
+	alert_fact(alert, "targets", targets);
+	snprintf(alert->sentence, sizeof(alert->sentence),
+	         "tried %u hosts and ports in %s, and nothing answered", targets,
+	         finding_span(span, futile->last_ns - futile->first_ns));
+}
+
+static void rest_futile_end(struct scan_work *work)
+{
+	const struct detector_out out = {work->emit, work->data};
+	struct scan_futile *futile = &work->scan->rest.futile;
+	struct alert alert = {0};
+
+	rest_futile_alert(futile, &alert);
+	finding_end(&futile->finding, &alert, &out);
+	memset(futile, 0, sizeof(*futile));
+}
+
+void scan_rest_result(struct scan_work *work, const struct scan_try *t, bool failed)
+{
+	struct scan_rest *rest = &work->scan->rest;
+	struct scan_futile *futile = &rest->futile;
+	const uint64_t hash = scan_hash(work->scan, t->flow.peer, t->flow.peer_port);
+	const uint64_t day = 2 * SCAN_HALF_DAY_NS;
+
+	if (t->flow.proto != PACKET_PROTO_TCP)
+		return;
+	if (!failed) {
+		rest->answered_ns = BASE_MAX(rest->answered_ns, t->first_ns);
+		rest_futile_end(work);
+		return;
+	}
+	if (rest->answered_ns && t->first_ns < rest->answered_ns + day)
+		return;
+	if (t->first_ns > futile->first_ns + day)
+		rest_futile_end(work);
+	if (!futile->first_ns)
+		futile->first_ns = t->first_ns;
+	futile->flow = t->flow;
+	futile->last_ns = BASE_MAX(futile->last_ns, t->first_ns);
+	futile->bits[hash >> 6 & 1] |= 1ull << (hash & 63);
+	futile->hosts |= 1ull << (scan_hash(work->scan, t->flow.peer, 0) & 63);
+	futile->ports |= 1ull << (detector_mix(t->flow.peer_port) & 63);
+}
+
+/* A finding by ports or hosts says more, and is waited for. */
+static void rest_futile_judge(struct scan_work *work)
+{
+	const struct detector_out out = {work->emit, work->data};
+	struct scan_futile *futile = &work->scan->rest.futile;
+	struct alert alert = {0};
+
+	if (futile->told || futile->finding.severity || rest_futile_count(futile) < REST_FUTILE ||
+	    __builtin_popcountll(futile->hosts) < REST_FUTILE_HOSTS ||
+	    __builtin_popcountll(futile->ports) < REST_FUTILE_PORTS ||
+	    work->now_ns < futile->last_ns + 2 * SCAN_EARLY_NS)
+		return;
+	rest_futile_alert(futile, &alert);
+	finding_say(&futile->finding, &alert, ALERT_LOW, rest_futile_count(futile), &out);
+}
+
 void scan_rest_try(struct scan_work *work, const struct scan_try *t)
 {
 	struct scan_rest *rest = &work->scan->rest;
@@ -377,6 +461,9 @@ void scan_rest_tick(struct scan_work *work)
 	struct alert alert = {0};
 
 	rest_spread(work);
+	rest_futile_judge(work);
+	if (work->now_ns > rest->futile.last_ns + 2 * SCAN_HALF_DAY_NS)
+		rest_futile_end(work);
 	for (size_t i = 0; i < SCAN_PROTOCOL_HOSTS; i++)
 		if (rest->hosts[i].last_ns &&
 		    work->now_ns > rest->hosts[i].last_ns + SCAN_WINDOW_NS)

@@ -10,6 +10,7 @@
 
 #include "base/base.h"
 #include "monitor/capfile.h"
+#include "monitor/capsort.h"
 #include "monitor/pcapng.h"
 
 enum { FILE_MAX = 1 << 22, PACKETS = 300, BATCH = 37 };
@@ -308,6 +309,41 @@ START_TEST(no_captures)
 }
 END_TEST
 
+/* Packets in any order come out by their times, those of one time as they went in; what has no room is said. */
+START_TEST(in_order)
+{
+	enum { MANY = 1000, EACH = 100 };
+	struct capsort *sort = capsort_open(MANY * EACH);
+	const struct capfile_packet *all;
+	uint32_t number, before = 0;
+	uint8_t data[EACH] = {0};
+	size_t count;
+
+	ck_assert_ptr_nonnull(sort);
+	for (uint32_t i = 0; i <= MANY; i++) {
+		struct capfile_packet packet = {.bytes = data,
+		                                .captured = EACH,
+		                                .wire = EACH + i,
+		                                .unix_ns = i * 2654435761u % 100,
+		                                .linktype = 1};
+
+		memcpy(data, &i, sizeof(i));
+		ck_assert_int_eq(capsort_add(sort, &packet), i < MANY);
+	}
+	all = capsort_all(sort, &count);
+	ck_assert_uint_eq(count, MANY);
+	for (size_t i = 0; i < count; i++) {
+		memcpy(&number, all[i].bytes, sizeof(number));
+		ck_assert_uint_eq(all[i].wire, EACH + number);
+		ck_assert_uint_eq(all[i].unix_ns, number * 2654435761u % 100);
+		ck_assert(i == 0 || all[i].unix_ns > all[i - 1].unix_ns ||
+		          (all[i].unix_ns == all[i - 1].unix_ns && number > before));
+		before = number;
+	}
+	capsort_close(sort);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("monitor_capfile");
@@ -319,6 +355,7 @@ int main(void)
 	tcase_add_loop_test(cases, pcap_files, 0, 4);
 	tcase_add_loop_test(cases, pcapng_files, 0, 10);
 	tcase_add_test(cases, own_pcapng);
+	tcase_add_test(cases, in_order);
 	tcase_add_test(cases, broken);
 	tcase_add_test(cases, no_captures);
 	suite_add_tcase(suite, cases);

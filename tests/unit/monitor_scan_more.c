@@ -368,6 +368,98 @@ START_TEST(usual_ports_of_peers_are_low)
 }
 END_TEST
 
+/* Ports and networks of which none is tried enough to be a group, over hours; then with one that answers. */
+START_TEST(nothing_answers)
+{
+	for (int answers = 0; answers < 2; answers++) {
+		struct watch *watch = watch_new(&scan_detector, NULL);
+
+		for (uint32_t i = 0; i < 12; i++) {
+			uint64_t time = START + i * 25 * MINUTE;
+			bool answer = answers && i % 6 == 5;
+
+			try(watch, TCP, HOST + i * 0x10000, (uint16_t)(80 + i % 4 * 8), time,
+			    answer ? FLOW_OUTCOME_ESTABLISHED : FLOW_OUTCOME_NONE);
+			watch_tick(watch, time + MINUTE);
+		}
+		ck_assert_uint_eq(watch->count[ALERT_NEW], !answers);
+		if (!answers) {
+			ck_assert_str_eq(watch->first.rule, "scan.spread");
+			ck_assert_int_eq(watch->severity, ALERT_LOW);
+			/* an answer is the end of it */
+			try(watch, TCP, HOST, 443, START + 500 * MINUTE, FLOW_OUTCOME_ESTABLISHED);
+			ck_assert_uint_eq(watch->count[ALERT_END], 1);
+		}
+		watch_end(watch);
+	}
+}
+END_TEST
+
+/* What is a finding by its port is not said once more. */
+START_TEST(one_port_is_said_once)
+{
+	struct watch *watch = watch_new(&scan_detector, NULL);
+
+	for (uint32_t i = 0; i < 12; i++)
+		try(watch, TCP, HOST + i * 0x10000, (uint16_t)(i < 10 ? 23 : i), START + i * SECOND,
+		    FLOW_OUTCOME_NONE);
+	watch_tick(watch, START + MINUTE);
+	found(watch, "scan.horizontal", ALERT_LOW);
+}
+END_TEST
+
+static void ping(struct watch *watch, uint32_t peer, uint64_t time, uint8_t outcome)
+{
+	struct flow_event event = event_make(FLOW_EVENT_NEW, PACKET_PROTO_ICMP, peer, 0, time);
+
+	event.record.key.guest_port = 8;
+	watch_event(watch, &event.header);
+	event.header.type = FLOW_EVENT_OUTCOME;
+	event.record.outcome = outcome;
+	if (outcome != FLOW_OUTCOME_NONE)
+		watch_event(watch, &event.header);
+}
+
+/* 18 neighbours at once, of which some are not there; the same, asked for over five minutes. */
+START_TEST(a_small_sweep_is_low)
+{
+	for (int late = 0; late < 2; late++) {
+		struct watch *watch = watch_new(&scan_detector, NULL);
+
+		for (uint32_t i = 0; i < 18; i++)
+			ping(watch, HOST + i,
+			     START + i * SECOND / (late ? 1 : 10) * (late ? 15 : 1),
+			     i % 3 ? FLOW_OUTCOME_ANSWERED : FLOW_OUTCOME_NONE);
+		watch_tick(watch, START + 10 * MINUTE);
+		ck_assert_uint_eq(watch->count[ALERT_NEW], !late);
+		if (!late) {
+			ck_assert_str_eq(watch->first.rule, "scan.sweep");
+			ck_assert_int_eq(watch->severity, ALERT_LOW);
+		}
+		watch_end(watch);
+	}
+}
+END_TEST
+
+/* The second parts of packets: each is a flow without ports. */
+START_TEST(the_rest_of_packets_is_no_try)
+{
+	struct watch *watch = watch_new(&scan_detector, NULL);
+
+	for (uint32_t i = 0; i < 100; i++) {
+		struct flow_event event =
+		        event_make(FLOW_EVENT_NEW, UDP, HOST + i, 0, START + i * SECOND / 10);
+
+		event.record.key.guest_port = 0;
+		event.record.flags |= FLOW_FLAG_FRAGMENTS;
+		watch_event(watch, &event.header);
+	}
+	watch_tick(watch, START + 10 * MINUTE);
+	ck_assert_uint_eq(watch->count[ALERT_NEW], 0);
+	watch_end(watch);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("monitor_scan_more");
@@ -387,6 +479,10 @@ int main(void)
 	tcase_add_test(tests, fast);
 	tcase_add_test(tests, not_together);
 	tcase_add_test(tests, usual_ports_of_peers_are_low);
+	tcase_add_test(tests, nothing_answers);
+	tcase_add_test(tests, one_port_is_said_once);
+	tcase_add_test(tests, a_small_sweep_is_low);
+	tcase_add_test(tests, the_rest_of_packets_is_no_try);
 	suite_add_tcase(suite, tests);
 	return suite_run(suite);
 }
