@@ -128,7 +128,7 @@ static size_t check_lines(const char *text, bool seen[FLOWS])
 		unsigned int i;
 		char want[IPFIX_READ_LINE];
 
-		ck_assert_int_eq(sscanf(at, "%*[^,],%*[^,],%u,", &i), 1);
+		ck_assert_msg(sscanf(at, "%*[^,],%*[^,],%u,", &i) == 1, "no flow: '%.200s'", at);
 		ck_assert_uint_lt(i, FLOWS);
 		ck_assert_msg(!seen[i], "flow %u is there twice", i);
 		seen[i] = true;
