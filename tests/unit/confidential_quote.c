@@ -335,7 +335,7 @@ START_TEST(test_revocations)
 }
 END_TEST
 
-/* A newer list stands in for a stale one. */
+/* A newer list stands in for a stale one, whichever is read first. */
 START_TEST(test_newer_crl)
 {
 	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
@@ -345,8 +345,8 @@ START_TEST(test_newer_crl)
 	quote_make(&quote);
 	for (int i = 0; i < 2; i++)
 		attest_issue_crl(collateral, quote.certs[QUOTE_CA], quote.keys[QUOTE_CA], NULL,
-		                 false, i ? "2024-12-01" : "2024-06-01",
-		                 i ? "2025-06-01" : "2024-12-01");
+		                 false, i == _i ? "2024-12-01" : "2024-06-01",
+		                 i == _i ? "2025-06-01" : "2024-12-01");
 	verify(&quote, collateral, "");
 	quote_close(&quote);
 }
@@ -446,7 +446,7 @@ int main(void)
 	tcase_add_loop_test(test, test_fields, 0, BASE_COUNT(fields));
 	tcase_add_loop_test(test, test_platforms, 0, 7);
 	tcase_add_loop_test(test, test_revocations, 0, BASE_COUNT(revocations));
-	tcase_add_test(test, test_newer_crl);
+	tcase_add_loop_test(test, test_newer_crl, 0, 2);
 	tcase_add_test(test, test_log);
 	tcase_add_test(test, test_log_cut);
 	suite_add_tcase(suite, test);

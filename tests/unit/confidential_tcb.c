@@ -98,7 +98,7 @@ static char *qe_identity(const struct document *document)
 	return text;
 }
 
-enum { NO_SIGNER = 1, SPOIL_INFO = 2, SPOIL_QE = 4 };
+enum { SPOIL_INFO = 1, SPOIL_QE = 2 };
 
 static void add(const struct quote *quote, struct attest_collateral *collateral,
                 const struct document *document, unsigned int flags)
@@ -114,6 +114,15 @@ static void lists(const struct quote *quote, struct attest_collateral *collatera
 	for (int i = QUOTE_ROOT; i <= QUOTE_CA; i++)
 		attest_issue_crl(collateral, quote->certs[i], quote->keys[i], NULL, false,
 		                 "2024-12-01", "2025-06-01");
+}
+
+/* A quote, and what vouches for documents about its platform. */
+static void open_signed(struct quote *quote, uint16_t version, struct attest_collateral *collateral)
+{
+	quote_open(quote, version, &plain);
+	quote_make(quote);
+	attest_issue_add(collateral, quote->certs[QUOTE_SIGNER]);
+	attest_issue_add(collateral, quote->certs[QUOTE_ROOT]);
 }
 
 /* With everything that there is to check, unless something is left out: nothing may be skipped. */
@@ -171,10 +180,7 @@ START_TEST(test_statuses)
 		*(where == 0   ? &document.status
 		  : where == 1 ? &document.module
 		               : &document.qe) = status->name;
-		quote_open(&quote, 5, &plain);
-		quote_make(&quote);
-		attest_issue_add(collateral, quote.certs[QUOTE_SIGNER]);
-		attest_issue_add(collateral, quote.certs[QUOTE_ROOT]);
+		open_signed(&quote, 5, collateral);
 		lists(&quote, collateral);
 		add(&quote, collateral, &document, 0);
 		verify(&quote, collateral, 0, true, _i == 0 ? "" : checks[where]);
@@ -216,10 +222,7 @@ START_TEST(test_levels)
 	struct quote quote;
 
 	memcpy((char *)&document + test->field, &test->value, sizeof(test->value));
-	quote_open(&quote, test->version, &plain);
-	quote_make(&quote);
-	attest_issue_add(collateral, quote.certs[QUOTE_SIGNER]);
-	attest_issue_add(collateral, quote.certs[QUOTE_ROOT]);
+	open_signed(&quote, test->version, collateral);
 	lists(&quote, collateral);
 	add(&quote, collateral, &document, 0);
 	verify(&quote, collateral, 0, true, test->failed);
@@ -253,10 +256,7 @@ START_TEST(test_trust)
 
 	document.issued = test->issued;
 	document.next = test->next;
-	quote_open(&quote, 5, &plain);
-	quote_make(&quote);
-	attest_issue_add(collateral, quote.certs[QUOTE_SIGNER]);
-	attest_issue_add(collateral, quote.certs[QUOTE_ROOT]);
+	open_signed(&quote, 5, collateral);
 	add(&quote, collateral, &document, test->flags);
 	verify(&quote, collateral, 0, false, test->failed);
 	quote_close(&quote);
@@ -302,10 +302,7 @@ START_TEST(test_signer_revoked)
 	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	struct quote quote;
 
-	quote_open(&quote, 5, &plain);
-	quote_make(&quote);
-	attest_issue_add(collateral, quote.certs[QUOTE_SIGNER]);
-	attest_issue_add(collateral, quote.certs[QUOTE_ROOT]);
+	open_signed(&quote, 5, collateral);
 	attest_issue_crl(collateral, quote.certs[QUOTE_ROOT], quote.keys[QUOTE_ROOT],
 	                 quote.certs[QUOTE_SIGNER], false, "2024-12-01", "2025-06-01");
 	add(&quote, collateral, &current, 0);
@@ -320,10 +317,7 @@ START_TEST(test_newest)
 	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	struct quote quote;
 
-	quote_open(&quote, 5, &plain);
-	quote_make(&quote);
-	attest_issue_add(collateral, quote.certs[QUOTE_SIGNER]);
-	attest_issue_add(collateral, quote.certs[QUOTE_ROOT]);
+	open_signed(&quote, 5, collateral);
 	lists(&quote, collateral);
 	/* another platform's, and an old one; then the one that is current; then one that is a week newer */
 	document.fmspc = "90c06f000000";
