@@ -24,7 +24,6 @@ enum {
 	ATTEST_LOG_MAX = 4 << 20,
 	ATTEST_FILE_MAX = 1 << 20,
 	ATTEST_FOLDER_MAX = TOOL_FILES_MAX - 4,
-	ATTEST_HELP = -1, /* no exit status: usage was asked for */
 };
 
 struct attest_run {
@@ -174,7 +173,7 @@ static int attest_parse(int argc, char **argv, struct attest_run *run)
 	while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		if (option == '?' + 256) {
 			fputs(usage, stdout);
-			return ATTEST_HELP;
+			return TOOL_HELP;
 		}
 		if (!attest_option(run, option, optarg))
 			return TOOL_FAILED;
@@ -357,14 +356,12 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	run.input.at = time(NULL);
 	status = attest_parse(argc, argv, &run);
-	if (status == ATTEST_HELP)
-		return TOOL_OK;
 	if (status == TOOL_OK)
 		status = attest_open(&run);
 	if (status == TOOL_OK)
 		status = tool_enter(&run.tool, &list_attest);
 	if (status != TOOL_OK)
-		return status;
+		return tool_exit(status);
 	collateral = attest_collateral_new();
 	status = collateral ? attest_run(&run, collateral) : TOOL_FAILED;
 	attest_collateral_free(collateral);

@@ -165,7 +165,7 @@ static int measure_parse(int argc, char **argv, struct measure *measure)
 	while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		if (option == 'h') {
 			fputs(usage, stdout);
-			exit(TOOL_OK);
+			return TOOL_HELP;
 		}
 		if (!measure_option(measure, option, optarg))
 			return TOOL_FAILED;
@@ -275,5 +275,5 @@ int main(int argc, char **argv)
 		status = measure_open(&measure);
 	if (status == TOOL_OK)
 		status = tool_enter(&measure.tool, &list_measure);
-	return status == TOOL_OK ? measure_run(&measure) : status;
+	return status == TOOL_OK ? measure_run(&measure) : tool_exit(status);
 }

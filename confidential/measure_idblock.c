@@ -98,7 +98,7 @@ static int idblock_parse(int argc, char **argv, struct idblock_run *run)
 	while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		if (option == 'h') {
 			fputs(usage, stdout);
-			exit(TOOL_OK);
+			return TOOL_HELP;
 		}
 		if (!idblock_option(run, option, optarg))
 			return TOOL_FAILED;
@@ -214,7 +214,7 @@ int measure_idblock(int argc, char **argv)
 	if (status == TOOL_OK)
 		status = tool_enter(&run.tool, &list_measure);
 	if (status != TOOL_OK)
-		return status;
+		return tool_exit(status);
 	status = run.check ? idblock_run_check(&run) : idblock_run_make(&run);
 	return fflush(stdout) == 0 ? status : TOOL_FAILED;
 }

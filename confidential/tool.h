@@ -11,7 +11,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum tool_exit { TOOL_OK = 0, TOOL_REFUSED = 1, TOOL_FAILED = 125, TOOL_NO_FILE = 127 };
+/* TOOL_HELP is no exit status: usage was asked for, and is all that there is to do. */
+enum tool_exit {
+	TOOL_HELP = -1,
+	TOOL_OK = 0,
+	TOOL_REFUSED = 1,
+	TOOL_FAILED = 125,
+	TOOL_NO_FILE = 127
+};
+static inline int tool_exit(int status)
+{
+	return status == TOOL_HELP ? TOOL_OK : status;
+}
+
 enum { TOOL_FILES_MAX = 80, TOOL_UID_OFFSET = 6, TOOL_FIRST_FD = 3 };
 
 /* The files of one run, which stay open in the role. */

@@ -213,6 +213,8 @@ void authority_open(struct authority *authority, const struct authority_options 
 	snprintf(names[0], sizeof(names[0]), "ARK-%s", options->product);
 	snprintf(names[1], sizeof(names[1]), "SEV-%s%s", options->vlek ? "VLEK-" : "",
 	         options->product);
+	if (options->issuer)
+		snprintf(names[1], sizeof(names[1]), "%s", options->issuer);
 	snprintf(names[2], sizeof(names[2]), "%s", options->vlek ? "SEV-VLEK" : "SEV-VCEK");
 	for (int i = 0; i < 3; i++) {
 		authority->keys[i] = EVP_EC_gen("P-384");

@@ -54,6 +54,7 @@ struct authority_options {
 	const char *product; /* "Milan" */
 	const char *named;   /* the leaf's extension */
 	bool vlek;
+	const char *issuer;  /* of the leaf; NULL: as its kind and product have it */
 	const uint8_t *chip; /* chip id in the leaf; NULL: none */
 	size_t chip_size;
 	uint8_t svns[10];      /* 1.3.N of the leaf, by N */

@@ -390,6 +390,13 @@ START_TEST(test_log)
 	log[size - 1] = 0;
 	ck_assert_str_eq(replay(log, size), "event-log");
 	log[size - 1] = 0xff;
+	/* the first event's register: MRTD, which no event extends, and one that there is not */
+	ck_assert_uint_eq(log[65], 1);
+	for (size_t i = 0; i < 2; i++) {
+		log[65] = i ? 5 : 0;
+		ck_assert_str_eq(replay(log, size), "event-log");
+	}
+	log[65] = 1;
 	/* a digest, a register, an algorithm, the number of digests, an event's size */
 	for (size_t at = 0; at < 400; at++) {
 		uint8_t rtmrs[4][48], same[4][48];

@@ -315,12 +315,14 @@ START_TEST(test_kinds)
 	case 2: options.named = "Genoa-B1"; break;
 	case 3: options.chip_size = 8; break; /* the rest of the report's is not zero */
 	case 4: options.chip = NULL; break;
+	case 5: options.issuer = "SEV-VLEK-Milan"; break; /* which issues no VCEK */
 	default: memset(report + CHIP, 0, CHIP_SIZE); break;
 	}
 	authority_open(&made, &options);
 	authority_add(&made, collateral);
 	verify(&made, collateral, report, "2025-01-01",
-	       (const char *const[]){"", "", "product", "chip-id", "chip-id", "chip-id"}[_i]);
+	       (const char *const[]){"", "", "product", "chip-id", "chip-id", "product",
+	                             "chip-id"}[_i]);
 	attest_collateral_free(collateral);
 	authority_close(&made);
 }
@@ -495,7 +497,7 @@ int main(void)
 	tcase_add_test(test, test_lengths);
 	tcase_add_test(test, test_wanted);
 	tcase_add_loop_test(test, test_changes, 0, BASE_COUNT(changes));
-	tcase_add_loop_test(test, test_kinds, 0, 6);
+	tcase_add_loop_test(test, test_kinds, 0, 7);
 	tcase_add_loop_test(test, test_revocations, 0, BASE_COUNT(revocations));
 	tcase_add_test(test, test_not_pinned);
 	tcase_add_loop_test(test, test_forged_root, 0, 2);

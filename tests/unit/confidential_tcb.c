@@ -17,6 +17,7 @@ struct document {
 	const char *fmspc, *issued, *next;
 	const char *status, *module, *qe; /* of the highest level */
 	int svn, tdx, pce, module_svn, qe_svn;
+	int tdx_first; /* the first number of TDX: of a module of version 0, and otherwise not compared */
 };
 static const struct document current = {"50806f000000",
                                         "2024-12-01T00:00:00Z",
@@ -28,24 +29,29 @@ static const struct document current = {"50806f000000",
                                         7,
                                         11,
                                         5,
-                                        4};
+                                        4,
+                                        0};
 
 /* 16 components: the third of them is the one of TDX that module and platform share. */
-static void components(char *out, size_t size, int svn, size_t at)
+static void components(char *out, size_t size, int first, int svn, size_t at)
 {
 	size_t length = 0;
 
 	for (size_t i = 0; i < 16; i++)
 		length += (size_t)snprintf(out + length, size - length, "%s{\"svn\": %d}",
-		                           i ? "," : "", i == at ? svn : 0);
+		                           i ? "," : "",
+		                           i == at ? svn
+		                           : i     ? 0
+		                                   : first);
 }
 
 static char *level(const struct document *document, int below, const char *status)
 {
 	char sgx[512], tdx[512], *text = NULL;
 
-	components(sgx, sizeof(sgx), document->svn - below, 0);
-	components(tdx, sizeof(tdx), document->tdx - below, 2);
+	components(sgx, sizeof(sgx), 0, document->svn - below, 0);
+	components(tdx, sizeof(tdx), BASE_MAX(document->tdx_first - below, 0),
+	           document->tdx - below, 2);
 	ck_assert_int_gt(asprintf(&text,
 	                          "{\"tcb\": {\"sgxtcbcomponents\": [%s],\"pcesvn\": %d,"
 	                          "\"tdxtcbcomponents\": [%s]},"
@@ -207,6 +213,9 @@ static const struct stale {
         {offsetof(struct document, tdx), 8, 4, "tcb-level", ""},
         {offsetof(struct document, tdx), 8, 5, "tcb-level", ""},
         {offsetof(struct document, tdx), 9, 5, "tcb-level", "tcb-level"},
+        {offsetof(struct document, tdx_first), 5, 4, "", ""},
+        {offsetof(struct document, tdx_first), 6, 4, "tcb-level", ""},
+        {offsetof(struct document, tdx_first), 200, 5, "", ""},
         {offsetof(struct document, module_svn), 6, 4, "", ""}, /* of version 0 there is none */
         {offsetof(struct document, module_svn), 5, 5, "", ""},
         {offsetof(struct document, module_svn), 6, 5, "tdx-module", "tdx-module"},

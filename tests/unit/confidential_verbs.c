@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * cordon-attest and cordon-measure as programs: options, exit statuses, what they print, and that their sandbox lets
+ * them do their work. CORDON_ATTEST and CORDON_MEASURE name them; with sanitizers, whose calls are in no list, the
+ * test is skipped.
+ */
+#include <check.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/attest_fixture.h"
+
+#include "base/base.h"
+
+enum { ARGS_MAX = 16, OUTPUT_MAX = 1 << 16, SKIPPED = 77 };
+
+static char folder[64];
+
+struct run {
+	char output[OUTPUT_MAX]; /* both streams, terminated */
+	int status;
+};
+
+/* Runs a program in the folder, with arguments up to a NULL. */
+static void run(struct run *run, const char *variable, const char *verb, const char *const *args)
+{
+	const char *argv[ARGS_MAX + 2] = {verb};
+	int ends[2], status;
+	size_t size = 0;
+	ssize_t n;
+	pid_t pid;
+
+	for (size_t i = 0; i < ARGS_MAX && args[i]; i++)
+		argv[i + 1] = args[i];
+	ck_assert_int_eq(pipe(ends), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		if (chdir(folder) == 0 && dup2(ends[1], 1) >= 0 && dup2(ends[1], 2) >= 0) {
+			close(ends[0]);
+			close(ends[1]);
+			execv(getenv(variable), (char *const *)argv);
+		}
+		_exit(99);
+	}
+	close(ends[1]);
+	while ((n = read(ends[0], run->output + size, OUTPUT_MAX - 1 - size)) > 0)
+		size += (size_t)n;
+	run->output[size] = '\0';
+	close(ends[0]);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(WIFEXITED(status), "it died by signal %d: %s", WTERMSIG(status), run->output);
+	run->status = WEXITSTATUS(status);
+}
+
+static void put(const char *name, const void *bytes, size_t size)
+{
+	char path[160];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	BASE_AUTO_FD int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	ck_assert(fd >= 0 && base_write_all(fd, bytes, size) == 0);
+}
+
+static void take(const char *name, const char *to)
+{
+	size_t size;
+	BASE_AUTO_FREE uint8_t *bytes = attest_file(name, &size);
+
+	put(to, bytes, size);
+}
+
+/* Reports here; certificates in certs/, beside what is none. */
+static void set_up(void)
+{
+	char path[160];
+
+	snprintf(folder, sizeof(folder), "/tmp/confidential-verbs-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(path, sizeof(path), "%s/%s", folder,
+		         (const char *const[]){"certs", "none", "certs/more"}[i]);
+		ck_assert_int_eq(mkdir(path, 0700), 0);
+	}
+	/* nobody writes to it */
+	snprintf(path, sizeof(path), "%s/certs/fifo", folder);
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	put("certs/empty", "", 0);
+	put("certs/README", "these are certificates\n", 23);
+	take("report_milan.hex", "report");
+	take("tdx_prod_quote_SPR_E4.dat", "trailing");
+	take("cos-113-tdx-quote.dat", "quote");
+	take("ccel_data.dat", "log");
+	take("vcek_milan.der", "certs/vcek");
+	take("cert_chain_milan", "certs/chain");
+	take("test_id_key.pem", "id.pem");
+	take("test_auth_key.pem", "author.pem");
+}
+
+static void tear_down(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execl("/bin/rm", "rm", "-rf", folder, NULL);
+		_exit(99);
+	}
+	waitpid(pid, NULL, 0);
+}
+
+#define MILAN                                                                                      \
+	"7a1e5c266c0108dbc9bb94fa926951320940915d0aafb42464bd88b579ea158d3e1a0dc39b2c60bd95b9c480" \
+	"cd81841f"
+#define OTHER                                                                                      \
+	"7a1e5c266c0108dbc9bb94fa926951320940915d0aafb42464bd88b579ea158d3e1a0dc39b2c60bd95b9c480" \
+	"cd81841e"
+
+static const struct verdict {
+	const char *report, *certs, *at, *more[4];
+	int status;
+	const char *says;
+} verdicts[] = {
+        {"report", "certs", "2025-01-01", {0}, 0, "accepted, but not checked: revocation\n"},
+        {"report", "certs", "@1735689600", {0}, 0, "accepted, but not checked: revocation\n"},
+        {"report", "certs", "2025-01-01T12:00:00Z", {"--strict"}, 1, "\nrefused\n"},
+        {"report", "certs", "2025-01-01", {"--measurement", MILAN}, 0, "passed   measurement"},
+        {"report", "certs", "2025-01-01", {"--measurement", OTHER}, 1, "FAILED   measurement"},
+        {"report", "certs", "2031-01-01", {0}, 1, "FAILED   validity"},
+        {"report", "none", "2025-01-01", {0}, 1, "FAILED   certificate"},
+        {"report", "certs", "2025-01-01", {"--policy", "0x30000"}, 0, "passed   policy"},
+        {"report", "certs", "2025-01-01", {"--policy", "b0000"}, 1, "FAILED   policy"},
+        {"report",
+         "certs",
+         "2025-01-01",
+         {"--min-tcb", "0xff00000000000000"},
+         1,
+         "FAILED   tcb-minimum"},
+        {"log", "certs", "2025-01-01", {0}, 1, "refused"},
+        {"trailing", "none", "2025-01-01", {0}, 1, "39 trailing bytes follow it"},
+        {"trailing",
+         "none",
+         "2025-01-01",
+         {"--trim"},
+         0,
+         "accepted, but not checked: revocation, tcb-level, qe-identity\n"},
+        {"quote", "none", "2025-01-01", {"--ccel", "log"}, 0, "passed   event-log"},
+        {"quote", "none", "2025-01-01", {"--ccel", "report"}, 1, "FAILED   event-log"},
+        /* what is not well said */
+        {"nothing", "certs", "2025-01-01", {0}, 127, "cannot open nothing"},
+        {"report", "nowhere", "2025-01-01", {0}, 127, "cannot open nowhere"},
+        {"certs", "certs", "2025-01-01", {0}, 127, "cannot open certs"},
+        {"report", "certs", "today", {0}, 125, "--at 'today' is not a time"},
+        {"report", "certs", "2025-02-30x", {0}, 125, "--at '2025-02-30x'"},
+        {"report", "certs", "@-1", {0}, 125, "--at '@-1'"},
+        {"report", "certs", "2025-01-01", {"--measurement", "7a"}, 125, "is not 48 bytes in hex"},
+        {"report", "certs", "2025-01-01", {"--policy", "g"}, 125, "--policy 'g' is not"},
+        {"report", "certs", "2025-01-01", {"--accept-tcb", "Revoked"}, 125, "SWHardeningNeeded"},
+        {"report", "certs", "2025-01-01", {"--format", "xml"}, 125, "'xml' is not one of"},
+        {"report", "certs", "2025-01-01", {"more"}, 125, "usage:"},
+        {"report", "certs", "2025-01-01", {"--certain"}, 125, "usage:"},
+};
+
+START_TEST(test_verdicts)
+{
+	const struct verdict *test = &verdicts[_i];
+	const char *args[ARGS_MAX] = {"verify",    "--report", test->report, "--certs",
+	                              test->certs, "--at",     test->at};
+	struct run result;
+
+	memcpy(args + 7, test->more, sizeof(test->more));
+	run(&result, "CORDON_ATTEST", "attest", args);
+	ck_assert_msg(result.status == test->status && strstr(result.output, test->says), "%d: %s",
+	              result.status, result.output);
+}
+END_TEST
+
+START_TEST(test_json)
+{
+	struct run result;
+	const char *verdict, *type, *measurement;
+	json_t *json, *skipped, *checks;
+
+	run(&result, "CORDON_ATTEST", "attest",
+	    (const char *const[]){"verify", "--report", "report", "--certs", "certs", "--at",
+	                          "2025-01-01", "--format", "json", NULL});
+	ck_assert_int_eq(result.status, 0);
+	json = json_loads(result.output, JSON_REJECT_DUPLICATES, NULL);
+	ck_assert_int_eq(json_unpack(json, "{s:s, s:s, s:s, s:o, s:o}", "verdict", &verdict, "type",
+	                             &type, "measurement", &measurement, "skipped", &skipped,
+	                             "checks", &checks),
+	                 0);
+	ck_assert_str_eq(verdict, "accepted");
+	ck_assert_str_eq(type, "sev-snp");
+	ck_assert_str_eq(measurement, MILAN);
+	ck_assert_uint_eq(json_array_size(skipped), 1);
+	ck_assert_str_eq(json_string_value(json_array_get(skipped, 0)), "revocation");
+	ck_assert_uint_gt(json_array_size(checks), 8);
+	json_decref(json);
+}
+END_TEST
+
+/* Makes an ID block, and checks it. */
+START_TEST(test_id_block)
+{
+	struct run result;
+
+	run(&result, "CORDON_MEASURE", "id-block",
+	    (const char *const[]){"--measurement", MILAN, "--id-key", "id.pem", "--author-key",
+	                          "author.pem", "--block", "block", "--auth", "auth", NULL});
+	ck_assert_msg(result.status == 0, "%d: %s", result.status, result.output);
+	run(&result, "CORDON_MEASURE", "id-block",
+	    (const char *const[]){"--check", "--block", "block", "--auth", "auth", "--measurement",
+	                          MILAN, NULL});
+	ck_assert_msg(result.status == 0 &&
+	                      strstr(result.output, "59fb2c686dfa4fef49f38339aa775c90"),
+	              "%d: %s", result.status, result.output);
+	run(&result, "CORDON_MEASURE", "id-block",
+	    (const char *const[]){"--check", "--block", "block", "--auth", "auth", "--measurement",
+	                          OTHER, NULL});
+	ck_assert_msg(result.status == 1, "%d: %s", result.status, result.output);
+	run(&result, "CORDON_MEASURE", "id-block",
+	    (const char *const[]){"--check", "--block", "auth", "--auth", "block", NULL});
+	ck_assert_msg(result.status == 1, "%d: %s", result.status, result.output);
+}
+END_TEST
+
+START_TEST(test_help)
+{
+	static const char *const verbs[][2] = {{"CORDON_ATTEST", "attest"},
+	                                       {"CORDON_MEASURE", "measure"},
+	                                       {"CORDON_MEASURE", "id-block"}};
+	struct run result;
+
+	run(&result, verbs[_i][0], verbs[_i][1], (const char *const[]){"--help", NULL});
+	ck_assert_int_eq(result.status, 0);
+	ck_assert(strncmp(result.output, "usage: cordon ", 14) == 0);
+	run(&result, verbs[_i][0], verbs[_i][1], (const char *const[]){NULL});
+	ck_assert_int_eq(result.status, 125);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("confidential_verbs");
+	TCase *test = tcase_create("verbs");
+	SRunner *runner;
+	int failed;
+
+	if (SANITIZED) {
+		puts("skipped: a sanitizer's system calls are in no list");
+		return SKIPPED;
+	}
+	tcase_set_timeout(test, 170);
+	tcase_add_unchecked_fixture(test, set_up, tear_down);
+	tcase_add_loop_test(test, test_verdicts, 0, BASE_COUNT(verdicts));
+	tcase_add_test(test, test_json);
+	tcase_add_test(test, test_id_block);
+	tcase_add_loop_test(test, test_help, 0, 3);
+	suite_add_tcase(suite, test);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
