@@ -17,7 +17,7 @@ struct hostile_class {
 
 /* Each list ends with a class without a name. */
 extern const struct hostile_class chain_classes[], register_classes[], msix_classes[],
-        pci_classes[], machine_classes[], race_classes[];
+        pci_classes[], machine_classes[], race_classes[], private_classes[];
 
 /* A start and a good request. */
 static inline const char *device_revive(struct device *d)

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The hostile guest's list of what to do: every class, or the one that test=NAME on the command line
- * names. It says `hostile: NAME ok` or `hostile: NAME fail: WHY` on the serial port for each, then
+ * The hostile guest's list of what to do: every class (in a guest with private memory, those about that), or
+ * the one that test=NAME on the command line names. It says `hostile: NAME ok` or `hostile: NAME fail: WHY` on the serial port for each, then
  * `hostile: done`; waits for a byte there, so that whoever tests can look at the host, and switches off.
  */
 #include "tests/hostile/class.h"
 
 enum { WAIT_MS = 120000 };
 
-static const struct hostile_class *const lists[] = {chain_classes, register_classes, msix_classes,
-                                                    pci_classes,   machine_classes,  race_classes};
+static const struct hostile_class *const usual[] = {chain_classes, register_classes, msix_classes,
+                                                    pci_classes,   machine_classes,  race_classes,
+                                                    NULL};
+static const struct hostile_class *const with_private[] = {private_classes, NULL};
+static const struct hostile_class *const *lists = usual;
 
 void hostile_main(void);
 
@@ -62,7 +65,7 @@ static unsigned int run_all(const char *only, bool run)
 {
 	unsigned int count = 0;
 
-	for (unsigned int i = 0; i < COUNT(lists); i++)
+	for (unsigned int i = 0; lists[i]; i++)
 		for (const struct hostile_class *class = lists[i]; class->name; class ++) {
 			if (*only && !text_same(only, class->name))
 				continue;
@@ -82,6 +85,8 @@ void hostile_main(void)
 	cpu_init();
 	devices_find();
 	option("test", only, sizeof(only));
+	if (device_count > 0 && features_offered(&devices[0]) & BIT(F_ACCESS_PLATFORM))
+		lists = with_private;
 	for (unsigned int i = 0; i < device_count; i++) {
 		msix_enable(&devices[i]);
 		bad = device_revive(&devices[i]);

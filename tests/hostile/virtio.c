@@ -230,7 +230,8 @@ const char *device_start_with(struct device *d, uint64_t features)
 
 uint64_t features_of_kind(const struct device *d)
 {
-	return features_offered(d) & (d->kind->features | BIT(F_VERSION_1));
+	return features_offered(d) &
+	       (d->kind->features | BIT(F_VERSION_1) | BIT(F_ACCESS_PLATFORM));
 }
 
 const char *device_start(struct device *d)

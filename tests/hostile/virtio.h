@@ -60,6 +60,7 @@ enum {
 	F_INDIRECT = 28,
 	F_EVENT_IDX = 29,
 	F_VERSION_1 = 32,
+	F_ACCESS_PLATFORM = 33,
 };
 #define BIT(n) (1ul << (n))
 
