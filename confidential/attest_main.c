@@ -35,7 +35,7 @@ struct attest_run {
 	char *names[ATTEST_FOLDER_MAX];
 	size_t file_count;
 	uint8_t measurement[48], report_data[64], host_data[32];
-	uint64_t policy, min_tcb;
+	uint64_t policy, min_tcb, vmpl;
 };
 
 static const char usage[] =
@@ -49,6 +49,7 @@ static const char usage[] =
         "  --report-data HEX    the 64 bytes that the guest has put in\n"
         "  --host-data HEX      sev-snp: the 32 bytes that its host has\n"
         "  --policy HEX         exactly this guest policy; of a quote, these attributes\n"
+        "  --vmpl N             sev-snp: who has asked for it runs at this privilege level\n"
         "  --min-tcb HEX        sev-snp: no part of the reported TCB is below this one's\n"
         "  --accept-tcb STATUS  tdx: a status beside UpToDate (SWHardeningNeeded, ...), several "
         "times\n"
@@ -138,6 +139,10 @@ static bool attest_option(struct attest_run *run, int option, const char *value)
 		                    &input->host_data);
 	case 'p': return attest_number("--policy", value, &run->policy, &input->policy);
 	case 't': return attest_number("--min-tcb", value, &run->min_tcb, &input->min_tcb);
+	case 'v':
+		input->vmpl = &run->vmpl;
+		return tool_number(value, 10, 3, &run->vmpl) ||
+		       attest_refuse("--vmpl", value, "a number from 0 to 3");
 	case 'a':
 		return attest_time(value, &input->at) ||
 		       attest_refuse("--at", value, "a time such as 2026-01-31T12:00:00Z");
@@ -160,6 +165,7 @@ static int attest_parse(int argc, char **argv, struct attest_run *run)
 	                                      {"host-data", required_argument, NULL, 'h'},
 	                                      {"policy", required_argument, NULL, 'p'},
 	                                      {"min-tcb", required_argument, NULL, 't'},
+	                                      {"vmpl", required_argument, NULL, 'v'},
 	                                      {"accept-tcb", required_argument, NULL, 'A'},
 	                                      {"at", required_argument, NULL, 'a'},
 	                                      {"allow-debug", no_argument, NULL, 'D'},
@@ -260,16 +266,29 @@ static int attest_collect(struct attest_run *run, struct attest_collateral *coll
 	return TOOL_OK;
 }
 
-static bool attest_print_json(const struct attest_verdict *verdict)
+/* What is read from the evidence; nothing of what is not whole. */
+static json_t *attest_json_content(const struct attest_verdict *verdict)
 {
-	static const char *const statuses[] = {"passed", "failed", "skipped"};
 	char measurement[97], data[129], policy[19];
-	json_t *checks = json_array(), *skipped = json_array(), *json;
-	int err = -1;
 
+	if (!verdict->read)
+		return json_object();
 	tool_hex_text(measurement, verdict->measurement, sizeof(verdict->measurement));
 	tool_hex_text(data, verdict->report_data, sizeof(verdict->report_data));
 	snprintf(policy, sizeof(policy), "0x%llx", (unsigned long long)verdict->policy);
+	return json_pack("{s:s, s:I, s:s?, s:s, s:s, s:s, s:o*}", "type",
+	                 verdict->kind == ATTEST_SNP ? "sev-snp" : "tdx", "version",
+	                 (json_int_t)verdict->version, "product", verdict->product, "measurement",
+	                 measurement, "report_data", data, "policy", policy, "vmpl",
+	                 verdict->kind == ATTEST_SNP ? json_integer(verdict->vmpl) : NULL);
+}
+
+static bool attest_print_json(const struct attest_verdict *verdict)
+{
+	static const char *const statuses[] = {"passed", "failed", "skipped"};
+	json_t *checks = json_array(), *skipped = json_array(), *json;
+	int err = -1;
+
 	for (size_t i = 0; i < verdict->count; i++) {
 		if (verdict->checks[i].status == ATTEST_SKIPPED)
 			json_array_append_new(skipped, json_string(verdict->checks[i].name));
@@ -278,12 +297,9 @@ static bool attest_print_json(const struct attest_verdict *verdict)
 		                                "status", statuses[verdict->checks[i].status],
 		                                "why", verdict->checks[i].why));
 	}
-	json = json_pack("{s:s, s:o, s:s, s:I, s:s?, s:s, s:s, s:s, s:o}", "verdict",
-	                 verdict->accepted ? "accepted" : "refused", "skipped", skipped, "type",
-	                 verdict->kind == ATTEST_SNP ? "sev-snp" : "tdx", "version",
-	                 (json_int_t)verdict->version, "product", verdict->product, "measurement",
-	                 measurement, "report_data", data, "policy", policy, "checks", checks);
-	if (json)
+	json = json_pack("{s:s, s:o, s:o}", "verdict", verdict->accepted ? "accepted" : "refused",
+	                 "skipped", skipped, "checks", checks);
+	if (json && json_object_update_new(json, attest_json_content(verdict)) == 0)
 		err = json_dumpf(json, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
 	putchar('\n');
 	json_decref(json);
@@ -303,9 +319,8 @@ static void attest_print_verdict(const struct attest_verdict *verdict)
 	putchar('\n');
 }
 
-static void attest_print_text(const struct attest_verdict *verdict)
+static void attest_print_content(const struct attest_verdict *verdict)
 {
-	static const char *const statuses[] = {"passed", "FAILED", "skipped"};
 	char measurement[97], data[129];
 
 	tool_hex_text(measurement, verdict->measurement, sizeof(verdict->measurement));
@@ -315,6 +330,16 @@ static void attest_print_text(const struct attest_verdict *verdict)
 	       verdict->product ? verdict->product : "");
 	printf("measurement  %s\nreport data  %s\npolicy       0x%llx\n", measurement, data,
 	       (unsigned long long)verdict->policy);
+	if (verdict->kind == ATTEST_SNP)
+		printf("VMPL         %u\n", verdict->vmpl);
+}
+
+static void attest_print_text(const struct attest_verdict *verdict)
+{
+	static const char *const statuses[] = {"passed", "FAILED", "skipped"};
+
+	if (verdict->read)
+		attest_print_content(verdict);
 	for (size_t i = 0; i < verdict->count; i++)
 		printf("  %-8s %-22s %s\n", statuses[verdict->checks[i].status],
 		       verdict->checks[i].name, verdict->checks[i].why);

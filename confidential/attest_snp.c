@@ -13,6 +13,7 @@
 enum snp_offset {
 	SNP_VERSION = 0x00,
 	SNP_POLICY = 0x08,
+	SNP_VMPL = 0x30,
 	SNP_ALGORITHM = 0x34,
 	SNP_CURRENT_TCB = 0x38,
 	SNP_KEY = 0x48,
@@ -332,6 +333,10 @@ static void snp_check_guest(struct attest *attest, const uint8_t *report)
 		             policy == *input->policy && policy & SNP_POLICY_RESERVED_ONE,
 		             "0x%llx, where 0x%llx was expected", (unsigned long long)policy,
 		             (unsigned long long)*input->policy);
+	if (input->vmpl)
+		attest_check(attest, "vmpl", base_le32(report + SNP_VMPL) == *input->vmpl,
+		             "%u, where %llu was expected", base_le32(report + SNP_VMPL),
+		             (unsigned long long)*input->vmpl);
 	attest_wanted(attest, "measurement", input->measurement, report + SNP_MEASUREMENT, 48);
 	attest_wanted(attest, "report-data", input->report_data, report + SNP_REPORT_DATA, 64);
 	attest_wanted(attest, "host-data", input->host_data, report + SNP_HOST_DATA, 32);
@@ -346,7 +351,9 @@ void attest_snp(struct attest *attest, const uint8_t *report, size_t size)
 	verdict->kind = ATTEST_SNP;
 	if (!snp_format(attest, report, size))
 		return;
+	verdict->read = true;
 	verdict->policy = base_le64(report + SNP_POLICY);
+	verdict->vmpl = base_le32(report + SNP_VMPL);
 	memcpy(verdict->measurement, report + SNP_MEASUREMENT, 48);
 	memcpy(verdict->report_data, report + SNP_REPORT_DATA, 64);
 	snp.key = (enum snp_key)(base_le32(report + SNP_KEY) >> 2 & 7);

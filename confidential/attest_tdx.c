@@ -349,6 +349,8 @@ static void tdx_check_domain(struct tdx *tdx)
 	attest_wanted(attest, "report-data", input->report_data, tdx->body + TDX_REPORT_DATA, 64);
 	if (input->host_data)
 		attest_check(attest, "host-data", false, "a quote has none");
+	if (input->vmpl)
+		attest_check(attest, "vmpl", false, "a quote has none");
 }
 
 static void tdx_check_log(struct tdx *tdx)
@@ -382,6 +384,7 @@ void attest_tdx(struct attest *attest)
 	verdict->kind = ATTEST_TDX;
 	if (!tdx_read(&tdx))
 		return;
+	verdict->read = true;
 	verdict->policy = base_le64(tdx.body + TDX_ATTRIBUTES);
 	memcpy(verdict->measurement, tdx.body + TDX_MRTD, 48);
 	memcpy(verdict->report_data, tdx.body + TDX_REPORT_DATA, 64);

@@ -280,9 +280,11 @@ struct attest_check {
 enum { ATTEST_CHECKS_MAX = 40 };
 struct attest_verdict {
 	bool accepted; /* no check failed (and, if `strict`, none was skipped) */
+	bool read; /* it is whole, and what follows is from it; none of it is worth more than `accepted` says */
 	enum attest_kind kind;
 	uint32_t version; /* of the report or the quote */
 	const char *product;
+	uint32_t vmpl;           /* SNP: of who has asked for the report */
 	uint8_t measurement[48]; /* the launch digest, or MRTD */
 	uint8_t report_data[64];
 	uint64_t policy; /* the guest's policy, or the domain's attributes */
@@ -326,7 +328,7 @@ struct attest_input {
 	uint32_t tcb;     /* TDX: enum attest_tcb that are accepted, beside UpToDate */
 	/* what the report has to have; NULL: anything */
 	const uint8_t *measurement, *report_data, *host_data; /* 48, 64, 32 (SNP) bytes */
-	const uint64_t *policy, *min_tcb;                     /* min_tcb: SNP's TCB_VERSION */
+	const uint64_t *policy, *min_tcb, *vmpl;              /* SNP's TCB_VERSION and VMPL */
 	const uint8_t *ccel;                                  /* TDX: the event log */
 	size_t ccel_size;
 };

@@ -171,7 +171,7 @@ START_TEST(test_wanted)
 	        attest_files((const char *const[]){"vcek_milan.der", "cert_chain_milan", NULL});
 	BASE_AUTO_FREE uint8_t *report = milan();
 	const uint64_t policy = 0x30000, other = 0x30001, low = 0x7308000000000003,
-	               high = 0x7408000000000003;
+	               high = 0x7408000000000003, vmpl = 0, user = 3;
 	struct attest_input input = {.report = report,
 	                             .size = REPORT,
 	                             .collateral = collateral,
@@ -180,18 +180,20 @@ START_TEST(test_wanted)
 	                             .report_data = report + 0x50,
 	                             .host_data = report + 0xc0,
 	                             .policy = &policy,
-	                             .min_tcb = &low};
+	                             .min_tcb = &low,
+	                             .vmpl = &vmpl};
 	struct attest_verdict verdict;
 
 	attest_verify(&input, &verdict);
 	attest_expect(&verdict, "");
 	input.min_tcb = &high;
 	input.policy = &other;
+	input.vmpl = &user;
 	input.measurement = report + 0x50;
 	input.report_data = report + 0x90;
 	input.host_data = report + 0x50;
 	attest_verify(&input, &verdict);
-	attest_expect(&verdict, "tcb-minimum policy measurement report-data host-data");
+	attest_expect(&verdict, "tcb-minimum policy vmpl measurement report-data host-data");
 }
 END_TEST
 

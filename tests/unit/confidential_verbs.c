@@ -138,7 +138,12 @@ static const struct verdict {
          {"--min-tcb", "0xff00000000000000"},
          1,
          "FAILED   tcb-minimum"},
-        {"log", "certs", "2025-01-01", {0}, 1, "refused"},
+        {"report", "certs", "2025-01-01", {"--vmpl", "0"}, 0, "passed   vmpl"},
+        {"report", "certs", "2025-01-01", {"--vmpl", "1"}, 1, "FAILED   vmpl"},
+        {"report", "certs", "2025-01-01", {"--vmpl", "4"}, 125, "--vmpl '4' is not"},
+        {"report", "certs", "2025-01-01", {0}, 0, "SEV-SNP report, version 2, Milan\n"},
+        /* of what is neither nothing is printed but that */
+        {"log", "certs", "2025-01-01", {0}, 1, "  FAILED   length"},
         {"trailing", "none", "2025-01-01", {0}, 1, "39 trailing bytes follow it"},
         {"trailing",
          "none",
