@@ -168,6 +168,7 @@ static void changes_strip(struct policy *policy)
 	struct policy_vm *vm = &policy->vm;
 
 	vm->cpu.line = vm->vsock.line = policy->isolation.line = policy->capture.line = 0;
+	policy->confidential.line = 0;
 	for (size_t i = 0; i < POLICY_DISKS_MAX; i++)
 		vm->disks[i].line = 0;
 	for (size_t i = 0; i < POLICY_VHOST_MAX; i++)

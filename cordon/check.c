@@ -14,16 +14,20 @@
 #include "policies/policies.h"
 
 static const char usage[] =
-        "usage: cordon check [--explain] [--format text|json] FILE...\n"
+        "usage: cordon check [--explain] [--host] [--format text|json] FILE...\n"
         "       cordon check --keys\n\n"
         "Says whether each policy is right, or all that is wrong with it and where. FILE may be "
         "-.\n\n"
         "  --explain  what the policy stands for: the machine, the nftables rules, the limits, "
         "the\n"
         "             detectors, and the system calls of each of its processes\n"
+        "  --host     whether this host can give it, and if not, what is missing; as root\n"
         "  --keys     every key of the language, with its type, range, default and meaning\n"
         "  --format   text, or json: one object a file and line\n\n"
-        "Exit status 0 when all are right, 1 when one is not, 125 when one could not be read.\n";
+        "Exit status 0 when all are right, 1 when one is not or this host cannot give it, 125 when "
+        "one "
+        "could\n"
+        "not be read.\n";
 
 /* The lists that were compiled into the programs: the build names them in LISTS. */
 #define LIST(role) {#role, list_##role##_calls, BASE_COUNT(list_##role##_calls)},
@@ -36,7 +40,8 @@ static const struct check_role {
 struct check {
 	struct policy policy;
 	struct policy_errors errors;
-	bool explain, json;
+	bool explain, host, json;
+	struct host_error missing; /* on this host; code 0: nothing */
 };
 
 static void explain_firewall(FILE *out, const struct policy *policy)
@@ -107,8 +112,9 @@ static int print_json(const struct check *check, const char *path, bool valid)
 		if (fclose(out) != 0)
 			return -ENOMEM;
 	}
-	value = json_pack("{s:s, s:b, s:o?, s:b, s:s*}", "file", path, "valid", valid, "errors",
-	                  errors, "more", check->errors.more, "explanation", text);
+	value = json_pack("{s:s, s:b, s:o?, s:b, s:s*, s:s*}", "file", path, "valid", valid,
+	                  "errors", errors, "more", check->errors.more, "explanation", text,
+	                  "missing", check->missing.code ? check->missing.text : NULL);
 	if (!value)
 		return -ENOMEM;
 	cli_print_json(value);
@@ -123,6 +129,8 @@ static int print_text(const struct check *check, const char *path, bool valid)
 		return 0;
 	}
 	printf("%s: right\n", path);
+	if (check->missing.code)
+		fprintf(stderr, "%s: %s\n", path, check->missing.text);
 	if (check->explain) {
 		putchar('\n');
 		explain(stdout, &check->policy);
@@ -147,11 +155,14 @@ static int check_file(struct check *check, const char *path)
 		        strerror(-error));
 		return VERB_FAILED;
 	}
+	check->missing = (struct host_error){0};
+	if (error == 0 && check->host)
+		launch_can(&check->policy, &check->missing);
 	if ((check->json ? print_json : print_text)(check, path, error == 0) < 0) {
 		fprintf(stderr, "cordon: out of memory\n");
 		return VERB_FAILED;
 	}
-	return error ? VERB_REFUSED : VERB_OK;
+	return error || check->missing.code ? VERB_REFUSED : VERB_OK;
 }
 
 static int check_files(struct check *check, char **paths, int count)
@@ -170,6 +181,7 @@ static int check_files(struct check *check, char **paths, int count)
 int verb_check(int argc, char **argv)
 {
 	static const struct option longs[] = {{"explain", no_argument, NULL, 'e'},
+	                                      {"host", no_argument, NULL, 'H'},
 	                                      {"keys", no_argument, NULL, 'k'},
 	                                      CLI_FORMAT_OPTION,
 	                                      CLI_HELP_OPTION,
@@ -191,6 +203,8 @@ int verb_check(int argc, char **argv)
 		}
 		if (option == 'e')
 			check->explain = true;
+		else if (option == 'H')
+			check->host = true;
 		else if (option != 'F' || !cli_format(optarg, &check->json))
 			return VERB_FAILED;
 	}

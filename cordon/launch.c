@@ -53,8 +53,6 @@ static int launch_not_yet(const struct policy *policy, struct host_error *error)
 		uint32_t line;
 		const char *what;
 	} missing[] = {
-	        {policy->confidential != POLICY_CC_NONE, policy->confidential_line,
-	         "confidential guests"},
 #define LAUNCH_ANSWERS(key, text) \
 	{monitor->key.respond & answers, monitor->key.line, "the responses capture and throttle"},
 	        POLICY_DETECTORS(LAUNCH_ANSWERS){policy->capture.ring > 0, policy->capture.line,
@@ -97,6 +95,8 @@ int launch_can(const struct policy *policy, struct host_error *error)
 	const char *missing = NULL;
 	int err = launch_not_yet(policy, error);
 
+	if (!err)
+		err = host_confidential_can(policy, error);
 	if (err)
 		return err;
 	if (!isolate_host_check(&missing) || !tap_watch_host_check(&missing))

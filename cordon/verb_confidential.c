@@ -17,12 +17,19 @@ struct confidential_args {
 	size_t count;
 	struct policy policy;
 	char vcpus[16], kernel[2 * POLICY_PATH_MAX], initrd[2 * POLICY_PATH_MAX];
+	char firmware[2 * POLICY_PATH_MAX];
 };
 
 static void confidential_arg(struct confidential_args *args, const char *option, char *value)
 {
 	args->list[args->count++] = (char *)(uintptr_t)option;
 	args->list[args->count++] = value;
+}
+
+/* A file that a policy names: relative to it. */
+static void confidential_file(char *out, size_t size, const char *name, const char *dir)
+{
+	snprintf(out, size, "%s%s%s", name[0] == '/' ? "" : dir, name[0] == '/' ? "" : "/", name);
 }
 
 /* The file of a policy's kernel or initrd: of an image, or relative to the policy. */
@@ -32,8 +39,7 @@ static void confidential_path(char *out, size_t size, const char *name, const ch
 	if (!strchr(name, '/'))
 		snprintf(out, size, "%s/%s/%s", HOST_IMAGE_DIR, name, part);
 	else
-		snprintf(out, size, "%s%s%s", name[0] == '/' ? "" : dir, name[0] == '/' ? "" : "/",
-		         name);
+		confidential_file(out, size, name, dir);
 }
 
 static int confidential_policy(struct confidential_args *args, const char *path,
@@ -52,16 +58,19 @@ static int confidential_policy(struct confidential_args *args, const char *path,
 	                  &dir) == 0
 	              ? launch_parse(text, size, file, &args->policy, error)
 	              : -EINVAL;
-	if (!err && args->policy.confidential == POLICY_CC_NONE)
+	if (!err && args->policy.confidential.type == POLICY_CC_NONE)
 		err = host_fail(error, -EINVAL, VERB_REFUSED,
 		                "%s has no confidential guest: its `confidential` is none", path);
 	if (!err) {
 		confidential_arg(args, "--type",
-		                 (char *)(uintptr_t)types[args->policy.confidential]);
+		                 (char *)(uintptr_t)types[args->policy.confidential.type]);
 		snprintf(args->vcpus, sizeof(args->vcpus), "%u", vm->vcpus);
 		confidential_arg(args, "--vcpus", args->vcpus);
+		confidential_file(args->firmware, sizeof(args->firmware),
+		                  args->policy.confidential.firmware, dir);
+		confidential_arg(args, "--firmware", args->firmware);
 	}
-	if (!err && args->policy.confidential != POLICY_CC_TDX) {
+	if (!err && args->policy.confidential.type != POLICY_CC_TDX) {
 		confidential_path(args->kernel, sizeof(args->kernel), vm->kernel, dir, "kernel");
 		confidential_path(args->initrd, sizeof(args->initrd),
 		                  vm->initrd[0] ? vm->initrd : vm->kernel, dir, "initrd");

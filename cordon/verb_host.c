@@ -7,6 +7,7 @@
 #include <linux/kvm.h>
 
 #include "base/base.h"
+#include "base/why.h"
 #include "bpf/tap.h"
 #include "cordon/verbs.h"
 #include "isolate/isolate.h"
@@ -104,6 +105,11 @@ static const char *doctor_foreign(char *text, size_t size)
 	return text;
 }
 
+static const char *doctor_confidential(enum policy_confidential_type type, char why[WHY_MAX])
+{
+	return host_confidential(type, why) == 0 ? NULL : why;
+}
+
 int verb_doctor(int argc, char **argv)
 {
 	static const char usage[] =
@@ -111,7 +117,7 @@ int verb_doctor(int argc, char **argv)
 	        "cannot do. Exit status 1 when guests cannot run here.\n";
 	struct cli_options options;
 	const char *isolate = NULL, *bpf = NULL;
-	char foreign[400];
+	char foreign[400], cc[4][WHY_MAX];
 	bool good = true;
 	json_t *list;
 	int status = cli_simple(argc, argv, usage, 0, 0, &options);
@@ -139,8 +145,11 @@ int verb_doctor(int argc, char **argv)
 	                   "are refused",
 	         false},
 	        {"other firewalls", doctor_foreign(foreign, sizeof(foreign)), false},
-	        {"confidential guests",
-	         "not in this version: policies that ask for them are refused", false},
+	        {"sev", doctor_confidential(POLICY_CC_SEV, cc[0]), false},
+	        {"sev-es", doctor_confidential(POLICY_CC_SEV_ES, cc[1]), false},
+	        {"sev-snp", doctor_confidential(POLICY_CC_SEV_SNP, cc[2]), false},
+	        {"tdx", doctor_confidential(POLICY_CC_TDX, cc[3]), false},
+	        {"confidential guests", host_confidential_not_yet, false},
 	};
 	list = json_array();
 	for (size_t i = 0; i < BASE_COUNT(checks); i++) {

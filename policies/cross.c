@@ -214,6 +214,8 @@ void policy_check_policy(struct policy_walk *walk, struct policy_node *map, void
 		return;
 	if (vm && !vm->bad)
 		check_huge_pages(walk, policy, vm);
+	if (vm && !vm->bad)
+		policy_check_confidential(walk, policy, map);
 	if (vm && !vm->bad && !(firewall && firewall->bad))
 		policy_check_forwards(walk, policy, vm);
 	if (!vm || vm->bad || !monitor || monitor->bad || policy->vm.nic_count)

@@ -155,7 +155,6 @@ static void explain_cpus(FILE *out, const uint8_t *bitmap)
 
 static void explain_isolation(FILE *out, const struct policy *policy)
 {
-	static const char *const types[] = {"none", "SEV", "SEV-ES", "SEV-SNP", "TDX"};
 	const struct policy_isolation *isolation = &policy->isolation;
 	char size[POLICY_FORMAT_MAX];
 
@@ -177,7 +176,7 @@ static void explain_isolation(FILE *out, const struct policy *policy)
 	fprintf(out, "  overhead     %s\n",
 	        isolation->memory_overhead ? policy_format_size(isolation->memory_overhead, size)
 	                                   : "no limit beyond guest memory");
-	fprintf(out, "  encryption   %s\n", types[policy->confidential]);
+	policy_confidential_explain(out, &policy->confidential);
 }
 
 static void explain_detector(FILE *out, const char *name, const struct policy_detector *detector)

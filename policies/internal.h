@@ -12,6 +12,7 @@
  *             of a sink
  *   peers.c   whom a firewall rule speaks of, and the sets and groups that it may name
  *   rule.c    what it speaks of: protocol, ports, ICMP types; service.c: services by name
+ *   confidential.c  memory encryption: its keys, checks and words
  *   nic.c     what a NIC has beyond single values: port forwards, addresses
  *   guard.c   what is said of a guest that another VMM runs
  *   vhost_user.c  devices by other people's back ends: their keys, checks and words
@@ -269,6 +270,15 @@ void policy_check_forwards(struct policy_walk *walk, const struct policy *policy
                            const struct policy_node *vm);
 void policy_check_monitor(struct policy_walk *walk, struct policy_node *map, void *base);
 void policy_check_policy(struct policy_walk *walk, struct policy_node *map, void *base);
+
+/* ---- confidential.c ---- */
+
+extern const struct policy_map policy_map_confidential;
+/* What such a guest cannot have of the rest of a policy; it has no balloon. */
+void policy_check_confidential(struct policy_walk *walk, struct policy *policy,
+                               const struct policy_node *map);
+bool policy_confidential_valid(const struct policy *policy);
+void policy_confidential_explain(FILE *out, const struct policy_confidential *confidential);
 
 /* ---- cpu.c ---- */
 

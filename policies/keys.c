@@ -129,10 +129,6 @@ static const struct policy_word words_huge_pages[] = {
         {"2M", 2 * MiB},
         {NULL, 0},
 };
-static const struct policy_word words_confidential[] = {
-        {"none", POLICY_CC_NONE},       {"sev", POLICY_CC_SEV}, {"sev-es", POLICY_CC_SEV_ES},
-        {"sev-snp", POLICY_CC_SEV_SNP}, {"tdx", POLICY_CC_TDX}, {NULL, 0},
-};
 static const struct policy_word words_on_panic[] = {
         {"stop", POLICY_THEN_STOP},
         {"pause", POLICY_THEN_PAUSE},
@@ -330,13 +326,6 @@ static const struct policy_key keys_isolation[] = {
 MAP(map_isolation, keys_isolation, .what = "isolation",
     .line = offsetof(struct policy_isolation, line), .check = check_isolation);
 
-static const struct policy_key keys_confidential[] = {
-        {"type", &policy_kind_word, FIELD(policy, confidential), .words = words_confidential,
-         .required = true, .help = "how guest memory is hidden from the host"},
-};
-MAP(map_confidential, keys_confidential, .what = "confidential",
-    .line = offsetof(struct policy, confidential_line));
-
 /* clang-format off */
 #define DETECTOR_KEYS(type, field) \
 	{"enabled", &policy_kind_bool, FIELD(type, field.enabled), .fallback = "true", \
@@ -422,8 +411,8 @@ static const struct policy_key keys_policy[] = {
          .help = "in place of vm: a guest that another VMM runs, for cordon guard"},
         {"isolation", &policy_kind_map, FIELD(policy, isolation), .map = &map_isolation,
          .help = "what the VM shares with others, and what it does not"},
-        {"confidential", &policy_kind_map, 0, 0, .map = &map_confidential,
-         .help = "memory encryption by the processor"},
+        {"confidential", &policy_kind_map, FIELD(policy, confidential),
+         .map = &policy_map_confidential, .help = "memory encryption by the processor"},
         {"firewall", &policy_kind_map, FIELD(policy, firewall), .map = &policy_map_firewall,
          .help = "who may talk to whom; nobody, if it is left out"},
         {"monitor", &policy_kind_map, FIELD(policy, monitor), .map = &map_monitor,

@@ -275,12 +275,22 @@ struct policy_isolation {
 	uint32_t line;
 };
 
-enum policy_confidential {
+enum policy_confidential_type {
 	POLICY_CC_NONE,
 	POLICY_CC_SEV,
 	POLICY_CC_SEV_ES,
 	POLICY_CC_SEV_SNP,
 	POLICY_CC_TDX
+};
+
+struct policy_confidential {
+	enum policy_confidential_type type;
+	bool debug, smt;              /* of the guest's policy */
+	uint8_t abi_major, abi_minor; /* the oldest firmware of the processor; 0.0: any */
+	char firmware[POLICY_PATH_MAX];
+	char id_block[POLICY_PATH_MAX], id_auth[POLICY_PATH_MAX]; /* both or none */
+	uint8_t host_data[32];
+	uint32_t line;
 };
 
 struct policy_firewall {
@@ -434,8 +444,7 @@ struct policy {
 	uint32_t version;
 	struct policy_vm vm;
 	struct policy_isolation isolation;
-	enum policy_confidential confidential;
-	uint32_t confidential_line;
+	struct policy_confidential confidential;
 	struct policy_firewall firewall;
 	struct policy_monitor monitor;
 	struct policy_capture capture;

@@ -261,7 +261,7 @@ bool policy_valid(const struct policy *p)
 	       (isolation->numa <= POLICY_NODES || isolation->numa == POLICY_NUMA_AUTO) &&
 	       is_bool(&isolation->any) &&
 	       (isolation->huge_pages == 0 || isolation->huge_pages == 2ull << 20) &&
-	       in_range(p->confidential, POLICY_CC_NONE, POLICY_CC_TDX) &&
+	       policy_confidential_valid(p) &&
 	       valid_rules(p, p->firewall.ingress, p->firewall.ingress_count, false) &&
 	       valid_rules(p, p->firewall.egress, p->firewall.egress_count, true) &&
 	       valid_limits(&p->firewall.limits) && !(p->firewall.routing_headers[0] & 1) &&

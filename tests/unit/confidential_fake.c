@@ -461,7 +461,8 @@ int fake_do(struct fake *fake, int fd, uint32_t request, void *argument)
 	const uintptr_t number = (uintptr_t)argument;
 
 	if (fd == FAKE_KVM && request == CC_CHECK_EXTENSION)
-		return number == CC_CAP_VM_TYPES ? (int)fake->vm_types : 0;
+		return number == CC_CAP_VM_TYPES ? (int)fake->vm_types
+		                                 : (int)number != fake->no_capability;
 	if (fd == FAKE_KVM && request == CC_CREATE_VM) {
 		if (number > CC_X86_TDX_VM || (number && !(fake->vm_types & 1u << number)))
 			return -EINVAL;
@@ -481,10 +482,12 @@ static int fake_open(void *self, const char *path)
 {
 	struct fake *fake = self;
 
-	if (fake->no_device || strcmp(path, "/dev/sev") != 0)
+	const bool kvm = strcmp(path, "/dev/kvm") == 0;
+
+	if (kvm ? fake->no_kvm : fake->no_device || strcmp(path, "/dev/sev") != 0)
 		return -ENOENT;
 	fake->open_fds++;
-	return FAKE_SEV;
+	return kvm ? FAKE_KVM : FAKE_SEV;
 }
 
 static int fake_call(void *self, int fd, uint32_t request, void *argument)

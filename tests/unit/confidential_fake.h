@@ -48,6 +48,8 @@ struct fake {
 	/* set by the test */
 	uint32_t vm_types; /* of KVM_CAP_VM_TYPES */
 	bool no_device;    /* no /dev/sev */
+	bool no_kvm;
+	int no_capability; /* a KVM_CAP_ that is not there */
 	uint64_t features; /* of a VMSA that the host can */
 	uint64_t td_attributes, td_xfam;
 	uint32_t vcpu_count;       /* created when the VM is */

@@ -109,6 +109,18 @@ START_TEST(test_json)
 }
 END_TEST
 
+/* A right policy that no host of this version can give: said, and no success. */
+START_TEST(test_host_lacks)
+{
+	ck_assert_int_eq(check("/dev/null", "--host", BROKEN_DIR "/right/confidential.yaml", NULL),
+	                 1);
+	ck_assert_str_eq(out, BROKEN_DIR "/right/confidential.yaml: right\n");
+	ck_assert_ptr_nonnull(strstr(err, "policy line 3: "));
+	ck_assert_ptr_nonnull(strstr(err, "sev-snp"));
+	ck_assert_int_eq(check("/dev/null", BROKEN_DIR "/right/confidential.yaml", NULL, NULL), 0);
+}
+END_TEST
+
 START_TEST(test_explained)
 {
 	static const char *const parts[] = {
@@ -151,6 +163,7 @@ int main(void)
 	tcase_add_test(verb, test_failed);
 	tcase_add_test(verb, test_json);
 	tcase_add_test(verb, test_explained);
+	tcase_add_test(verb, test_host_lacks);
 	tcase_add_test(verb, test_keys);
 	suite_add_tcase(suite, verb);
 	srunner_run_all(runner, CK_NORMAL);

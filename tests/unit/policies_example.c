@@ -65,8 +65,8 @@ START_TEST(test_isolation)
 	ck_assert_uint_eq(isolation->huge_pages, 2ull << 20);
 	ck_assert_uint_eq(isolation->memory_overhead, 32ull << 20);
 	ck_assert(isolation->any);
-	ck_assert_int_eq(policy.confidential, POLICY_CC_NONE);
-	ck_assert_uint_eq(policy.confidential_line, 12);
+	ck_assert_int_eq(policy.confidential.type, POLICY_CC_NONE);
+	ck_assert_uint_eq(policy.confidential.line, 12);
 }
 END_TEST
 

@@ -33,7 +33,7 @@ START_TEST(test_defaults)
 	ck_assert_int_eq(policy.vm.watchdog, POLICY_THEN_NONE);
 	ck_assert_uint_eq(policy.isolation.cpus[0], 0);
 	ck_assert(!policy.isolation.any);
-	ck_assert_int_eq(policy.confidential, POLICY_CC_NONE);
+	ck_assert_int_eq(policy.confidential.type, POLICY_CC_NONE);
 	ck_assert_uint_eq(policy.firewall.ingress_count, 0);
 	ck_assert_uint_eq(policy.firewall.egress_count, 0);
 	ck_assert(policy.firewall.dns);
@@ -45,6 +45,34 @@ START_TEST(test_defaults)
 	parse(VM "capture: {ring: 2M}\n");
 	ck_assert_uint_eq(policy.capture.snaplen, 256);
 	ck_assert_uint_eq(policy.capture.before_alert, 30);
+}
+END_TEST
+
+START_TEST(test_confidential_forms)
+{
+	const struct policy_confidential *c = &policy.confidential;
+
+	parse(VM "confidential: {type: sev-snp, firmware: ./OVMF.fd, host_data: 00fF10,\n"
+	         "  policy: {debug: true, smt: false, abi: 1.55}, require: true,\n"
+	         "  id_block: ./id, id_auth: /auth}\n");
+	ck_assert_int_eq(c->type, POLICY_CC_SEV_SNP);
+	ck_assert(c->debug && !c->smt);
+	ck_assert_uint_eq(c->abi_major, 1);
+	ck_assert_uint_eq(c->abi_minor, 55);
+	ck_assert_str_eq(c->firmware, "./OVMF.fd");
+	ck_assert_str_eq(c->id_block, "./id");
+	ck_assert_str_eq(c->id_auth, "/auth");
+	ck_assert_mem_eq(c->host_data, "\x00\xff\x10\x00", 4);
+	ck_assert_uint_eq(c->line, 3);
+	ck_assert(!policy.vm.balloon && !policy.vm.memory_reclaim);
+	parse(VM "confidential: {type: sev, firmware: ./f, policy: {abi: 0.24}}\n");
+	ck_assert(c->smt && !c->debug);
+	ck_assert_uint_eq(c->abi_minor, 24);
+	parse(VM "confidential: {type: tdx, firmware: ./f, policy: {debug: true}}\n"
+	         "isolation: {huge_pages: none}\n");
+	ck_assert(c->debug);
+	parse(VM "confidential: {type: none}\n");
+	ck_assert(policy.vm.balloon && !c->firmware[0]);
 }
 END_TEST
 
@@ -518,6 +546,7 @@ int main(void)
 	tcase_add_test(forms, test_defaults);
 	tcase_add_test(forms, test_vm_forms);
 	tcase_add_test(forms, test_guard_forms);
+	tcase_add_test(forms, test_confidential_forms);
 	tcase_add_test(forms, test_life_forms);
 	tcase_add_test(forms, test_cpu_forms);
 	tcase_add_test(forms, test_console_and_vsock);

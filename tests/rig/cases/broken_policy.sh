@@ -9,7 +9,7 @@ want_status 126 "$CORDON" run --detach "$policy" 2>"$VM_DIR/said"
 want_match "$(cat "$VM_DIR/said")" 'bad.yaml:[0-9]+:1'
 no_leftovers
 
-for line in 'confidential: {type: sev-snp}' 'isolation: {huge_pages: 2M}'; do
+for line in 'confidential: {type: sev-snp, firmware: ./OVMF.fd}' 'isolation: {huge_pages: 2M}'; do
 	policy=$(vm_policy bad "$line")
 	want_status 126 "$CORDON" run --detach "$policy" 2>"$VM_DIR/said"
 	cat "$VM_DIR/said"
