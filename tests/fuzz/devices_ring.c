@@ -4,7 +4,8 @@
  * part of this one, so that their state is at hand. Guest memory is two heap blocks of their own, which
  * puts the sanitizer's red zones where a guest's end of memory is.
  *
- * Input: device, ring size, features, the ring's first index; then memory's first bytes.
+ * Input: device, ring size, features, options, the ring's first index, the map of shared pages (a bit each), one
+ * byte that nothing reads; then memory's first bytes. Of a page that is not shared no byte may change.
  */
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -18,6 +19,8 @@ enum {
 	AVAILABLE = 0x400,
 	USED = 0x500,
 	OPTIONS = 8,
+	PAGES = 2 * REGION / DEVICE_PAGE,
+	SHARES_SOME = 4, /* an option */
 	RUNS = 4,
 };
 
@@ -25,7 +28,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* What lives from one input to the next. */
 struct bench {
-	uint8_t *low, *high;
+	uint8_t *low, *high, *map;
+	uint8_t before[2 * REGION];
 	int disk;
 	struct blk blk;
 	struct rng rng;
@@ -39,8 +43,9 @@ static struct bench *bench_make(void)
 		abort();
 	b->low = malloc(REGION);
 	b->high = malloc(REGION);
+	b->map = malloc(1);
 	b->disk = memfd_create("disk", MFD_CLOEXEC);
-	if (!b->low || !b->high || b->disk < 0)
+	if (!b->low || !b->high || !b->map || b->disk < 0)
 		abort();
 	return b;
 }
@@ -57,6 +62,18 @@ static void run(const struct vhost_device_ops *ops, void *self, unsigned int que
 	if (ops->queue_stop)
 		ops->queue_stop(self, queue, ring);
 	vring_stop(ring);
+}
+
+static void private_untouched(const struct bench *b)
+{
+	for (unsigned int page = 0; page < PAGES; page++) {
+		const uint8_t *now = page < PAGES / 2 ? b->low + page * DEVICE_PAGE
+		                                      : b->high + (page - PAGES / 2) * DEVICE_PAGE;
+
+		if (!(*b->map & 1u << page) &&
+		    memcmp(now, b->before + page * DEVICE_PAGE, DEVICE_PAGE) != 0)
+			abort();
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -87,6 +104,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > REGION)
 		memcpy(b->high, data + OPTIONS + REGION, BASE_MIN(size - REGION, (size_t)REGION));
 
+	*b->map = data[3] & SHARES_SOME ? data[6] : 0xff;
+	if (data[3] & SHARES_SOME)
+		memory.shared = (struct device_mapping){.bytes = b->map, .size = 1};
+	memcpy(b->before, b->low, REGION);
+	memcpy(b->before + REGION, b->high, REGION);
+
 	switch (data[0] % 2) {
 	case 0:
 		if (ftruncate(b->disk, 0) < 0 || ftruncate(b->disk, DISK) < 0)
@@ -100,5 +123,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	default: run(&rng_ops, &b->rng, 0, &ring, base_le16(data + 4)); break;
 	}
+	private_untouched(b);
 	return 0;
 }
