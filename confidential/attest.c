@@ -231,6 +231,9 @@ void attest_verify(const struct attest_input *input, struct attest_verdict *verd
 		attest_snp(&attest, input->report, input->size);
 	else
 		attest_tdx(&attest);
+	if (input->kind && verdict->read)
+		attest_check(&attest, "type", verdict->kind == *input->kind, "it is a %s",
+		             verdict->kind == ATTEST_SNP ? "SEV-SNP report" : "TDX quote");
 	/* nothing was looked at, so nothing is accepted */
 	if (verdict->count == 0)
 		verdict->accepted = false;

@@ -36,6 +36,7 @@ struct attest_run {
 	size_t file_count;
 	uint8_t measurement[48], report_data[64], host_data[32];
 	uint64_t policy, min_tcb, vmpl;
+	enum attest_kind kind;
 };
 
 static const char usage[] =
@@ -45,6 +46,7 @@ static const char usage[] =
         "any "
         "names.\n"
         "AMD's and Intel's roots are pinned. Implemented to the ABI, never run on hardware.\n\n"
+        "  --type sev-snp|tdx   what it has to be\n"
         "  --measurement HEX    the launch digest (`cordon measure` prints it), or MRTD\n"
         "  --report-data HEX    the 64 bytes that the guest has put in\n"
         "  --host-data HEX      sev-snp: the 32 bytes that its host has\n"
@@ -120,6 +122,19 @@ static bool attest_accept(struct attest_run *run, const char *status)
 	                     "OutOfDateConfigurationNeeded");
 }
 
+static bool attest_type(struct attest_run *run, const char *value)
+{
+	enum confidential_type type;
+
+	if (confidential_type_parse(value, &type) != 0 ||
+	    (type != CONFIDENTIAL_SEV_SNP && type != CONFIDENTIAL_TDX))
+		return attest_refuse("--type", value,
+		                     "sev-snp or tdx: other types have no such report");
+	run->kind = type == CONFIDENTIAL_TDX ? ATTEST_TDX : ATTEST_SNP;
+	run->input.kind = &run->kind;
+	return true;
+}
+
 static bool attest_option(struct attest_run *run, int option, const char *value)
 {
 	struct attest_input *input = &run->input;
@@ -150,6 +165,7 @@ static bool attest_option(struct attest_run *run, int option, const char *value)
 	case 'D': return input->allow_debug = true;
 	case 'T': return input->trim = true;
 	case 'S': return input->strict = true;
+	case 'y': return attest_type(run, value);
 	case 'F': return tool_format(value, &run->json);
 	default: fputs(usage, stderr); return false;
 	}
@@ -160,6 +176,7 @@ static int attest_parse(int argc, char **argv, struct attest_run *run)
 	static const struct option longs[] = {{"report", required_argument, NULL, 'r'},
 	                                      {"certs", required_argument, NULL, 'c'},
 	                                      {"ccel", required_argument, NULL, 'l'},
+	                                      {"type", required_argument, NULL, 'y'},
 	                                      {"measurement", required_argument, NULL, 'm'},
 	                                      {"report-data", required_argument, NULL, 'd'},
 	                                      {"host-data", required_argument, NULL, 'h'},

@@ -326,7 +326,8 @@ struct attest_input {
 	bool trim;        /* bytes behind a quote are not part of it */
 	bool strict;      /* what could not be checked fails */
 	uint32_t tcb;     /* TDX: enum attest_tcb that are accepted, beside UpToDate */
-	/* what the report has to have; NULL: anything */
+	/* what the report has to be and to have; NULL: anything */
+	const enum attest_kind *kind;
 	const uint8_t *measurement, *report_data, *host_data; /* 48, 64, 32 (SNP) bytes */
 	const uint64_t *policy, *min_tcb, *vmpl;              /* SNP's TCB_VERSION and VMPL */
 	const uint8_t *ccel;                                  /* TDX: the event log */
