@@ -514,6 +514,12 @@ static int plan_vmm(struct plan *plan, const struct launch *launch, const struct
 		plan_arg(each, "--numa");
 		plan_arg(each, "%d", launch->node);
 	}
+	if (launch->policy->confidential.type == POLICY_CC_SW_PROTECTED) {
+		plan_arg(each, "--private");
+		plan_arg(each, "sw-protected");
+		/* its map of shared pages: a bit a page, up to the end of memory */
+		each->process.file_size_max += (policy->memory + (4ull << 30)) / (8ull * 4096);
+	}
 	plan_arg(each, "--memory");
 	plan_arg(each, "%llu", (unsigned long long)policy->memory);
 	plan_pair(each, "--kvm", launch->kvm, VMM_FD_KVM);

@@ -61,6 +61,11 @@ static int confidential_policy(struct confidential_args *args, const char *path,
 	if (!err && args->policy.confidential.type == POLICY_CC_NONE)
 		err = host_fail(error, -EINVAL, VERB_REFUSED,
 		                "%s has no confidential guest: its `confidential` is none", path);
+	if (!err && args->policy.confidential.type == POLICY_CC_SW_PROTECTED)
+		err = host_fail(error, -EINVAL, VERB_REFUSED,
+		                "%s has a guest whose start nobody measures: its `confidential` is "
+		                "sw-protected",
+		                path);
 	if (!err) {
 		confidential_arg(args, "--type",
 		                 (char *)(uintptr_t)types[args->policy.confidential.type]);

@@ -7,7 +7,14 @@
 
 enum { CONFIDENTIAL_HOST_DATA = sizeof(((struct policy_confidential *)0)->host_data) };
 
-static const char *const confidential_types[] = {"none", "sev", "sev-es", "sev-snp", "tdx"};
+static const char *const confidential_types[] = {"none",    "sev", "sev-es",
+                                                 "sev-snp", "tdx", "sw-protected"};
+
+/* Whether the type has anything but its name: firmware that is measured, and what it is to hold the host to. */
+static bool measured(enum policy_confidential_type type)
+{
+	return type != POLICY_CC_NONE && type != POLICY_CC_SW_PROTECTED;
+}
 
 /* ---- kinds ---- */
 
@@ -119,13 +126,14 @@ static void check_type(struct policy_walk *walk, const struct policy_node *map,
 	const struct policy_node *wishes = policy_node_find(map, "policy");
 	const char *name = confidential_types[type];
 
-	for (size_t i = 0; i < BASE_COUNT(of_any) && type == POLICY_CC_NONE; i++)
-		if (refuse_beside(walk, map, of_any[i], "a type that hides memory", name))
+	for (size_t i = 0; i < BASE_COUNT(of_any) && !measured(type); i++)
+		if (refuse_beside(walk, map, of_any[i], "a type that hides memory from the host",
+		                  name))
 			return;
 	for (size_t i = 0; i < BASE_COUNT(of_snp) && type != POLICY_CC_SEV_SNP; i++)
 		if (refuse_beside(walk, map, of_snp[i], "type: sev-snp beside it", name))
 			return;
-	if (type == POLICY_CC_NONE || !wishes)
+	if (!measured(type) || !wishes)
 		return;
 	if (type != POLICY_CC_SEV_SNP)
 		refuse_beside(walk, wishes, "smt", "type: sev-snp, whose policy alone has it",
@@ -144,7 +152,7 @@ static void check_confidential(struct policy_walk *walk, struct policy_node *map
 	if (map->bad)
 		return;
 	check_type(walk, map, confidential->type);
-	if (confidential->type != POLICY_CC_NONE && !confidential->firmware[0])
+	if (measured(confidential->type) && !confidential->firmware[0])
 		policy_error_found(
 		        policy_walk_refuse(walk, type, "firmware: what the guest starts with"),
 		        "type %s without a firmware", confidential_types[confidential->type]);
@@ -193,8 +201,13 @@ static void default_confidential(void *base)
 }
 
 static const struct policy_word words_type[] = {
-        {"none", POLICY_CC_NONE},       {"sev", POLICY_CC_SEV}, {"sev-es", POLICY_CC_SEV_ES},
-        {"sev-snp", POLICY_CC_SEV_SNP}, {"tdx", POLICY_CC_TDX}, {NULL, 0},
+        {"none", POLICY_CC_NONE},
+        {"sev", POLICY_CC_SEV},
+        {"sev-es", POLICY_CC_SEV_ES},
+        {"sev-snp", POLICY_CC_SEV_SNP},
+        {"tdx", POLICY_CC_TDX},
+        {"sw-protected", POLICY_CC_SW_PROTECTED},
+        {NULL, 0},
 };
 
 static const struct policy_key keys_wishes[] = {
@@ -243,13 +256,12 @@ bool policy_confidential_valid(const struct policy *policy)
 {
 	const struct policy_confidential *c = &policy->confidential;
 
-	if ((unsigned int)c->type > POLICY_CC_TDX || !is_bool(&c->debug) || !is_bool(&c->smt) ||
-	    !policy_text_valid(c->firmware, sizeof(c->firmware)) ||
+	if ((unsigned int)c->type > POLICY_CC_SW_PROTECTED || !is_bool(&c->debug) ||
+	    !is_bool(&c->smt) || !policy_text_valid(c->firmware, sizeof(c->firmware)) ||
 	    !policy_text_valid(c->id_block, sizeof(c->id_block)) ||
 	    !policy_text_valid(c->id_auth, sizeof(c->id_auth)))
 		return false;
-	if ((c->type != POLICY_CC_NONE) != (c->firmware[0] != '\0') ||
-	    !c->id_block[0] != !c->id_auth[0])
+	if (measured(c->type) != (c->firmware[0] != '\0') || !c->id_block[0] != !c->id_auth[0])
 		return false;
 	return (!c->id_block[0] || c->type == POLICY_CC_SEV_SNP) &&
 	       (c->type == POLICY_CC_NONE || (!policy->vm.balloon && !policy->vm.cpu.nested));
@@ -257,7 +269,7 @@ bool policy_confidential_valid(const struct policy *policy)
 
 void policy_confidential_explain(FILE *out, const struct policy_confidential *c)
 {
-	static const char *const names[] = {"none", "SEV", "SEV-ES", "SEV-SNP", "TDX"};
+	static const char *const names[] = {"none", "SEV", "SEV-ES", "SEV-SNP", "TDX", "none"};
 	bool data = false;
 
 	for (size_t i = 0; i < sizeof(c->host_data); i++)
@@ -265,6 +277,12 @@ void policy_confidential_explain(FILE *out, const struct policy_confidential *c)
 	fprintf(out, "  encryption   %s\n", names[c->type]);
 	if (c->type == POLICY_CC_NONE)
 		return;
+	if (c->type == POLICY_CC_SW_PROTECTED) {
+		fputs("               private memory for tests: it PROTECTS FROM NOTHING\n"
+		      "               no balloon, no guests in the guest\n",
+		      out);
+		return;
+	}
 	fprintf(out, "               starts with %s, or not at all; never without encryption\n",
 	        c->firmware);
 	fprintf(out, "               %s\n",

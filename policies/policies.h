@@ -280,7 +280,8 @@ enum policy_confidential_type {
 	POLICY_CC_SEV,
 	POLICY_CC_SEV_ES,
 	POLICY_CC_SEV_SNP,
-	POLICY_CC_TDX
+	POLICY_CC_TDX,
+	POLICY_CC_SW_PROTECTED, /* private memory for tests; it protects from nothing */
 };
 
 struct policy_confidential {

@@ -71,6 +71,9 @@ START_TEST(test_confidential_forms)
 	parse(VM "confidential: {type: tdx, firmware: ./f, policy: {debug: true}}\n"
 	         "isolation: {huge_pages: none}\n");
 	ck_assert(c->debug);
+	parse(VM "confidential: {type: sw-protected}\n");
+	ck_assert_int_eq(c->type, POLICY_CC_SW_PROTECTED);
+	ck_assert(!policy.vm.balloon && !policy.vm.memory_reclaim);
 	parse(VM "confidential: {type: none}\n");
 	ck_assert(policy.vm.balloon && !c->firmware[0]);
 }

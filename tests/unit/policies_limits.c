@@ -263,7 +263,7 @@ SPOIL(spoil_sinks, p->monitor.sink_count = POLICY_SINKS_MAX + 1)
 SPOIL(spoil_sink, memcpy(p->monitor.sinks[0].target, "a b", sizeof("a b")))
 SPOIL(spoil_sink_type, p->monitor.sinks[0].type = POLICY_SINK_IPFIX_TLS + 1)
 SPOIL(spoil_ring, p->capture.ring = UINT64_MAX)
-SPOIL(spoil_confidential, p->confidential.type = 5)
+SPOIL(spoil_confidential, p->confidential.type = 6)
 
 START_TEST(test_spoilt_results)
 {
