@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Loaded into dnsmasq: the two things that it cannot do for itself.
+ * Loaded into dnsmasq: the things that it cannot do for itself.
  *
  * It refuses to serve DHCP unless CAP_NET_ADMIN is permitted to it, because it would put the guest's
  * address into the ARP cache before a unicast answer. Ours answers by broadcast only
@@ -10,6 +10,9 @@
  * That question comes when all is loaded and configured and nothing of a guest has been read, so it is
  * also where the process locks its list. (A list before the exec would have to let the loader map
  * executable memory.) The list below was made with strace over DHCP, and DNS by UDP and TCP.
+ *
+ * To say which link-local address it listens at, or no longer does, it asks for the name of an interface, for which the C
+ * library opens a unix socket. It has none; here any of its own kind does.
  *
  * When standard error takes no more (its limit), dnsmasq would turn to syslog, for which it has neither
  * a socket nor a call: its messages end there.
@@ -61,8 +64,12 @@
  * #syscall dnsmasq: clock_nanosleep - waits a moment when a send has no memory
  */
 #include <linux/capability.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "firewall/list_dnsmasq.h"
@@ -89,6 +96,18 @@ int capget(struct __user_cap_header_struct *header, struct __user_cap_data_struc
 		_exit(LOCK_FAILED);
 	}
 	return 0;
+}
+
+char *if_indextoname(unsigned int index, char name[IF_NAMESIZE])
+{
+	struct ifreq request = {.ifr_ifindex = (int)index};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), failed;
+
+	if (fd < 0)
+		return NULL;
+	failed = ioctl(fd, SIOCGIFNAME, &request);
+	close(fd);
+	return failed < 0 ? NULL : memcpy(name, request.ifr_name, IF_NAMESIZE);
 }
 
 void openlog(const char *name, int options, int facility)

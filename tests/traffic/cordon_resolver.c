@@ -87,7 +87,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-	static const char *const files[] = {"dnsmasq0.start", "names0.start", "sets0.start", ""};
+	static const char *const files[] = {"dnsmasq0.start", "names0.start", "sets0.start",
+	                                    "router0.start", ""};
 	char path[POLICY_PATH_MAX];
 
 	for (size_t i = 0; i < BASE_COUNT(files); i++) {
@@ -174,12 +175,49 @@ START_TEST(each_is_started_again)
 }
 END_TEST
 
+/* Its sockets are new ones, for the taps that the VM has; a guest that asks gets its router again. */
+START_TEST(router_is_started_again)
+{
+	struct respawn respawn = {.vm = "vm0", .cgroup = -1, .report = reports[1]};
+	char *argv[] = {(char *)"cordon-router", (char *)"fd77::2", (char *)"fd77::1",
+	                (char *)"1500",          (char *)"none",    NULL};
+	const struct isolate_process process = {.name = "router",
+	                                        .argv = argv,
+	                                        .uid = isolate_uid(0, 25),
+	                                        .file_size_max = 1 << 20};
+	bool found = false;
+
+	note(&process, NULL);
+	vm.nics[0] = fixture.nics[0];
+	vm.nic_count = 1;
+	net_run(&fixture.net, NET_HOST, "ip -6 addr add fe80::1/64 dev cn0 nodad");
+	for (int round = 0; round < 2; round++) {
+		ck_assert_int_eq(resolver_restart(&vm, &respawn, "router0"), 0);
+		expect_report("router0");
+		if (round == 0)
+			dies("router0");
+	}
+	net_run(&fixture.net, 0, "ip -6 route flush default");
+	net_run(&fixture.net, 0, "ip link set g0 down");
+	net_run(&fixture.net, 0, "ip link set g0 addrgenmode eui64");
+	net_run(&fixture.net, 0, "ip link set g0 up");
+	for (int i = 0; i < TRIES && !found; i++) {
+		char *routes BASE_AUTO_FREE =
+		        net_output(&fixture.net, 0, "ip -6 route show default");
+
+		found = strstr(routes, "default via fe80::1 dev g0 proto ra") != NULL;
+		usleep(100000);
+	}
+	ck_assert(found);
+	kill(*pid_of("router0"), SIGKILL);
+	waitpid(*pid_of("router0"), NULL, 0);
+}
+END_TEST
+
 START_TEST(who_is_one)
 {
-	static const char *const are[] = {"dnsmasq0", "names7", "sets12"}, *const are_not[] = {
-	                                                                           "names", "vmm",
-	                                                                           "net0", "sets0x",
-	                                                                           "dnsmasq"};
+	static const char *const are[] = {"dnsmasq0", "names7", "sets12", "router0"},
+	                         *const are_not[] = {"names", "vmm", "net0", "sets0x", "dnsmasq"};
 
 	for (size_t i = 0; i < BASE_COUNT(are); i++)
 		ck_assert(resolver_is(are[i]));
@@ -205,6 +243,7 @@ int main(void)
 	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_set_timeout(tests, 90);
 	tcase_add_loop_test(tests, each_is_started_again, 0, 3);
+	tcase_add_test(tests, router_is_started_again);
 	tcase_add_test(words, who_is_one);
 	suite_add_tcase(suite, tests);
 	suite_add_tcase(suite, words);

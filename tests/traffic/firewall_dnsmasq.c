@@ -254,6 +254,28 @@ START_TEST(guest_resolves_a_name)
 }
 END_TEST
 
+/*
+ * The tap goes down and comes up again, as after somebody changed the rules, and with it its addresses, the router's link-local
+ * one among them: dnsmasq, which is told of each, answers as before.
+ */
+START_TEST(tap_goes_and_comes)
+{
+	int server BASE_AUTO_FD = net_bound(&fixture.net, NET_WORLD, SOCK_DGRAM, "192.0.2.10", 53);
+	uint8_t answer[512] = {0};
+
+	for (int i = 0; i < 2; i++) {
+		ck_assert(resolve_udp(server, answer, sizeof(answer)));
+		net_run(&fixture.net, NET_HOST, "ip -6 addr add fe80::1/64 dev cn0 nodad");
+		ck_assert(resolve_udp(server, answer, sizeof(answer)));
+		net_run(&fixture.net, NET_HOST, "ip link set cn0 down");
+		net_run(&fixture.net, NET_HOST, "ip link set cn0 up");
+		net_run(&fixture.net, NET_HOST,
+		        "ip neigh replace 10.77.0.2 lladdr 02:00:00:00:00:10 dev cn0");
+	}
+	ck_assert(resolve_udp(server, answer, sizeof(answer)));
+}
+END_TEST
+
 /* Locked before it serves: so not at once, but when it has answered. */
 START_TEST(dnsmasq_holds_nothing)
 {
@@ -291,6 +313,7 @@ int main(void)
 	tcase_set_timeout(tests, 60);
 	tcase_add_test(tests, guest_gets_its_address);
 	tcase_add_test(tests, guest_resolves_a_name);
+	tcase_add_test(tests, tap_goes_and_comes);
 	tcase_add_test(tests, dnsmasq_holds_nothing);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
