@@ -83,7 +83,7 @@ static void free_batch(struct batch *batch)
 /* All lines, each into a copy that its words are cut out of. */
 static int compile(struct batch *batch, const char *text)
 {
-	char line[2048];
+	char line[16384];
 
 	batch_begin(batch, NFNL_MSG_BATCH_BEGIN, 0, AF_UNSPEC);
 	batch_end(batch);

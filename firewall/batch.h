@@ -33,7 +33,7 @@ void batch_u32(struct batch *batch, uint16_t type, uint32_t value);
 void batch_value(struct batch *batch, uint16_t type, const void *value, size_t size);
 void batch_verdict(struct batch *batch, uint16_t type, int32_t code, const char *chain);
 
-enum { WORDS_MAX = 256, COMMENT_MAX = 128 };
+enum { WORDS_MAX = 1024, COMMENT_MAX = 128 };
 
 struct batch_words {
 	char *list[WORDS_MAX];
@@ -59,6 +59,12 @@ bool batch_done(const struct batch_line *line);
 /* A whole word as a number of at most `max`. */
 bool batch_number(const char *word, int base, unsigned long max, unsigned long *value);
 
+/* statements.c: false when the next word begins none of its own; else *known says whether it is one as libnftables has it. */
+bool batch_statement(struct batch_line *line, bool *known);
+/* What is behind "ct count". */
+bool batch_connections(struct batch_line *line);
+/* compile.c: loads what the packet has of that kind. */
+void batch_meta(struct batch_line *line, uint32_t key);
 /* compile.c: the rest of "add rule FAMILY cordon CHAIN …". 0 or -EOPNOTSUPP. */
 int batch_rule(struct batch_line *line, const char *chain);
 /* objects.c: puts the words of one line of text into the batch. 0; -EOPNOTSUPP for what only libnftables knows. */

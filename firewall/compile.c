@@ -15,7 +15,7 @@ enum { REGISTER = NFT_REG_1 };
 
 /* ---- expressions ---- */
 
-static void meta(struct batch_line *c, uint32_t key)
+void batch_meta(struct batch_line *c, uint32_t key)
 {
 	struct nlattr *data, *element = batch_expression(c->batch, "meta", &data);
 
@@ -47,15 +47,21 @@ static void mask(struct batch_line *c, const void *and, const void * xor, size_t
 	batch_expression_end(c->batch, element, data);
 }
 
-static void payload(struct batch_line *c, uint32_t base, uint32_t offset, uint32_t size)
+static void payload_to(struct batch_line *c, uint32_t to, uint32_t base, uint32_t offset,
+                       uint32_t size)
 {
 	struct nlattr *data, *element = batch_expression(c->batch, "payload", &data);
 
-	batch_u32(c->batch, NFTA_PAYLOAD_DREG, REGISTER);
+	batch_u32(c->batch, NFTA_PAYLOAD_DREG, to);
 	batch_u32(c->batch, NFTA_PAYLOAD_BASE, base);
 	batch_u32(c->batch, NFTA_PAYLOAD_OFFSET, offset);
 	batch_u32(c->batch, NFTA_PAYLOAD_LEN, size);
 	batch_expression_end(c->batch, element, data);
+}
+
+static void payload(struct batch_line *c, uint32_t base, uint32_t offset, uint32_t size)
+{
+	payload_to(c, REGISTER, base, offset, size);
 }
 
 static void look_up(struct batch_line *c, const char *set, bool without)
@@ -97,7 +103,7 @@ static bool imply_network(struct batch_line *c, uint8_t network)
 	if (c->network)
 		return c->network == network;
 	c->network = network;
-	meta(c, c->family == NFPROTO_INET ? NFT_META_NFPROTO : NFT_META_PROTOCOL);
+	batch_meta(c, c->family == NFPROTO_INET ? NFT_META_NFPROTO : NFT_META_PROTOCOL);
 	if (c->family == NFPROTO_INET)
 		compare(c, NFT_CMP_EQ, &family, sizeof(family));
 	else
@@ -110,7 +116,7 @@ static bool imply_protocol(struct batch_line *c, uint8_t protocol)
 	if (c->protocol)
 		return c->protocol == protocol;
 	c->protocol = protocol;
-	meta(c, NFT_META_L4PROTO);
+	batch_meta(c, NFT_META_L4PROTO);
 	compare(c, NFT_CMP_EQ, &protocol, sizeof(protocol));
 	return true;
 }
@@ -244,7 +250,7 @@ static bool compile_interface(struct batch_line *c, uint32_t key)
 
 	if (*word != '@')
 		return false;
-	meta(c, key);
+	batch_meta(c, key);
 	look_up(c, word + 1, without);
 	return true;
 }
@@ -258,7 +264,7 @@ static void connection(struct batch_line *c, uint32_t key, uint16_t attribute)
 	batch_expression_end(c->batch, element, data);
 }
 
-/* "mark & MASK == VALUE", "mark set ct mark & MASK | VALUE", "state WORD". */
+/* "mark & MASK == VALUE", "mark set ct mark & MASK | VALUE", "state WORD", "count over NUMBER". */
 static bool compile_connection(struct batch_line *c)
 {
 	static const uint32_t none;
@@ -275,6 +281,8 @@ static bool compile_connection(struct batch_line *c)
 		compare(c, NFT_CMP_NEQ, &none, sizeof(none));
 		return bits;
 	}
+	if (batch_take(c, "count"))
+		return batch_connections(c);
 	if (!batch_take(c, "mark"))
 		return false;
 	sets = batch_take(c, "set");
@@ -292,6 +300,24 @@ static bool compile_connection(struct batch_line *c)
 		connection(c, NFT_CT_MARK, NFTA_CT_SREG);
 	else
 		compare(c, NFT_CMP_EQ, &set, sizeof(set));
+	return true;
+}
+
+/* "meta l4proto . th dport @SET": the protocol, and beside it, in the next four bytes, the port */
+static bool compile_service(struct batch_line *c)
+{
+	const char *field, *set;
+
+	if (!batch_take(c, "th"))
+		return false;
+	field = batch_next(c);
+	set = batch_next(c);
+	if (*set != '@' || (strcmp(field, "sport") != 0 && strcmp(field, "dport") != 0))
+		return false;
+	batch_meta(c, NFT_META_L4PROTO);
+	payload_to(c, NFT_REG32_01, NFT_PAYLOAD_TRANSPORT_HEADER, *field == 's' ? 0 : 2,
+	           sizeof(uint16_t));
+	look_up(c, set + 1, false);
 	return true;
 }
 
@@ -313,9 +339,10 @@ static bool compile_match(struct batch_line *c)
 		return compile_interface(c, NFT_META_OIFNAME);
 	if (batch_take(c, "ct"))
 		return compile_connection(c);
-	if (batch_take(c, "meta"))
-		return batch_take(c, "l4proto") && protocol_of(batch_next(c), &protocol) &&
-		       imply_protocol(c, protocol);
+	if (batch_take(c, "meta") && batch_take(c, "l4proto"))
+		return batch_take(c, ".") ? compile_service(c)
+		                          : protocol_of(batch_next(c), &protocol) &&
+		                                    imply_protocol(c, protocol);
 	if (batch_take(c, "tcp"))
 		return compile_ports(c, IPPROTO_TCP);
 	if (batch_take(c, "udp"))
@@ -326,7 +353,10 @@ static bool compile_match(struct batch_line *c)
 static bool compile_statement(struct batch_line *c)
 {
 	const char *word;
+	bool known;
 
+	if (batch_statement(c, &known))
+		return known;
 	if (batch_take(c, "counter"))
 		counter(c);
 	else if (batch_take(c, "accept"))

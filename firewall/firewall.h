@@ -43,7 +43,9 @@ struct firewall_nic {
 
 /*
  * What a guest may not send is logged to this group of nfnetlink_log, so many packets of each tap: with the prefix
- * "cordon denied line N", N being the policy's line or 0; of what is beyond, of all taps together, each 1024th with "cordon denied more".
+ * "cordon denied line N", N being the policy's line or 0; of what is beyond, of all taps together, each 1024th with
+ * "cordon denied more". What others (not the host) may not send to it is logged in the same way, apart, with "cordon
+ * denied to line N" and "cordon denied to more".
  */
 enum { FIREWALL_DENIED_GROUP = 4405 };
 

@@ -58,8 +58,9 @@ static void write_log(const struct firewall_writing *w, const char *address, con
 	char chain[FIREWALL_NAME_MAX], match[3 * MATCH_MAX];
 
 	snprintf(match, sizeof(match), "%s%s%s", w->guard, address, service);
-	if (w->rule->action != POLICY_ALLOW && w->side->outward && !w->back)
-		firewall_denied_log(w->plan, chain_name(w, chain), match, w->rule->line);
+	if (w->rule->action != POLICY_ALLOW && (w->side->outward || !w->side->local) && !w->back)
+		firewall_denied_log(w->plan, chain_name(w, chain), match, w->side->outward,
+		                    w->rule->line);
 
 	if (w->rule->log && !w->back)
 		firewall_text_rule(

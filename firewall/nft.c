@@ -134,8 +134,8 @@ int firewall_lock_fd(const struct firewall *fw)
 	return fw->lock;
 }
 
-/* The short way, and where that does not lead, libnftables. */
-static int run(struct firewall *fw, const char *text)
+/* The short way, and where that does not lead, or words are wanted for why it was refused, libnftables. */
+static int run(struct firewall *fw, const char *text, bool words)
 {
 	struct mnl_socket *socket = firewall_socket(fw);
 	int error = socket ? firewall_batch_run(socket, &fw->sequence, text) : -EOPNOTSUPP;
@@ -144,20 +144,30 @@ static int run(struct firewall *fw, const char *text)
 		firewall_socket_close(fw);
 		firewall_fail(fw, "the kernel's answer was lost");
 	}
-	if (!error || error == -EPROTO)
+	if (!error || error == -EPROTO || (error != -EOPNOTSUPP && !words))
 		return error;
 	return nft_run_cmd_from_buffer(fw->nft, text) == 0 ? 0 : translate(fw);
 }
 
-int firewall_run(struct firewall *fw, const char *text)
+static int run_noted(struct firewall *fw, const char *text, bool words)
 {
 	uint32_t before = fw->lock < 0 ? 0 : firewall_read_commit(fw);
-	int error = run(fw, text);
+	int error = run(fw, text, words);
 
 	/* for who watches the tables: see watch.c */
 	if (!error && fw->lock >= 0 && firewall_read_commit(fw) == before + 1)
 		firewall_ring_add(fw->lock, before + 1);
 	return error;
+}
+
+int firewall_run(struct firewall *fw, const char *text)
+{
+	return run_noted(fw, text, true);
+}
+
+int firewall_try(struct firewall *fw, const char *text)
+{
+	return run_noted(fw, text, false);
 }
 
 int firewall_forget(struct firewall *fw)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Chains and elements, as this room writes them, put into netlink's form: see compile.c for rules. */
+/* Chains, elements, sets and quotas, as this room writes them, put into netlink's form: see compile.c for rules. */
 #include <arpa/inet.h>
 #include <linux/netfilter.h>
 
@@ -170,11 +170,222 @@ static int compile_flush(struct batch_line *c, const char *chain)
 	return batch_done(c) ? 0 : -EOPNOTSUPP;
 }
 
+/* ---- sets and quotas ---- */
+
+/* In the notes: of a set, how its keys are ordered; of an element, that it has no end. */
+enum { NOTE_ORDER = 0, NOTE_FLAGS = 1, NOTE_HOST = 1, NOTE_NETWORK = 2, NOTE_OPEN = 1 };
+
+/* Types as libnftables numbers them, and how long their values are. */
+static const struct type {
+	const char *name;
+	uint32_t number, size;
+} types[] = {
+        {"ipv4_addr", 7, 4}, {"ipv6_addr", 8, 16}, {"inet_service", 13, 2}, {"ifname", 41, 16}};
+
+static const struct type *type_of(const char *word)
+{
+	for (size_t i = 0; i < BASE_COUNT(types); i++)
+		if (strcmp(types[i].name, word) == 0)
+			return &types[i];
+	return NULL;
+}
+
+/* The value behind this one; false: there is none. */
+static bool after(uint8_t *value, size_t size)
+{
+	for (size_t i = size; i-- > 0;)
+		if (++value[i])
+			return true;
+	return false;
+}
+
+static bool port_range(const char *word, uint8_t first[16], uint8_t last[16])
+{
+	const char *dash = strchr(word, '-');
+	unsigned long value;
+	char text[8];
+
+	snprintf(text, sizeof(text), "%.*s", dash ? (int)(dash - word) : 7, word);
+	if (!batch_number(text, 10, UINT16_MAX, &value))
+		return false;
+	first[0] = (uint8_t)(value >> 8);
+	first[1] = (uint8_t)value;
+	if (dash && !batch_number(dash + 1, 10, UINT16_MAX, &value))
+		return false;
+	last[0] = (uint8_t)(value >> 8);
+	last[1] = (uint8_t)value;
+	return true;
+}
+
+/* "ADDRESS/PREFIX", or "FIRST-LAST" of ports, and either alone. */
+static bool range_of(const struct type *type, const char *word, uint8_t first[16], uint8_t last[16])
+{
+	const char *slash = strchr(word, '/');
+	char text[INET6_ADDRSTRLEN];
+	unsigned long prefix = type->size * 8ul;
+
+	size_t length = slash ? (size_t)(slash - word) : strlen(word);
+
+	if (type->size == 2)
+		return port_range(word, first, last);
+	if (length >= sizeof(text))
+		return false;
+	memcpy(text, word, length);
+	text[length] = '\0';
+	if ((slash && !batch_number(slash + 1, 10, prefix, &prefix)) ||
+	    inet_pton(type->size == 4 ? AF_INET : AF_INET6, text, first) != 1)
+		return false;
+	memcpy(last, first, type->size);
+	for (size_t i = prefix; i < type->size * 8ul; i++)
+		last[i / 8] |= (uint8_t)(0x80u >> i % 8);
+	return memcmp(first, last, type->size) <= 0;
+}
+
+/* A number in the notes that libnftables leaves for itself: type, length, value as the host has it. */
+static void put_note(struct batch *batch, uint16_t attribute, uint8_t type, uint32_t value)
+{
+	uint8_t note[2 + sizeof(value)] = {type, sizeof(value)};
+
+	memcpy(note + 2, &value, sizeof(value));
+	mnl_attr_put(batch->message, attribute, sizeof(note), note);
+}
+
+enum element { BEGIN, END, BEGIN_OF_LAST /* which has no end: there is nothing behind it */ };
+
+static void put_element(struct batch *batch, const uint8_t *key, size_t size, enum element kind)
+{
+	struct nlattr *element = mnl_attr_nest_start(batch->message, NFTA_LIST_ELEM);
+
+	if (kind == END)
+		batch_u32(batch, NFTA_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
+	batch_value(batch, NFTA_SET_ELEM_KEY, key, size);
+	if (kind == BEGIN_OF_LAST)
+		put_note(batch, NFTA_SET_ELEM_USERDATA, NOTE_FLAGS, NOTE_OPEN);
+	mnl_attr_nest_end(batch->message, element);
+}
+
+/*
+ * "ELEMENT, … }" of an interval set, in ascending order: the kernel has where each interval begins and where it has
+ * ended, and libnftables an end at zero, before the first.
+ */
+static int compile_intervals(struct batch_line *c, const char *set, const struct type *type)
+{
+	uint8_t first[16] = {0}, end[16] = {0};
+	static const uint8_t zero[16];
+	struct batch *batch = c->batch;
+	struct nlattr *list;
+	bool any = false, ends;
+
+	batch_begin(batch, NFT_MSG_NEWSETELEM, NLM_F_CREATE, c->family);
+	mnl_attr_put_strz(batch->message, NFTA_SET_ELEM_LIST_TABLE, "cordon");
+	mnl_attr_put_strz(batch->message, NFTA_SET_ELEM_LIST_SET, set);
+	list = mnl_attr_nest_start(batch->message, NFTA_SET_ELEM_LIST_ELEMENTS);
+	while (!batch_take(c, "}")) {
+		if (batch->message->nlmsg_len > BATCH_MESSAGE - 256 ||
+		    !range_of(type, batch_next(c), first, end))
+			return -EOPNOTSUPP;
+		if (!any && memcmp(first, zero, type->size) != 0)
+			put_element(batch, zero, type->size, END);
+		ends = after(end, type->size);
+		put_element(batch, first, type->size, ends ? BEGIN : BEGIN_OF_LAST);
+		if (ends)
+			put_element(batch, end, type->size, END);
+		any = true;
+	}
+	mnl_attr_nest_end(batch->message, list);
+	batch_end(batch);
+	return any ? 0 : -EOPNOTSUPP;
+}
+
+/* "{ type TYPE ; [ flags interval | timeout ; ] [ size N ; ] [ elements = { … } ; ] }" */
+static int compile_set(struct batch_line *c, const char *set)
+{
+	struct batch *batch = c->batch;
+	const struct type *type;
+	unsigned long size = 0;
+	uint32_t flags = 0;
+	struct nlattr *nest;
+
+	if (!batch_take(c, "{") || !batch_take(c, "type"))
+		return -EOPNOTSUPP;
+	type = type_of(batch_next(c));
+	if (!type || !batch_take(c, ";"))
+		return -EOPNOTSUPP;
+	if (batch_take(c, "flags")) {
+		flags = batch_take(c, "interval")  ? NFT_SET_INTERVAL
+		        : batch_take(c, "timeout") ? NFT_SET_TIMEOUT
+		                                   : 0;
+		if (!flags || !batch_take(c, ";"))
+			return -EOPNOTSUPP;
+	}
+	if (batch_take(c, "size") &&
+	    (!batch_number(batch_next(c), 10, UINT32_MAX, &size) || !batch_take(c, ";")))
+		return -EOPNOTSUPP;
+	batch_begin(batch, NFT_MSG_NEWSET, NLM_F_CREATE, c->family);
+	mnl_attr_put_strz(batch->message, NFTA_SET_TABLE, "cordon");
+	mnl_attr_put_strz(batch->message, NFTA_SET_NAME, set);
+	batch_u32(batch, NFTA_SET_FLAGS, flags);
+	batch_u32(batch, NFTA_SET_KEY_TYPE, type->number);
+	batch_u32(batch, NFTA_SET_KEY_LEN, type->size);
+	batch_u32(batch, NFTA_SET_ID, batch->sequence);
+	if (size) {
+		nest = mnl_attr_nest_start(batch->message, NFTA_SET_DESC);
+		batch_u32(batch, NFTA_SET_DESC_SIZE, (uint32_t)size);
+		mnl_attr_nest_end(batch->message, nest);
+	}
+	put_note(batch, NFTA_SET_USERDATA, NOTE_ORDER,
+	         strcmp(type->name, "ifname") == 0 ? NOTE_HOST : NOTE_NETWORK);
+	batch_end(batch);
+	if (batch_take(c, "elements")) {
+		if (flags != NFT_SET_INTERVAL || !batch_take(c, "=") || !batch_take(c, "{") ||
+		    compile_intervals(c, set, type) || !batch_take(c, ";"))
+			return -EOPNOTSUPP;
+	}
+	return batch_take(c, "}") && batch_done(c) ? 0 : -EOPNOTSUPP;
+}
+
+static int compile_no_set(struct batch_line *c, const char *set)
+{
+	batch_begin(c->batch, NFT_MSG_DELSET, 0, c->family);
+	mnl_attr_put_strz(c->batch->message, NFTA_SET_TABLE, "cordon");
+	mnl_attr_put_strz(c->batch->message, NFTA_SET_NAME, set);
+	batch_end(c->batch);
+	return batch_done(c) ? 0 : -EOPNOTSUPP;
+}
+
+/* "{ over N bytes }", or nothing, to delete it */
+static int compile_quota(struct batch_line *c, bool add, const char *quota)
+{
+	struct batch *batch = c->batch;
+	unsigned long bytes;
+	struct nlattr *nest;
+
+	batch_begin(batch, add ? NFT_MSG_NEWOBJ : NFT_MSG_DELOBJ, add ? NLM_F_CREATE : 0,
+	            c->family);
+	mnl_attr_put_strz(batch->message, NFTA_OBJ_TABLE, "cordon");
+	mnl_attr_put_strz(batch->message, NFTA_OBJ_NAME, quota);
+	batch_u32(batch, NFTA_OBJ_TYPE, NFT_OBJECT_QUOTA);
+	if (add) {
+		if (!batch_take(c, "{") || !batch_take(c, "over") ||
+		    !batch_number(batch_next(c), 10, UINT64_MAX, &bytes) ||
+		    !batch_take(c, "bytes") || !batch_take(c, "}"))
+			return -EOPNOTSUPP;
+		nest = mnl_attr_nest_start(batch->message, NFTA_OBJ_DATA);
+		mnl_attr_put_u64(batch->message, NFTA_QUOTA_BYTES, htobe64(bytes));
+		batch_u32(batch, NFTA_QUOTA_FLAGS, NFT_QUOTA_F_INV);
+		mnl_attr_nest_end(batch->message, nest);
+	}
+	batch_end(batch);
+	return batch_done(c) ? 0 : -EOPNOTSUPP;
+}
+
 int batch_compile(struct batch *batch, char *line)
 {
 	struct batch_line c = {.batch = batch};
 	const char *verb, *object, *name;
 
+	if (*line == '#')
+		return 0;
 	if (!batch_split(&c.words, line))
 		return -EOPNOTSUPP;
 	verb = batch_next(&c);
@@ -189,6 +400,13 @@ int batch_compile(struct batch *batch, char *line)
 		return compile_chain(&c, NFT_MSG_DELCHAIN, 0, name);
 	if (strcmp(object, "chain") == 0 && strcmp(verb, "flush") == 0)
 		return compile_flush(&c, name);
+	if (strcmp(object, "set") == 0 && strcmp(verb, "add") == 0)
+		return compile_set(&c, name);
+	if (strcmp(object, "set") == 0 && strcmp(verb, "delete") == 0)
+		return compile_no_set(&c, name);
+	if (strcmp(object, "quota") == 0 &&
+	    (strcmp(verb, "add") == 0 || strcmp(verb, "delete") == 0))
+		return compile_quota(&c, *verb == 'a', name);
 	if (strcmp(object, "rule") == 0 && strcmp(verb, "add") == 0)
 		return batch_rule(&c, name);
 	if (strcmp(object, "element") == 0 && strcmp(verb, "add") == 0)

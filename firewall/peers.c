@@ -141,19 +141,45 @@ int firewall_peers_join(struct firewall *fw, const struct firewall_plan *plan)
 	return 0;
 }
 
-static void sweep(struct firewall *fw, const char *family, const struct firewall_names *names)
+/* True when the policy's rules name the set, or its VM is in it. */
+static bool still_named(const struct policy *policy, const char *set)
+{
+	char own[FIREWALL_NAME_MAX];
+
+	for (size_t i = 0; policy && i < policy->vm.group_count; i++) {
+		snprintf(own, sizeof(own), "group_%s", policy->vm.groups[i]);
+		if (strcmp(own, set) == 0)
+			return true;
+	}
+	for (size_t i = 0; policy && i < policy->peer_count; i++) {
+		const struct policy_peer *peer = &policy->peers[i];
+
+		snprintf(own, sizeof(own), "%s_%s",
+		         peer->kind == POLICY_PEER_GROUP ? "group" : "peer", peer->name);
+		if ((peer->kind == POLICY_PEER_GROUP || peer->kind == POLICY_PEER_VM) &&
+		    strcmp(own, set) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void sweep(struct firewall *fw, const char *family, const struct firewall_names *names,
+                  const struct policy *policy)
 {
 	char command[FIREWALL_NAME_MAX + 64];
 
 	for (size_t i = 0; i < names->count; i++) {
+		if (still_named(policy, names->list[i]))
+			continue;
 		snprintf(command, sizeof(command), "delete set %s cordon %s", family,
 		         names->list[i]);
-		firewall_run(fw, command); /* refused for what is still referred to */
+		firewall_try(fw, command); /* refused for what is still referred to */
 	}
 }
 
-void firewall_peers_sweep(struct firewall *fw, const char *family, const struct firewall_state *old)
+void firewall_peers_sweep(struct firewall *fw, const char *family, const struct firewall_state *old,
+                          const struct policy *policy)
 {
-	sweep(fw, family, &old->groups);
-	sweep(fw, family, &old->peers);
+	sweep(fw, family, &old->groups, policy);
+	sweep(fw, family, &old->peers, policy);
 }

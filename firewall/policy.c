@@ -197,7 +197,10 @@ static int write_side(struct firewall_plan *plan, enum firewall_side_index s)
 	if (chain_says(&chain) || s == FIREWALL_EGRESS)
 		firewall_text_rule(&chain.plan, side->chain,
 		                   "counter %s comment \"%s default deny\"",
-		                   side->outward ? "goto denied" : "drop", what);
+		                   side->outward ? "goto denied"
+		                   : side->local ? "drop"
+		                                 : "goto denied_to",
+		                   what);
 	error = chain_close(&chain, plan, s * KINDS + RULES);
 	return error ? error : write_back(plan, s);
 }

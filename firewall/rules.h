@@ -84,11 +84,12 @@ void firewall_text_spoof(const struct firewall_plan *plan, size_t i);
 struct firewall_state;
 /* Takes out what that put in, but for the base chain. */
 void firewall_text_unspoof(FILE *out, const char *vm, const struct firewall_state *old, size_t i);
-/* The shared chain `denied`, for what a guest may not send: it is logged, within limits, and dropped. */
+/* The shared chains `denied`, for what a guest may not send, and `denied_to`, for what others may not send to it: it is
+ * logged, within limits, and dropped. */
 void firewall_denied_tables(FILE *out, const char *family);
-/* Before one of the policy's own rules that drops or rejects what the guest sends: it is logged, with its line. */
+/* Before one of the policy's own rules that drops or rejects: it is logged, with its line. */
 void firewall_denied_log(const struct firewall_plan *plan, const char *chain, const char *match,
-                         uint32_t line);
+                         bool outward, uint32_t line);
 /* One rule of the VM's: "add rule inet cordon vm_NAME_CHAIN " and the rest. */
 void firewall_text_rule(const struct firewall_plan *plan, const char *chain, const char *tail, ...)
         BASE_PRINTF(3, 4);
@@ -182,9 +183,9 @@ int firewall_peers_leave(struct firewall *fw, FILE *out, const char *family, con
                          const struct firewall_state *old);
 int firewall_peers_join(struct firewall *fw, const struct firewall_plan *plan);
 int firewall_peers_name(struct firewall *fw, const struct firewall_plan *plan);
-/* Deletes those sets of the old rules that nobody refers to any more. */
-void firewall_peers_sweep(struct firewall *fw, const char *family,
-                          const struct firewall_state *old);
+/* Deletes those sets of the old rules that nobody refers to any more; the new policy's (may be NULL) are not tried. */
+void firewall_peers_sweep(struct firewall *fw, const char *family, const struct firewall_state *old,
+                          const struct policy *policy);
 
 /* The address part of a match, or the address alone: "10.0.0.0/8". */
 void firewall_text_address(char *to, size_t size, const struct policy_cidr *cidr);
@@ -292,6 +293,8 @@ struct mnl_socket *firewall_socket(struct firewall *fw);
 void firewall_socket_close(struct firewall *fw);
 /* Runs text as one transaction. */
 int firewall_run(struct firewall *fw, const char *text);
+/* The same with what the kernel may well refuse: firewall_error() does not say why. */
+int firewall_try(struct firewall *fw, const char *text);
 /* Runs one `list` command and gives back its JSON (the "nftables" array, owned by the caller).
  * -ENOENT when what it lists is not there. */
 struct json_t;

@@ -14,7 +14,8 @@
 enum {
 	AT_TAP = 1,
 	IN_TABLE = 2,
-	DENIED = 4 /* the guest may not send it */,
+	DENIED = 4 /* the guest may not send it, */,
+	DENIED_TO = 8 /* or others not to it */,
 	DROPS_MAX = 1048576,
 	TAPS_MAX = 65536
 };
@@ -54,13 +55,13 @@ static const struct {
         {AT_TAP, "icmpv6 redirect"},
         {AT_TAP, "ipv6 multicast"},
         {IN_TABLE | DENIED, "egress of a host-only nic"},
-        {IN_TABLE, "ingress of a host-only nic"},
+        {IN_TABLE | DENIED_TO, "ingress of a host-only nic"},
         {IN_TABLE, "egress invalid"},
         {IN_TABLE, "ingress invalid"},
         {IN_TABLE, "host invalid"},
         {IN_TABLE | DENIED, "cloud metadata"},
         {IN_TABLE | DENIED, "egress default deny"},
-        {IN_TABLE, "ingress default deny"},
+        {IN_TABLE | DENIED_TO, "ingress default deny"},
         {IN_TABLE | DENIED, "host default deny"},
         {IN_TABLE, "egress connection no longer allowed"},
         {IN_TABLE, "ingress connection no longer allowed"},
@@ -87,18 +88,19 @@ static int place_of(const char *family)
 	return strcmp(family, "netdev") == 0 ? AT_TAP : IN_TABLE;
 }
 
-/* What a guest may not send is logged before it is dropped: denied.c. */
-static void write_denied(FILE *out, const char *family)
+/* What is denied is logged before it is dropped: denied.c. What the host itself sends came in by no interface. */
+static void write_denied(FILE *out, const char *family, bool to)
 {
 	const char *separator = "";
 
-	fprintf(out, "add rule %s cordon dropped_from meta mark { ", family);
+	fprintf(out, "add rule %s cordon dropped_%s%s meta mark { ", family, to ? "to" : "from",
+	        to ? " meta iif != 0" : "");
 	for (size_t i = 0; i < BASE_COUNT(drops); i++)
-		if (drops[i].where & DENIED) {
+		if (drops[i].where & (to ? DENIED_TO : DENIED)) {
 			fprintf(out, "%s%zu", separator, i + 1);
 			separator = ", ";
 		}
-	fputs(" } goto denied\n", out);
+	fprintf(out, " } goto denied%s\n", to ? "_to" : "");
 }
 
 void firewall_tally_tables(FILE *out, const char *family)
@@ -116,8 +118,8 @@ void firewall_tally_tables(FILE *out, const char *family)
 		        "add chain %s cordon dropped_%s\nflush chain %s cordon dropped_%s\n"
 		        "add rule %s cordon dropped_%s update @drops { %s . meta mark }\n",
 		        family, way, family, way, family, way, to ? "oifname" : "iifname");
-		if (!to && !tap)
-			write_denied(out, family);
+		if (!tap)
+			write_denied(out, family, to);
 		fprintf(out, "add rule %s cordon dropped_%s drop\n", family, way);
 	}
 	for (size_t i = 0; i < BASE_COUNT(passes) && !tap; i++)

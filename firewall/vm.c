@@ -290,8 +290,8 @@ static int apply_once(struct firewall *fw, struct firewall_plan *plan)
 	if (!error)
 		error = firewall_run(fw, t.text);
 	if (!error) {
-		firewall_peers_sweep(fw, "inet", &inet);
-		firewall_peers_sweep(fw, "bridge", &bridge);
+		firewall_peers_sweep(fw, "inet", &inet, plan->policy);
+		firewall_peers_sweep(fw, "bridge", &bridge, plan->policy);
 	}
 	return error;
 }
@@ -416,8 +416,8 @@ static int remove_once(struct firewall *fw, const char *vm)
 	if (!error)
 		error = firewall_run(fw, t.text);
 	if (!error) {
-		firewall_peers_sweep(fw, "inet", &inet);
-		firewall_peers_sweep(fw, "bridge", &bridge);
+		firewall_peers_sweep(fw, "inet", &inet, NULL);
+		firewall_peers_sweep(fw, "bridge", &bridge, NULL);
 	}
 	return error;
 }

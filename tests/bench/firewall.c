@@ -66,6 +66,38 @@ static void load(struct policy *policy, int from, int to)
 	}
 }
 
+/* Names, sets, limits, quotas, rejects, groups and a forward: what a VM's rules can have beside matches and verdicts. */
+static const char all_of_it[] =
+        "version: 1\n"
+        "vm:\n"
+        "  name: vm9001\n"
+        "  groups: [blue]\n"
+        "  kernel: debian-12\n"
+        "  nics: [{mode: nat, forward: [{host: 8080, guest: 80}]}]\n"
+        "firewall:\n"
+        "  sets: {offices: [192.0.2.0/24, 198.51.100.0/24, '2001:db8::/48']}\n"
+        "  ingress:\n"
+        "    - {from: [192.0.2.1, 192.0.2.3, 192.0.2.7, 192.0.2.64/26, 198.51.100.1], proto: tcp,\n"
+        "       ports: [80, 443, 8000-8100, 9000, 9001]}\n"
+        "    - {from: set:offices, proto: tcp, ports: [22], limits: {new_connections: 5/s}}\n"
+        "    - {from: world, action: reject, proto: tcp, ports: [25]}\n"
+        "  egress:\n"
+        "    - {to: {names: [www.example.org, '*.example.com']}, proto: tcp, ports: [443]}\n"
+        "    - {to: group:blue, service: [postgresql, ping]}\n"
+        "    - {to: 203.0.113.0/24, service: https, limits: {bandwidth: 10Mbit, quota: 10G}}\n"
+        "    - {to: 203.0.114.0/24, action: reject, log: true}\n"
+        "  limits: {new_connections: 50/s, connections: 1000, bandwidth: 100Mbit, packets: "
+        "10000/s,\n"
+        "    quota: 100G}\n";
+
+static void parse_all_of_it(struct policy *policy)
+{
+	struct policy_errors *errors BASE_AUTO_FREE = calloc(1, sizeof(*errors));
+
+	if (!errors || policy_parse(all_of_it, sizeof(all_of_it) - 1, policy, errors))
+		abort();
+}
+
 static int order(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -172,13 +204,14 @@ static void figure(const char *what, int n, const char *end, double value, const
 
 START_TEST(bench)
 {
-	struct policy *policy = calloc(1, sizeof(*policy));
+	struct policy *policy = calloc(1, sizeof(*policy)), *full = calloc(1, sizeof(*full));
 	double packet[STEPS], loading = 0;
-	struct cost cost[STEPS];
+	struct cost cost[STEPS], whole;
 	int sender, receiver, have = 1;
 	long slab;
 
-	ck_assert_ptr_nonnull(policy);
+	ck_assert(policy && full);
+	parse_all_of_it(full);
 	fixture_open();
 	fixture_rule(0, false, POLICY_ALLOW, POLICY_PROTO_UDP, "192.0.2.0/24", ALLOWED_PORT);
 	fixture_rule(0, false, POLICY_ALLOW, POLICY_PROTO_TCP, NULL, 443);
@@ -195,6 +228,7 @@ START_TEST(bench)
 		have = steps[s];
 		kib = (double)(slab_kib() - slab);
 		one_more(policy, 9000, &cost[s]);
+		one_more(full, 9001, &whole);
 		packet[s] = packet_cost(sender, receiver);
 		fprintf(stderr,
 		        "%5d VMs: one more %.2f ms (%.2f of CPU), changed %.2f (%.2f), removed "
@@ -205,6 +239,15 @@ START_TEST(bench)
 		        have, cost[s].wall[ADD], cost[s].cpu[ADD], cost[s].wall[CHANGE],
 		        cost[s].cpu[CHANGE], cost[s].wall[REMOVE], cost[s].cpu[REMOVE], packet[s],
 		        loading, kib / have);
+		fprintf(stderr,
+		        "%5d VMs: one more with all kinds of rules %.2f ms (%.2f of CPU), changed "
+		        "%.2f, removed "
+		        "%.2f\n",
+		        have, whole.wall[ADD], whole.cpu[ADD], whole.wall[CHANGE],
+		        whole.wall[REMOVE]);
+		figure("add_full_vm_at", have, "_ms", whole.wall[ADD], "ms");
+		figure("change_full_vm_at", have, "_ms", whole.wall[CHANGE], "ms");
+		figure("remove_full_vm_at", have, "_ms", whole.wall[REMOVE], "ms");
 		figure("add_vm_at", have, "_ms", cost[s].wall[ADD], "ms");
 		figure("add_vm_at", have, "_cpu_ms", cost[s].cpu[ADD], "ms");
 		figure("change_vm_at", have, "_ms", cost[s].wall[CHANGE], "ms");
@@ -219,6 +262,7 @@ START_TEST(bench)
 	figure("packet_cost", steps[STEPS - 1], "_over_1", packet[STEPS - 1] / packet[0], "ratio");
 	fflush(stdout);
 	free(policy);
+	free(full);
 }
 END_TEST
 

@@ -162,8 +162,8 @@ START_TEST(every_chain_ends_with_its_denial)
 	expect_none("vm_web0_host");
 	policy->firewall.ingress[policy->firewall.ingress_count++] = (struct policy_rule){
 	        .action = POLICY_ALLOW, .proto = POLICY_PROTO_TCP, .any = true};
-	expect("add rule inet cordon vm_web0_ingress counter drop comment \"ingress default "
-	       "deny\"");
+	expect("add rule inet cordon vm_web0_ingress counter goto denied_to comment \"ingress "
+	       "default deny\"");
 	expect("add element inet cordon map_ingress { \"cn5\" : goto vm_web0_ingress }");
 }
 END_TEST
@@ -210,6 +210,11 @@ START_TEST(limits_and_logs)
 	expect("add rule inet cordon denied update @denied_rate { iifname limit rate 10/second "
 	       "burst 40 packets } log prefix \"cordon denied line 0 \" group 4405 snaplen 128 "
 	       "drop");
+	/* and what others may not send to it, but for what is for all of a network */
+	expect("add rule inet cordon denied_to meta pkttype { broadcast, multicast } drop");
+	expect("add rule inet cordon denied_to update @denied_rate_to { oifname limit rate "
+	       "10/second burst 40 packets } log prefix \"cordon denied to line 0 \" group 4405 "
+	       "snaplen 128 drop");
 }
 END_TEST
 
