@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* bytes: what is asked of bytes in many places: whether they are zero, and what they are as text. */
+/* bytes: what is asked of bytes in many places: whether they are zero, what they are as text, and a
+ * number as little-endian ones. */
 #ifndef CORDON_CONFIDENTIAL_BYTES_H
 #define CORDON_CONFIDENTIAL_BYTES_H
 
@@ -13,6 +14,12 @@ static inline bool bytes_zero(const uint8_t *at, size_t size)
 		if (at[i])
 			return false;
 	return true;
+}
+
+static inline void bytes_put(uint8_t *to, uint64_t value, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		to[i] = (uint8_t)(value >> 8 * i);
 }
 
 /* Reads exactly 2 * size digits; at the first that is none it ends, so a terminated text may be shorter. */

@@ -5,6 +5,7 @@
  * rest is memory that the guest has to accept first. The host says this, so the firmware measures it into RTMR0.
  */
 #include "base/base.h"
+#include "confidential/bytes.h"
 #include "confidential/flow_private.h"
 #include "confidential/guid.h"
 
@@ -26,12 +27,6 @@ struct hob {
 	uint8_t *at, *end;
 };
 
-static void hob_put(uint8_t *to, uint64_t value, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		to[i] = (uint8_t)(value >> 8 * i);
-}
-
 static uint8_t *hob_add(struct hob *hob, uint16_t type, uint16_t size)
 {
 	uint8_t *at = hob->at;
@@ -39,8 +34,8 @@ static uint8_t *hob_add(struct hob *hob, uint16_t type, uint16_t size)
 	if ((size_t)(hob->end - at) < size)
 		return NULL;
 	memset(at, 0, size);
-	hob_put(at, type, 2);
-	hob_put(at + 2, size, 2);
+	bytes_put(at, type, 2);
+	bytes_put(at + 2, size, 2);
 	hob->at += size;
 	return at;
 }
@@ -51,10 +46,10 @@ static int hob_resource(struct hob *hob, uint32_t type, uint64_t gpa, uint64_t s
 
 	if (!at)
 		return -EINVAL;
-	hob_put(at + HOB_OWNER_AT + GUID_SIZE, type, 4);
-	hob_put(at + HOB_OWNER_AT + GUID_SIZE + 4, HOB_ATTRIBUTES, 4);
-	hob_put(at + HOB_OWNER_AT + GUID_SIZE + 8, gpa, 8);
-	hob_put(at + HOB_OWNER_AT + GUID_SIZE + 16, size, 8);
+	bytes_put(at + HOB_OWNER_AT + GUID_SIZE, type, 4);
+	bytes_put(at + HOB_OWNER_AT + GUID_SIZE + 4, HOB_ATTRIBUTES, 4);
+	bytes_put(at + HOB_OWNER_AT + GUID_SIZE + 8, gpa, 8);
+	bytes_put(at + HOB_OWNER_AT + GUID_SIZE + 16, size, 8);
 	return 0;
 }
 
@@ -103,7 +98,7 @@ int cc_hob(const struct cc_memory *memory, size_t memory_count, const struct cc_
 		err = hob_memory(&hob, &memory[i], accepted, accepted_count);
 	if (err || !hob_add(&hob, HOB_END, HOB_END_SIZE))
 		return -EINVAL;
-	hob_put(handoff + 8, HOB_HANDOFF_VERSION, 4);
-	hob_put(handoff + 48, gpa + (uint64_t)(hob.at - to), 8); /* where the list ends */
+	bytes_put(handoff + 8, HOB_HANDOFF_VERSION, 4);
+	bytes_put(handoff + 48, gpa + (uint64_t)(hob.at - to), 8); /* where the list ends */
 	return 0;
 }

@@ -2,12 +2,12 @@
 /*
  * tool: see tool.h. Standard output and error, and the files, are all that is left after tool_enter().
  *
- * #syscall measure,attest: read - the files
+ * #syscall measure,attest,gate: read - the files
  * #syscall measure,attest: write(arg0 = 1) - the result
- * #syscall measure,attest: mremap - a file is read to its end
- * #syscall measure,attest: getrandom - blinds what libcrypto signs and checks
- * #syscall measure,attest: futex(arg1 = FUTEX_WAKE_PRIVATE) - what libcrypto does once, wakes whoever waits for it
- * #syscall measure,attest: getpid - libcrypto asks whether it has forked
+ * #syscall measure,attest,gate: mremap - a file is read to its end
+ * #syscall measure,attest,gate: getrandom - blinds what libcrypto signs and checks
+ * #syscall measure,attest,gate: futex(arg1 = FUTEX_WAKE_PRIVATE) - what libcrypto does once, wakes whoever waits for it
+ * #syscall measure,attest,gate: getpid - libcrypto asks whether it has forked
  */
 #include "confidential/tool.h"
 

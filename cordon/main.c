@@ -41,7 +41,7 @@ static const struct verb verbs[] = {
         {"stats", verb_stats, "print counters, also for Prometheus"},
         {"capture", verb_capture, "write a running guest's packets to a pcapng file"},
         {"analyze", verb_analyze, "find attacks in capture files"},
-        {"attest", verb_attest, "verify an attestation report of a confidential guest"},
+        {"attest", verb_attest, "verify reports of confidential guests, or give them a secret"},
         {"measure", verb_measure, "compute the launch digest of a confidential guest"},
         {"id-block", verb_id_block, "make and check the ID block of an SEV-SNP guest"},
         {"learn", verb_learn, "suggest a policy that allows what a guest does"},

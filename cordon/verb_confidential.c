@@ -123,6 +123,8 @@ int verb_measure(int argc, char **argv)
 int verb_attest(int argc, char **argv)
 {
 	(void)argc;
+	if (argc > 1 && strcmp(argv[1], "gate") == 0)
+		return confidential_become("cordon-gate", argv + 1);
 	return confidential_become("cordon-attest", argv);
 }
 
