@@ -29,7 +29,7 @@ struct attest_run {
 };
 
 static const char usage[] =
-        "usage: cordon attest verify --report FILE --certs DIR [OPTION]...\n\n"
+        "usage: cordon attest verify [POLICY] --report FILE --certs DIR [OPTION]...\n\n"
         "Verifies an SEV-SNP attestation report or a TDX quote, and prints each check. DIR has\n"
         "certificates and CRLs (PEM or DER), and Intel's TCB info and QE identity (JSON), under "
         "any "

@@ -80,5 +80,7 @@ void cc_guest_close(struct cc_guest *guest);
 /* SEV: POLICY of LAUNCH_START (SEV API table 2); SEV-SNP: of SNP_LAUNCH_START (SNP ABI table 9). */
 uint32_t cc_sev_policy(enum confidential_type type, const struct cc_wishes *wishes);
 uint64_t cc_snp_policy(const struct cc_wishes *wishes);
+/* TDX: attributes of INIT_VM. */
+uint64_t cc_tdx_attributes(const struct cc_wishes *wishes);
 
 #endif

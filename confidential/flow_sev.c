@@ -7,23 +7,9 @@
 #include "confidential/flow_private.h"
 
 enum {
-	SEV_POLICY_NODBG = 1 << 0,  /* the host cannot read or write it for debugging */
-	SEV_POLICY_NOKS = 1 << 1,   /* shares its key with no other guest */
-	SEV_POLICY_ES = 1 << 2,     /* its registers are encrypted too */
-	SEV_POLICY_NOSEND = 1 << 3, /* is not sent to another platform */
-	SEV_POLICY_API_MAJOR = 16,  /* a shift */
-	SEV_POLICY_API_MINOR = 24,
 	SEV_CHUNK = 1 << 30, /* LAUNCH_UPDATE_DATA's length has 32 bits */
 	SEV_UNIT = 16,       /* what it takes at a time */
 };
-
-uint32_t cc_sev_policy(enum confidential_type type, const struct cc_wishes *wishes)
-{
-	return (wishes->debug ? 0 : SEV_POLICY_NODBG) | SEV_POLICY_NOKS | SEV_POLICY_NOSEND |
-	       (type == CONFIDENTIAL_SEV_ES ? SEV_POLICY_ES : 0) |
-	       (uint32_t)wishes->abi_major << SEV_POLICY_API_MAJOR |
-	       (uint32_t)wishes->abi_minor << SEV_POLICY_API_MINOR;
-}
 
 int cc_sev_command(const struct cc_guest *guest, uint32_t id, void *data, char *why)
 {

@@ -7,20 +7,9 @@
 #include "confidential/flow_private.h"
 
 enum {
-	SNP_POLICY_ABI_MAJOR = 8, /* a shift; the minor one is below it */
-	SNP_POLICY_SMT = 1 << 16,
-	SNP_POLICY_RESERVED_ONE = 1 << 17,
-	SNP_POLICY_DEBUG = 1 << 19,
 	SNP_XSAVE_LEAF = 0xd,
 	SNP_XSAVE_LEGACY = 0x240,
 };
-
-uint64_t cc_snp_policy(const struct cc_wishes *wishes)
-{
-	return wishes->abi_minor | (uint64_t)wishes->abi_major << SNP_POLICY_ABI_MAJOR |
-	       SNP_POLICY_RESERVED_ONE | (wishes->smt ? SNP_POLICY_SMT : 0) |
-	       (wishes->debug ? SNP_POLICY_DEBUG : 0);
-}
 
 int cc_snp_start(struct cc_launch_state *state)
 {

@@ -77,8 +77,7 @@ int cc_tdx_init(struct cc_guest *guest, char *why)
 		return why_set(why, -E2BIG,
 		               "the TDX module has %u CPUID leaves, %d at most were expected",
 		               can->nent, CC_TDX_CPUID_MAX);
-	init->attributes = CC_TDX_ATTRIBUTE_SEPT_VE_DISABLE |
-	                   (guest->wishes.debug ? CC_TDX_ATTRIBUTE_DEBUG : 0);
+	init->attributes = cc_tdx_attributes(&guest->wishes);
 	init->xfam = can->supported_xfam & TDX_XFAM_WANTED;
 	if (init->attributes & ~can->supported_attrs)
 		return why_set(why, -ENOTSUP,

@@ -29,7 +29,8 @@ struct gate_run {
 };
 
 static const char usage[] =
-        "usage: cordon attest gate --secret FILE --listen SOCKET --measurement HEX --certs DIR "
+        "usage: cordon attest gate [POLICY] --secret FILE --listen SOCKET --measurement HEX "
+        "--certs DIR "
         "[OPTION]...\n\n"
         "Gives a secret to a guest that has proved what it is: its SEV-SNP report or TDX quote is "
         "about a\n"
@@ -43,6 +44,7 @@ static const char usage[] =
         "  --listen SOCKET      made here, for its owner and group; one guest at a time\n"
         "  --measurement HEX    the launch digest (`cordon measure` prints it), or MRTD\n"
         "  --certs DIR          certificates, CRLs, and Intel's TCB info and QE identity\n"
+        "  POLICY               a policy that says --policy, --host-data and --allow-debug\n"
         "  --host-data HEX, --policy HEX, --min-tcb HEX, --vmpl N, --accept-tcb STATUS,\n"
         "  --at TIME, --allow-debug\n"
         "                       as of `cordon attest verify`\n"

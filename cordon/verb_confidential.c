@@ -6,6 +6,7 @@
 #include "cordon/cli.h"
 
 #include "base/base.h"
+#include "confidential/flow.h"
 #include "cordon/launch.h"
 #include "cordon/verbs.h"
 
@@ -17,7 +18,8 @@ struct confidential_args {
 	size_t count;
 	struct policy policy;
 	char vcpus[16], kernel[2 * POLICY_PATH_MAX], initrd[2 * POLICY_PATH_MAX];
-	char firmware[2 * POLICY_PATH_MAX];
+	char firmware[2 * POLICY_PATH_MAX], wishes[24];
+	char host_data[2 * sizeof(((struct policy_confidential *)0)->host_data) + 1];
 };
 
 static void confidential_arg(struct confidential_args *args, const char *option, char *value)
@@ -42,20 +44,19 @@ static void confidential_path(char *out, size_t size, const char *name, const ch
 		confidential_file(out, size, name, dir);
 }
 
-static int confidential_policy(struct confidential_args *args, const char *path,
-                               struct host_error *error)
+/* The policy; `dir` is the folder that its files start at, in *params, which is the caller's to drop. */
+static int confidential_read(struct confidential_args *args, const char *path, json_t **params,
+                             const char **dir, struct host_error *error)
 {
-	static const char *const types[] = {NULL, "sev", "sev-es", "sev-snp", "tdx"};
-	const struct policy_vm *vm = &args->policy.vm;
-	json_t *params = cli_policy(path, error);
-	const char *text, *file, *dir;
+	const char *text, *file;
 	size_t size;
 	int err;
 
-	if (!params)
+	*params = cli_policy(path, error);
+	if (!*params)
 		return -EINVAL;
-	err = json_unpack(params, "{s:s%, s:s, s:s}", "policy", &text, &size, "path", &file, "dir",
-	                  &dir) == 0
+	err = json_unpack(*params, "{s:s%, s:s, s:s}", "policy", &text, &size, "path", &file, "dir",
+	                  dir) == 0
 	              ? launch_parse(text, size, file, &args->policy, error)
 	              : -EINVAL;
 	if (!err && args->policy.confidential.type == POLICY_CC_NONE)
@@ -66,25 +67,62 @@ static int confidential_policy(struct confidential_args *args, const char *path,
 		                "%s has a guest whose start nobody measures: its `confidential` is "
 		                "sw-protected",
 		                path);
-	if (!err) {
-		confidential_arg(args, "--type",
-		                 (char *)(uintptr_t)types[args->policy.confidential.type]);
-		snprintf(args->vcpus, sizeof(args->vcpus), "%u", vm->vcpus);
-		confidential_arg(args, "--vcpus", args->vcpus);
-		confidential_file(args->firmware, sizeof(args->firmware),
-		                  args->policy.confidential.firmware, dir);
-		confidential_arg(args, "--firmware", args->firmware);
-	}
-	if (!err && args->policy.confidential.type != POLICY_CC_TDX) {
-		confidential_path(args->kernel, sizeof(args->kernel), vm->kernel, dir, "kernel");
-		confidential_path(args->initrd, sizeof(args->initrd),
-		                  vm->initrd[0] ? vm->initrd : vm->kernel, dir, "initrd");
-		confidential_arg(args, "--kernel", args->kernel);
-		if (vm->initrd[0] || (!strchr(vm->kernel, '/') && access(args->initrd, F_OK) == 0))
-			confidential_arg(args, "--initrd", args->initrd);
-	}
-	json_decref(params);
 	return err;
+}
+
+/* What is launched: for cordon-measure. */
+static int confidential_launch(struct confidential_args *args, const char *dir,
+                               struct host_error *error)
+{
+	static const char *const types[] = {NULL, "sev", "sev-es", "sev-snp", "tdx"};
+	const struct policy_vm *vm = &args->policy.vm;
+
+	(void)error;
+	confidential_arg(args, "--type", (char *)(uintptr_t)types[args->policy.confidential.type]);
+	snprintf(args->vcpus, sizeof(args->vcpus), "%u", vm->vcpus);
+	confidential_arg(args, "--vcpus", args->vcpus);
+	confidential_file(args->firmware, sizeof(args->firmware),
+	                  args->policy.confidential.firmware, dir);
+	confidential_arg(args, "--firmware", args->firmware);
+	if (args->policy.confidential.type == POLICY_CC_TDX)
+		return 0;
+	confidential_path(args->kernel, sizeof(args->kernel), vm->kernel, dir, "kernel");
+	confidential_path(args->initrd, sizeof(args->initrd),
+	                  vm->initrd[0] ? vm->initrd : vm->kernel, dir, "initrd");
+	confidential_arg(args, "--kernel", args->kernel);
+	if (vm->initrd[0] || (!strchr(vm->kernel, '/') && access(args->initrd, F_OK) == 0))
+		confidential_arg(args, "--initrd", args->initrd);
+	return 0;
+}
+
+/* What its report has to have: for cordon-attest and cordon-gate. */
+static int confidential_evidence(struct confidential_args *args, const char *dir,
+                                 struct host_error *error)
+{
+	const struct policy_confidential *c = &args->policy.confidential;
+	const struct cc_wishes wishes = {.debug = c->debug,
+	                                 .smt = c->smt,
+	                                 .abi_major = c->abi_major,
+	                                 .abi_minor = c->abi_minor};
+	const bool snp = c->type == POLICY_CC_SEV_SNP;
+
+	(void)dir;
+	if (!snp && c->type != POLICY_CC_TDX)
+		return host_fail(
+		        error, -EINVAL, VERB_REFUSED,
+		        "policy line %u: guests of type sev and sev-es have no such reports",
+		        c->line);
+	snprintf(args->wishes, sizeof(args->wishes), "0x%llx",
+	         (unsigned long long)(snp ? cc_snp_policy(&wishes) : cc_tdx_attributes(&wishes)));
+	confidential_arg(args, "--policy", args->wishes);
+	if (c->debug)
+		args->list[args->count++] = (char *)(uintptr_t) "--allow-debug";
+	if (!snp)
+		return 0;
+	for (size_t i = 0; i < sizeof(c->host_data); i++)
+		snprintf(args->host_data + 2 * i, 3, "%02x", c->host_data[i]);
+	confidential_arg(args, "--host-data", args->host_data);
+	return 0;
 }
 
 /* Becomes the program; it has only what it is given, and no environment. */
@@ -98,34 +136,50 @@ static int confidential_become(const char *program, char **argv)
 	return VERB_FAILED;
 }
 
-int verb_measure(int argc, char **argv)
+typedef int confidential_fill(struct confidential_args *args, const char *dir,
+                              struct host_error *error);
+
+/* Becomes the program, with options in place of the policy that is the argument `at`; what is said after it counts. */
+static int confidential_with_policy(const char *program, int argc, char **argv, int at,
+                                    confidential_fill *fill)
 {
 	BASE_AUTO_FREE struct confidential_args *args = NULL;
 	struct host_error error = {0};
-	int first = 1;
+	json_t *params = NULL;
+	const char *dir = "";
+	int err;
 
-	if (argc < 2 || argv[1][0] == '-')
-		return confidential_become("cordon-measure", argv);
+	if (argc <= at || argv[at][0] == '-')
+		return confidential_become(program, argv);
 	args = calloc(1, sizeof(*args));
 	if (!args || argc > CONFIDENTIAL_ARGS_MAX) {
 		fprintf(stderr, "cordon: %d arguments are too many\n", argc);
 		return VERB_FAILED;
 	}
-	args->list[args->count++] = argv[0];
-	if (confidential_policy(args, argv[first], &error) != 0)
-		return cli_refused(argv[first], &error, false);
-	/* what is said after the policy counts */
-	while (++first < argc)
-		args->list[args->count++] = argv[first];
-	return confidential_become("cordon-measure", args->list);
+	for (int i = 0; i < at; i++)
+		args->list[args->count++] = argv[i];
+	err = confidential_read(args, argv[at], &params, &dir, &error);
+	if (!err)
+		err = fill(args, dir, &error);
+	json_decref(params);
+	if (err)
+		return cli_refused(argv[at], &error, false);
+	for (int i = at + 1; i < argc; i++)
+		args->list[args->count++] = argv[i];
+	return confidential_become(program, args->list);
+}
+
+int verb_measure(int argc, char **argv)
+{
+	return confidential_with_policy("cordon-measure", argc, argv, 1, confidential_launch);
 }
 
 int verb_attest(int argc, char **argv)
 {
-	(void)argc;
 	if (argc > 1 && strcmp(argv[1], "gate") == 0)
-		return confidential_become("cordon-gate", argv + 1);
-	return confidential_become("cordon-attest", argv);
+		return confidential_with_policy("cordon-gate", argc - 1, argv + 1, 1,
+		                                confidential_evidence);
+	return confidential_with_policy("cordon-attest", argc, argv, 2, confidential_evidence);
 }
 
 int verb_id_block(int argc, char **argv)
