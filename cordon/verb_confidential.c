@@ -114,6 +114,7 @@ static int confidential_evidence(struct confidential_args *args, const char *dir
 		        c->line);
 	snprintf(args->wishes, sizeof(args->wishes), "0x%llx",
 	         (unsigned long long)(snp ? cc_snp_policy(&wishes) : cc_tdx_attributes(&wishes)));
+	confidential_arg(args, "--type", (char *)(uintptr_t)(snp ? "sev-snp" : "tdx"));
 	confidential_arg(args, "--policy", args->wishes);
 	if (c->debug)
 		args->list[args->count++] = (char *)(uintptr_t) "--allow-debug";
