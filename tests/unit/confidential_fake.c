@@ -349,7 +349,8 @@ static int td_init(struct fake *fake, const struct cc_tdx_init_vm *init)
 	for (uint32_t i = 0; i < init->nent; i++)
 		if (init->entries[i].function != 1 && init->entries[i].function != 7)
 			return -EINVAL; /* no leaf that is a choice */
-	memcpy(&fake->td_params, init, sizeof(fake->td_params));
+	fake->td_asked = init->attributes;
+	fake->td_leaves = init->nent;
 	fake->td = FAKE_TD_INITIALIZED;
 	return 0;
 }

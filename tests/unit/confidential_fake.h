@@ -77,7 +77,8 @@ struct fake {
 	EVP_MD_CTX *hash;   /* SEV, SEV-ES, TDX */
 	uint8_t digest[48]; /* of all that was launched, once it is finished; of SEV-SNP, so far */
 	uint8_t host_data[32];
-	struct cc_tdx_init_vm td_params;
+	uint64_t td_asked; /* attributes of INIT_VM */
+	uint32_t td_leaves;
 	uint64_t hob_gpa;
 	uint8_t hob[4096];
 };

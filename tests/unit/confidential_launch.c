@@ -122,7 +122,7 @@ START_TEST(test_wishes)
 	rig_close();
 	rig_open(CONFIDENTIAL_TDX, 1);
 	ck_assert_int_eq(rig_run(), 0);
-	ck_assert_uint_eq(rig.fake.td_params.attributes, 1ull << 28);
+	ck_assert_uint_eq(rig.fake.td_asked, 1ull << 28);
 	rig_close();
 	rig_open(CONFIDENTIAL_TDX, 1);
 	rig.guest.wishes.debug = true;
@@ -159,7 +159,7 @@ START_TEST(test_cpuid)
 	rig.guest.cpuid = cpuid;
 	rig.guest.cpuid_count = BASE_COUNT(cpuid);
 	ck_assert_int_eq(rig_run(), 0);
-	ck_assert_uint_eq(rig.fake.td_params.nent, 1);
+	ck_assert_uint_eq(rig.fake.td_leaves, 1);
 	rig_close();
 	rig_open(CONFIDENTIAL_SEV_SNP, 1);
 	rig.guest.cpuid = cpuid;
