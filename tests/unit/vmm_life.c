@@ -467,7 +467,8 @@ START_TEST(options_of_a_guests_life)
 	        {"--on-panic", "log", true},   {"--on-panic", "reset", false},
 	        {"--watchdog", "reset", true}, {"--watchdog", "stop", true},
 	        {"--watchdog", "pause", true}, {"--watchdog", "log", false},
-	        {"--watchdog", "", false},
+	        {"--watchdog", "", false},     {"--private", "sw-protected", true},
+	        {"--private", "sev", false},
 	};
 	struct options options;
 	char why[WHY_MAX];

@@ -3,7 +3,7 @@
 # away while devices use them. Each class is a part of this case. All processes are in their seccomp lists,
 # and stay; what needs shared memory is refused.
 # needs: private-memory
-# time: 240
+# time: 600
 work=$(mktemp -d)
 at_end rm -rf "$work"
 build=$CORDON_TREE/build
@@ -25,13 +25,13 @@ part balloon_refused ok
 
 truncate -s 4M "$work/disk.raw"
 mkfifo "$work/in"
-sleep 230 >"$work/in" & # the guest's serial port stays open
+sleep 590 >"$work/in" & # the guest's serial port stays open
 at_end kill $!
 "${vm[@]}" --vcpus 2 --rng --disk "$work/disk.raw" --console --vsock 3 --pids "$work/pids" quiet \
 	<"$work/in" >"$work/log" 2>&1 &
 pid=$!
 at_end cat "$work/log"
-wait_for 200 grep -qa '^hostile: done\|vmm ended' "$work/log"
+wait_for 500 grep -qa '^hostile: done\|vmm ended' "$work/log"
 
 while read -r name process; do
 	[ -d "/proc/$process" ] || fail "$name has ended"
