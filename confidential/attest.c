@@ -232,8 +232,8 @@ void attest_verify(const struct attest_input *input, struct attest_verdict *verd
 	else
 		attest_tdx(&attest);
 	if (input->kind && verdict->read)
-		attest_check(&attest, "type", verdict->kind == *input->kind, "it is a %s",
-		             verdict->kind == ATTEST_SNP ? "SEV-SNP report" : "TDX quote");
+		attest_check(&attest, "type", verdict->kind == *input->kind, "it is %s",
+		             verdict->kind == ATTEST_SNP ? "an SEV-SNP report" : "a TDX quote");
 	/* nothing was looked at, so nothing is accepted */
 	if (verdict->count == 0)
 		verdict->accepted = false;

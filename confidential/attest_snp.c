@@ -34,8 +34,6 @@ enum {
 	SNP_ECDSA_P384 = 1,
 	SNP_CHIP_ID_SIZE = 64,
 	SNP_NO_PART = 0xff,
-	SNP_POLICY_RESERVED_ONE = 1 << 17,
-	SNP_POLICY_DEBUG = 1 << 19,
 };
 enum snp_key { SNP_VCEK = 0, SNP_VLEK = 1 };
 

@@ -256,6 +256,14 @@ int idblock_make(const struct idblock *block, const void *id_key, size_t id_key_
 int idblock_check(const uint8_t *bytes, size_t size, const uint8_t *auth, size_t auth_size,
                   struct idblock *block, struct idblock_digests *digests, char *why);
 
+/* Bits of an SNP guest's policy (SNP ABI table 9). */
+enum snp_policy {
+	SNP_POLICY_ABI_MAJOR = 8, /* a shift; the minor one is below it */
+	SNP_POLICY_SMT = 1 << 16,
+	SNP_POLICY_RESERVED_ONE = 1 << 17,
+	SNP_POLICY_DEBUG = 1 << 19,
+};
+
 /* --- attestation (attest*.c): evidence and certificates are hostile --- */
 
 enum attest_kind { ATTEST_SNP, ATTEST_TDX };

@@ -9,11 +9,6 @@ enum {
 	SEV_POLICY_NOSEND = 1 << 3, /* is not sent to another platform */
 	SEV_POLICY_API_MAJOR = 16,  /* a shift */
 	SEV_POLICY_API_MINOR = 24,
-
-	SNP_POLICY_ABI_MAJOR = 8, /* a shift; the minor one is below it */
-	SNP_POLICY_SMT = 1 << 16,
-	SNP_POLICY_RESERVED_ONE = 1 << 17,
-	SNP_POLICY_DEBUG = 1 << 19,
 };
 
 uint32_t cc_sev_policy(enum confidential_type type, const struct cc_wishes *wishes)

@@ -163,8 +163,13 @@ static int confidential_with_policy(const char *program, int argc, char **argv, 
 	if (!err)
 		err = fill(args, dir, &error);
 	json_decref(params);
-	if (err)
-		return cli_refused(argv[at], &error, false);
+	if (err) {
+		int status = cli_refused(argv[at], &error, false);
+
+		/* of evidence, 1 says that it was refused, and nothing else */
+		return fill == confidential_evidence && status != VERB_NOT_FOUND ? VERB_FAILED
+		                                                                 : status;
+	}
 	for (int i = at + 1; i < argc; i++)
 		args->list[args->count++] = argv[i];
 	return confidential_become(program, args->list);
@@ -175,8 +180,34 @@ int verb_measure(int argc, char **argv)
 	return confidential_with_policy("cordon-measure", argc, argv, 1, confidential_launch);
 }
 
+/* A number is for the program; anything else is a policy's file. */
+static bool attest_is_number(const char *text)
+{
+	if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X'))
+		text += 2;
+	return text[0] && text[strspn(text, "0123456789abcdefABCDEF")] == '\0';
+}
+
+/* `--policy FILE` is FILE at argument `at`; how many arguments there are then. */
+static int attest_policy_first(int argc, char **argv, int at)
+{
+	for (int i = at; i + 1 < argc; i++) {
+		char *file = argv[i + 1];
+
+		if (strcmp(argv[i], "--policy") != 0 || attest_is_number(file))
+			continue;
+		memmove(argv + at + 1, argv + at, (size_t)(i - at) * sizeof(*argv));
+		argv[at] = file;
+		/* and the NULL behind the last */
+		memmove(argv + i + 1, argv + i + 2, (size_t)(argc - i - 1) * sizeof(*argv));
+		return argc - 1;
+	}
+	return argc;
+}
+
 int verb_attest(int argc, char **argv)
 {
+	argc = attest_policy_first(argc, argv, 2);
 	if (argc > 1 && strcmp(argv[1], "gate") == 0)
 		return confidential_with_policy("cordon-gate", argc - 1, argv + 1, 1,
 		                                confidential_evidence);

@@ -118,6 +118,8 @@ static void tear_down(void)
 	"7a1e5c266c0108dbc9bb94fa926951320940915d0aafb42464bd88b579ea158d3e1a0dc39b2c60bd95b9c480" \
 	"cd81841e"
 
+#define MILAN_HOST "00000000000000000000000000000000000000000000000000000000000000aa"
+
 static const struct verdict {
 	const char *report, *certs, *at, *more[4];
 	int status;
@@ -237,6 +239,56 @@ START_TEST(test_id_block)
 }
 END_TEST
 
+/* What a policy's file asks for, by way of `cordon`. */
+static const struct asked {
+	const char *confidential, *report;
+	int status;
+	const char *says;
+} asked[] = {
+        {"type: sev-snp", "report", 0, "passed   policy"},
+        {"type: sev-snp, policy: {smt: false}", "report", 1, "0x30000, where 0x20000 was expected"},
+        {"type: sev-snp, policy: {smt: true}", "report", 0, "passed   policy"},
+        {"type: sev-snp, policy: {smt: true}", "report", 0, "passed   host-data"},
+        {"type: sev-snp, policy: {smt: true}", "quote", 1, "FAILED   type"},
+        {"type: sev-snp, policy: {smt: true, abi: 1.0}", "report", 1, "FAILED   policy"},
+        {"type: sev-snp, policy: {smt: true}, host_data: \"" MILAN_HOST "\"", "report", 1,
+         "FAILED   host-data"},
+        {"type: tdx", "quote", 0, "passed   policy"},
+        {"type: tdx, policy: {debug: true}", "quote", 1, "FAILED   policy"},
+        {"type: tdx", "report", 1, "FAILED   type"},
+        {"type: sev-es", "report", 125, "have no such reports"},
+        {"type: sev-snp, policy: {smt: 1}", "report", 125, "expected true or false"},
+};
+
+START_TEST(test_asked)
+{
+	const struct asked *test = &asked[_i];
+	BASE_AUTO_FREE char *text = NULL;
+	struct run result;
+	int size = asprintf(&text,
+	                    "version: 1\nvm: {name: a, kernel: ./k}\n"
+	                    "confidential: {firmware: ./OVMF.fd, %s}\n",
+	                    test->confidential);
+
+	ck_assert_int_gt(size, 0);
+	put("policy.yaml", text, (size_t)size);
+	for (int i = 0; i < 3; i++) {
+		const char *const ways[][ARGS_MAX] = {
+		        {"attest", "verify", "policy.yaml", "--report", test->report, "--certs",
+		         "certs", "--at", "2025-01-01"},
+		        {"attest", "verify", "--report", test->report, "--certs", "certs", "--at",
+		         "2025-01-01", "--policy", "policy.yaml"},
+		        {"attest", "verify", "--policy", "policy.yaml", "--report", test->report,
+		         "--certs", "certs", "--at", "2025-01-01"},
+		};
+
+		run(&result, "CORDON", "cordon", ways[i]);
+		ck_assert_msg(result.status == test->status && strstr(result.output, test->says),
+		              "%d: %s", result.status, result.output);
+	}
+}
+END_TEST
+
 START_TEST(test_help)
 {
 	static const char *const verbs[][2] = {{"CORDON_ATTEST", "attest"},
@@ -267,6 +319,7 @@ int main(void)
 	tcase_add_unchecked_fixture(test, set_up, tear_down);
 	tcase_add_loop_test(test, test_verdicts, 0, BASE_COUNT(verdicts));
 	tcase_add_test(test, test_json);
+	tcase_add_loop_test(test, test_asked, 0, BASE_COUNT(asked));
 	tcase_add_test(test, test_id_block);
 	tcase_add_loop_test(test, test_help, 0, 3);
 	suite_add_tcase(suite, test);
