@@ -10,7 +10,8 @@
  *            each other. Those looked at are the 1st, 2nd, 4th, 8th and so on of each direction.
  *   nested   two of them are whole IPv4 packets by themselves (length and checksum: RFC 791, 3.1)
  *
- * One sign is a finding of medium severity from 20 packets and 1 KiB each way on; two, or 64 KiB, high.
+ * One sign is a finding of medium severity from 20 packets one way, 4 the other, and 2 KiB in all on; two, or 64 KiB,
+ * high. Not 20 each way: a tunnel that fetches has its replies come without being asked for, hundreds to a request.
  * Much data without a sign (from 4 MiB) is low: somebody tests a path.
  *
  * Limits. A tunnel in one direction that sends the same size always, and whose content does not change behind
@@ -28,7 +29,8 @@ enum {
 	ICMP_STAMP = 16,
 	ICMP_LOOKED_AT = 32, /* bytes behind the time stamp */
 	ICMP_PACKETS = 20,
-	ICMP_BYTES = 1024,
+	ICMP_PACKETS_BACK = 4,
+	ICMP_BYTES = 2048,
 	ICMP_APART = 8,
 	ICMP_LOOKS = 4,
 	ICMP_MUCH = 64 * 1024,
@@ -136,8 +138,9 @@ static unsigned int icmp_signs(const struct icmp_pair *pair)
 	unsigned int signs = 0;
 	uint64_t means[2];
 
-	if (packets[0] < ICMP_PACKETS || packets[1] < ICMP_PACKETS || bytes[0] < ICMP_BYTES ||
-	    bytes[1] < ICMP_BYTES)
+	if (BASE_MAX(packets[0], packets[1]) < ICMP_PACKETS ||
+	    BASE_MIN(packets[0], packets[1]) < ICMP_PACKETS_BACK ||
+	    bytes[0] + bytes[1] < ICMP_BYTES)
 		return 0;
 	means[0] = bytes[0] / packets[0];
 	means[1] = bytes[1] / packets[1];

@@ -68,6 +68,7 @@ START_TEST(ping_tunnels)
 	        {200, 300, 100, 100, false, false}, /* more replies than requests */
 	        {200, 200, 100, 100, true, false},  /* other content */
 	        {200, 200, 64, 64, false, true},    /* packets */
+	        {16, 1000, 28, 1052, false, false}, /* a file that is fetched */
 	};
 
 	for (size_t i = 0; i < BASE_COUNT(cases); i++) {

@@ -66,7 +66,7 @@ CASES = [
         after="ping -q -c 100 -i 0.1 -s 500 10.99.0.1"),
     row("iodine CNAME", "dns", "iodine -f -r -T CNAME -P secret 198.18.0.53 t.example.org", UDP,
         after="ping -q -c 100 -i 0.1 -s 500 10.99.0.1"),
-    row("ptunnel", "icmp", "ptunnel -p {on} -lp 8000 -da 198.18.0.80 -dp 80", ICMP,
+    row("ptunnel", "icmp", "ptunnel -p 10.200.0.2 -lp 8000 -da 198.18.0.80 -dp 80", ICMP,
         after="curl -s -o /dev/null --max-time 30 http://127.0.0.1:8000/large"),
     row("hydra ftp", "brute", "hydra -t 4 -l root -P {work}/words ftp://{on}", TCP),
     row("ncrack ftp", "brute", "ncrack -p 21 --user root -P {work}/words {on}", TCP),

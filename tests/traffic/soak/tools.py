@@ -112,7 +112,7 @@ class Tools:
                           packets=sum(t <= when for t in times), seconds=round(when - times[0], 2) if times else None,
                           message=alert["message"])
             if len(times) >= 30:
-                result["after_30th"] = round(when - times[29], 2)
+                result["after_30th"] = round(when - times[29], 2) if when > times[29] else "before"
         result["ok"] = bool(found) if case["family"] else not others and status == 0
         if not result["ok"]:
             result["said"] = f"status {status}: {said}"
