@@ -21,15 +21,15 @@ struct tap_watch; /* the loaded or re-opened set of programs and maps */
 
 /* Opens the pinned set, or loads and pins it. 0 or negative errno; *why, if not NULL, names the step. */
 int tap_watch_open(struct tap_watch **watch, const char **why);
+/* The same with room for that many flows at each tap, rounded up to sets (8, a power of two of them; at most half a
+ * million flows; 360 bytes each, locked in kernel memory). tap_watch_open() has room for 16,384. A set that was
+ * pinned with another room takes no taps. */
+int tap_watch_open_sized(struct tap_watch **watch, uint32_t flows, const char **why);
 void tap_watch_close(struct tap_watch *watch);
 
 /* Attaches both directions to the tap (down or up) and gives it a flow map of its own.
  * Returns an fd of that flow map, owned by the caller, or a negative errno. */
 int tap_watch_attach(struct tap_watch *watch, unsigned int ifindex, const uint8_t guest_mac[6]);
-/* The same with room for that many flows, rounded up to sets (8, a power of two of them; at most half a
- * million flows; 360 bytes each, locked in kernel memory). tap_watch_attach() has room for 16,384. */
-int tap_watch_attach_sized(struct tap_watch *watch, unsigned int ifindex,
-                           const uint8_t guest_mac[6], uint32_t flows);
 /* 0 also when the tap is gone already. */
 int tap_watch_detach(struct tap_watch *watch, unsigned int ifindex);
 

@@ -109,9 +109,9 @@ static int measure_run(struct bench_bpf *bench, uint32_t flows, struct figures *
 	return 0;
 }
 
-static int prepare(struct bench_bpf *bench, struct tap_watch *watch, uint32_t room)
+static int prepare(struct bench_bpf *bench, struct tap_watch *watch)
 {
-	BASE_AUTO_FD int flows = tap_watch_attach_sized(watch, LOOPBACK, (uint8_t[6]){0}, room);
+	BASE_AUTO_FD int flows = tap_watch_attach(watch, LOOPBACK, (uint8_t[6]){0});
 	BASE_AUTO_FD int cordon = bpf_obj_get("/sys/fs/bpf/cordon/from_guest");
 	const int programs[TARGETS] = {bpf_program__fd(bench->progs.empty),
 	                               bpf_program__fd(bench->progs.least), cordon};
@@ -137,13 +137,13 @@ static int measure(struct tap_watch *watch, uint32_t flows, uint32_t room, struc
 		return -errno;
 	error = bench_bpf__load(bench);
 	if (!error)
-		error = prepare(bench, watch, room);
+		error = prepare(bench, watch);
 	if (!error)
 		error = measure_run(bench, flows, figures);
 	tap_watch_detach(watch, LOOPBACK);
 	if (!error)
 		error = veth_measure(watch, bpf_program__fd(bench->progs.empty),
-		                     bpf_program__fd(bench->progs.least), flows, room, figures);
+		                     bpf_program__fd(bench->progs.least), flows, figures);
 	return error;
 }
 
@@ -156,24 +156,22 @@ int main(void)
 	struct tap_watch *watch = NULL;
 	struct figures figures = {0};
 	const char *why = "a mount namespace and a bpf file system of its own (root?)";
-	int error;
+	int error = 0;
 
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL) < 0)
 		error = -errno;
-	else
-		error = tap_watch_open(&watch, &why);
-	if (error) {
-		fprintf(stderr, "bench_bpf: %s: %s\n", why, strerror(-error));
-		return 1;
-	}
-	for (size_t i = 0; i < BASE_COUNT(counts) && !error; i++)
+	for (size_t i = 0; i < BASE_COUNT(counts) && !error; i++) {
+		error = tap_watch_open_sized(&watch, counts[i].room, &why);
+		if (error)
+			break;
 		error = measure(watch, counts[i].flows, counts[i].room, &figures);
+		tap_watch_close(watch);
+		tap_watch_unpin();
+	}
 	if (error)
-		fprintf(stderr, "bench_bpf: %s\n", strerror(-error));
+		fprintf(stderr, "bench_bpf: %s: %s\n", why ? why : "measuring", strerror(-error));
 	else
 		printf("{\"bench\": \"bpf\", \"figures\": [%s]}\n", figures.json);
-	tap_watch_close(watch);
-	tap_watch_unpin();
 	return error ? 1 : 0;
 }

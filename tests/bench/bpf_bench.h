@@ -18,9 +18,9 @@ void figures_cost(struct figures *figures, const char *name, int empty, int leas
 /* Adds one figure without a peer. */
 void figures_add(struct figures *figures, const char *name, double value, const char *unit);
 
-/* Sends packets of so many flows through a veth pair, whose far end has one of the programs at a time; ours
- * has room for `room`. 0 or a negative errno. */
-int veth_measure(struct tap_watch *watch, int empty, int least, uint32_t flows, uint32_t room,
+/* Sends packets of so many flows through a veth pair, whose far end has one of the programs at a time. 0 or a
+ * negative errno. */
+int veth_measure(struct tap_watch *watch, int empty, int least, uint32_t flows,
                  struct figures *figures);
 
 #endif

@@ -199,7 +199,7 @@ static void report(struct figures *figures, uint32_t flows, const int program[TA
 	       pair[EMPTY], pair[LEAST], pair[CORDON]);
 }
 
-int veth_measure(struct tap_watch *watch, int empty, int least, uint32_t flows, uint32_t room,
+int veth_measure(struct tap_watch *watch, int empty, int least, uint32_t flows,
                  struct figures *figures)
 {
 	BASE_AUTO_FD int stats = bpf_enable_stats(BPF_STATS_RUN_TIME);
@@ -212,7 +212,7 @@ int veth_measure(struct tap_watch *watch, int empty, int least, uint32_t flows, 
 	if (error)
 		return error;
 	/* for its map; then it comes and goes as the others do */
-	map = tap_watch_attach_sized(watch, veth->peer, (uint8_t[6]){0}, room);
+	map = tap_watch_attach(watch, veth->peer, (uint8_t[6]){0});
 	error = map < 0 ? map : 0;
 	take_off(cordon, veth->peer);
 	hook.ifindex = (int)veth->peer;
