@@ -17,7 +17,8 @@ struct denied_message {
 	const uint8_t *packet;
 	size_t packet_size;
 	char prefix[64];
-	uint32_t ifindex, port; /* where it came in; on a bridge, by which of its ports */
+	uint32_t in, in_port; /* where it came in; on a bridge, by which of its ports */
+	uint32_t out, out_port;
 };
 
 static void denied_attribute(struct denied_message *message, uint16_t type, const uint8_t *at,
@@ -32,8 +33,10 @@ static void denied_attribute(struct denied_message *message, uint16_t type, cons
 		message->packet = at;
 		message->packet_size = size;
 		break;
-	case NFULA_IFINDEX_INDEV: message->ifindex = size == 4 ? base_be32(at) : 0; break;
-	case NFULA_IFINDEX_PHYSINDEV: message->port = size == 4 ? base_be32(at) : 0; break;
+	case NFULA_IFINDEX_INDEV: message->in = size == 4 ? base_be32(at) : 0; break;
+	case NFULA_IFINDEX_PHYSINDEV: message->in_port = size == 4 ? base_be32(at) : 0; break;
+	case NFULA_IFINDEX_OUTDEV: message->out = size == 4 ? base_be32(at) : 0; break;
+	case NFULA_IFINDEX_PHYSOUTDEV: message->out_port = size == 4 ? base_be32(at) : 0; break;
 	default: break;
 	}
 }
@@ -58,11 +61,14 @@ static void denied_attributes(struct denied_message *message, const uint8_t *at,
 
 static bool denied_prefix(const char *prefix, struct denied_event *event)
 {
-	static const char denied[] = "cordon denied ", line[] = "line ", more[] = "more";
+	static const char denied[] = "cordon denied ", to[] = "to ", line[] = "line ",
+	                  more[] = "more";
 	const char *word = prefix + sizeof(denied) - 1;
 
 	if (strncmp(prefix, denied, sizeof(denied) - 1) != 0)
 		return false;
+	event->inward = strncmp(word, to, sizeof(to) - 1) == 0;
+	word += event->inward ? sizeof(to) - 1 : 0;
 	if (strncmp(word, line, sizeof(line) - 1) == 0)
 		event->line = (uint32_t)strtoul(word + sizeof(line) - 1, NULL, 10);
 	else if (strncmp(word, more, sizeof(more) - 1) == 0)
@@ -72,7 +78,7 @@ static bool denied_prefix(const char *prefix, struct denied_event *event)
 	return true;
 }
 
-static bool denied_packet(const struct denied_message *message, struct flow_key *key)
+static bool denied_packet(const struct denied_message *message, bool inward, struct flow_key *key)
 {
 	struct packet_bytes frame = {0};
 	struct packet_input in = {.bytes = &frame};
@@ -88,7 +94,14 @@ static bool denied_packet(const struct denied_message *message, struct flow_key 
 	in.wire = (uint32_t)(ETH_HLEN + BASE_MIN(message->packet_size, (size_t)UINT16_MAX));
 	packet_parse(&in, &packet);
 	return (packet.family == PACKET_IPV4 || packet.family == PACKET_IPV6) &&
-	       flow_key_of(&packet, FLOW_GUEST, key);
+	       flow_key_of(&packet, inward ? FLOW_PEER : FLOW_GUEST, key);
+}
+
+static uint32_t denied_tap(const struct denied_message *message, bool inward)
+{
+	if (inward)
+		return message->out_port ? message->out_port : message->out;
+	return message->in_port ? message->in_port : message->in;
 }
 
 void denied_read(const uint8_t *bytes, size_t size, denied_fn *each, void *data)
@@ -108,10 +121,11 @@ void denied_read(const uint8_t *bytes, size_t size, denied_fn *each, void *data)
 		if (header.nlmsg_type == (NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET) &&
 		    header.nlmsg_len > head) {
 			denied_attributes(&message, bytes + head, header.nlmsg_len - head);
-			event.header.ifindex = message.port ? message.port : message.ifindex;
 			if (denied_prefix(message.prefix, &event) &&
-			    denied_packet(&message, &event.key))
+			    denied_packet(&message, event.inward, &event.key)) {
+				event.header.ifindex = denied_tap(&message, event.inward);
 				each(&event, data);
+			}
 		}
 		step = BASE_MIN((size_t)NLMSG_ALIGN(header.nlmsg_len), size);
 		bytes += step;

@@ -158,6 +158,23 @@ START_TEST(guest_of_nat)
 }
 END_TEST
 
+/* As after somebody changed the rules: the sockets are the same, and are heard as before. */
+START_TEST(tap_goes_and_comes)
+{
+	start_mode(POLICY_NIC_NAT);
+	ck_assert(guest_has("ip -6 route show default", "default via fe80::1 dev g0 proto ra"));
+	net_run(&fixture.net, NET_HOST, "ip link set cn0 down");
+	net_run(&fixture.net, 0, "ip link set g0 down");
+	net_run(&fixture.net, NET_HOST, "ip link set cn0 up");
+	net_run(&fixture.net, NET_HOST, "ip -6 addr add fd77::1/112 dev cn0 nodad");
+	net_run(&fixture.net, NET_HOST, "ip -6 addr add fe80::1/64 dev cn0 nodad");
+	net_run(&fixture.net, NET_HOST,
+	        "ip neigh replace fd77::2 lladdr 02:00:00:00:00:10 dev cn0");
+	net_run(&fixture.net, 0, "ip link set g0 up");
+	get_address();
+}
+END_TEST
+
 START_TEST(guest_of_routed)
 {
 	int listener BASE_AUTO_FD =
@@ -229,6 +246,7 @@ int main(void)
 	tcase_add_test(tests, guest_of_routed);
 	tcase_add_test(tests, guest_of_host_only);
 	tcase_add_test(tests, router_holds_nothing);
+	tcase_add_test(tests, tap_goes_and_comes);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);

@@ -54,8 +54,9 @@ static size_t make_syn(uint8_t packet[40], uint32_t peer, uint16_t port)
 	return sizeof(head);
 }
 
-static void message(struct datagram *to, const char *prefix, uint32_t ifindex, uint32_t port,
-                    const void *packet, size_t size)
+/* `out` is where it would have gone. */
+static void message_on(struct datagram *to, const char *prefix, uint32_t ifindex, uint32_t port,
+                       uint32_t out, const void *packet, size_t size)
 {
 	const size_t begin = to->size;
 	struct nlmsghdr header = {.nlmsg_type = NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET};
@@ -69,9 +70,18 @@ static void message(struct datagram *to, const char *prefix, uint32_t ifindex, u
 	attribute(to, NFULA_IFINDEX_INDEV, in, sizeof(in));
 	if (port)
 		attribute(to, NFULA_IFINDEX_PHYSINDEV, by, sizeof(by));
+	attribute(to, NFULA_IFINDEX_OUTDEV, (uint8_t[]){0, 0, 1, 1}, 4);
+	if (out)
+		attribute(to, NFULA_IFINDEX_PHYSOUTDEV, (uint8_t[]){0, 0, 0, (uint8_t)out}, 4);
 	attribute(to, NFULA_PAYLOAD, packet, size);
 	header.nlmsg_len = (uint32_t)(to->size - begin);
 	memcpy(to->bytes + begin, &header, sizeof(header));
+}
+
+static void message(struct datagram *to, const char *prefix, uint32_t ifindex, uint32_t port,
+                    const void *packet, size_t size)
+{
+	message_on(to, prefix, ifindex, port, 0, packet, size);
 }
 
 START_TEST(test_messages)
@@ -103,10 +113,39 @@ START_TEST(test_messages)
 }
 END_TEST
 
+/* To a guest: it is known by where the packet would have gone, and the guest is who it was for. */
+START_TEST(test_inward)
+{
+	struct datagram datagram = {0};
+	struct heard heard = {0};
+	uint8_t packet[40];
+	size_t size = make_syn(packet, 0xcb007107, 80);
+
+	message_on(&datagram, "cordon denied to line 12 ", 7, 8, 0, packet, size);
+	denied_read(datagram.bytes, datagram.size, hear, &heard);
+	ck_assert_uint_eq(heard.count, 1);
+	ck_assert_uint_eq(heard.last.inward, 1);
+	ck_assert_uint_eq(heard.last.header.ifindex, 0x101);
+	ck_assert_uint_eq(heard.last.line, 12);
+	ck_assert_uint_eq(heard.last.key.guest_port, 80);
+	ck_assert_mem_eq(heard.last.key.guest, "\xcb\0\x71\x07", 4);
+	ck_assert_mem_eq(heard.last.key.peer, "\xc0\0\x02\x14", 4);
+	message_on(&datagram, "cordon denied to more ", 7, 8, 9, packet, size);
+	denied_read(datagram.bytes, datagram.size, hear, &heard);
+	ck_assert_uint_eq(heard.count, 3);
+	ck_assert_uint_eq(heard.last.header.ifindex, 9);
+	ck_assert_uint_eq(heard.last.more, DENIED_MORE - 1);
+}
+END_TEST
+
 START_TEST(test_not_ours)
 {
-	static const char *const prefixes[] = {"cordon web0 egress[0] line 11 ", "",
-	                                       "other: ", "cordon denied egress[0] line 3 "};
+	static const char *const prefixes[] = {"cordon web0 egress[0] line 11 ",
+	                                       "",
+	                                       "other: ",
+	                                       "cordon denied egress[0] line 3 ",
+	                                       "cordon denied to ",
+	                                       "cordon denied to egress[0] line 3 "};
 	struct datagram datagram = {0};
 	struct heard heard = {0};
 	uint8_t packet[40];
@@ -236,6 +275,48 @@ START_TEST(test_many_destinations)
 }
 END_TEST
 
+/* However much it is, it stays low: others' packets bring no response upon the guest. */
+START_TEST(test_ingress)
+{
+	struct watch *watch = watch_new(&denied_detector, NULL);
+	struct denied_event event = {
+	        .header = {.type = DENIED_EVENT, .size = sizeof(event), .time_ns = START},
+	        .key = {.guest = {192, 0, 2, 20},
+	                .peer = {203, 0, 113, 7},
+	                .peer_port = 40000,
+	                .guest_port = 22,
+	                .proto = TCP,
+	                .family = FLOW_IPV4},
+	        .inward = 1,
+	};
+
+	watch_event(watch, &event.header);
+	ck_assert_str_eq(watch->last.rule, "ingress.denied");
+	ck_assert_str_eq(watch->last.technique, "T1595");
+	ck_assert_mem_eq(watch->last.source, event.key.peer, 16);
+	ck_assert_mem_eq(watch->last.target, event.key.guest, 16);
+	ck_assert_ptr_nonnull(
+	        strstr(watch->last.sentence,
+	               "was not to be reached from the Internet: 1 packet of 1 sender "
+	               "and port, the first from 203.0.113.7 to port 22; no rule allows "
+	               "it"));
+	/* the sender's own port is of no account */
+	event.key.peer_port++;
+	watch_event(watch, &event.header);
+	memcpy(event.key.peer, (uint8_t[]){10, 77, 0, 6}, 4);
+	for (uint16_t port = 1; port <= 200; port++) {
+		event.key.guest_port = port;
+		watch_event(watch, &event.header);
+	}
+	ck_assert_uint_eq(watch->count[ALERT_NEW], 2);
+	ck_assert_str_eq(watch->last.technique, "T1046");
+	ck_assert_uint_eq(watch->severity, ALERT_LOW);
+	watch_tick(watch, START + 2 * HOUR);
+	ck_assert_uint_eq(watch->count[ALERT_END], 2);
+	watch_end(watch);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("monitor_denied");
@@ -244,11 +325,13 @@ int main(void)
 	int failed;
 
 	tcase_add_test(log, test_messages);
+	tcase_add_test(log, test_inward);
 	tcase_add_test(log, test_not_ours);
 	tcase_add_test(log, test_broken);
 	tcase_add_test(detector, test_one_finding);
 	tcase_add_test(detector, test_many_destinations);
 	tcase_add_test(detector, test_metadata);
+	tcase_add_test(detector, test_ingress);
 	suite_add_tcase(suite, log);
 	suite_add_tcase(suite, detector);
 	runner = srunner_create(suite);
