@@ -117,6 +117,11 @@ static void vmm_say_end(struct vmm *vmm, int last)
 	machine_log(&vmm->machine, "ended: %s; %llu exits, %llu accesses that nothing answers",
 	            vmm_end_text(state.end), (unsigned long long)state.exits,
 	            (unsigned long long)state.unknown_io);
+	if (vmm->machine.private.map_fd >= 0)
+		machine_log(&vmm->machine,
+		            "%llu requests to convert pages, of which %llu were refused",
+		            (unsigned long long)vmm->machine.private.requests,
+		            (unsigned long long)vmm->machine.private.refused);
 	if (last >= 0 && base_write_all(last, &state, sizeof(state)) < 0)
 		machine_log(&vmm->machine, "the last counters cannot be kept: %s", strerror(errno));
 }

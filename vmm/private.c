@@ -246,8 +246,6 @@ int private_convert(struct machine *m, uint64_t guest, uint64_t size, bool priva
 		return -E2BIG;
 	pthread_mutex_lock(&m->private.lock);
 	error = private_change(m, region, guest, size, private);
-	m->private.requests++;
-	m->private.refused += error != 0;
 	pthread_mutex_unlock(&m->private.lock);
 	return error;
 }
@@ -278,11 +276,19 @@ static uint64_t private_answer(int error)
 void private_hypercall(struct vcpu *vcpu)
 {
 	struct cc_exit_hypercall *call = (struct cc_exit_hypercall *)vcpu->run;
+	struct private_memory *p = &vcpu->machine->private;
+	int error;
 
-	if (call->nr != CC_HC_MAP_GPA_RANGE || vcpu->machine->private.map_fd < 0)
+	if (call->nr != CC_HC_MAP_GPA_RANGE || p->map_fd < 0) {
 		call->ret = (uint64_t)-1000; /* -KVM_ENOSYS */
-	else
-		call->ret = private_answer(private_request(vcpu->machine, call->args));
+		return;
+	}
+	error = private_request(vcpu->machine, call->args);
+	call->ret = private_answer(error);
+	pthread_mutex_lock(&p->lock);
+	p->requests++;
+	p->refused += error != 0;
+	pthread_mutex_unlock(&p->lock);
 }
 
 /* ---- faults ---- */

@@ -29,7 +29,7 @@ struct private_memory {
 	uint64_t map_size;
 	pthread_mutex_t
 	        lock; /* one request at a time; taken without or inside the machine's lock */
-	uint64_t requests, refused;
+	uint64_t requests, refused; /* of the guest's to convert pages */
 };
 
 /* "sw-protected", what cordon-vmm's --private takes. False: it is no such word. */

@@ -40,6 +40,7 @@ done <"$work/pids"
 echo >"$work/in"
 want_status 0 wait $pid
 want grep -qa 'ended: powered off' "$work/log"
+want grep -qaE '[0-9]{3,} requests to convert pages, of which [1-9][0-9]* were refused' "$work/log"
 
 failures=0 count=0
 while read -r _ name result why; do
