@@ -243,6 +243,8 @@ static struct scan_try *scan_try_add(struct scan_work *work, const struct scan_t
 		scan_try_drop(work, t, false);
 	*t = *key;
 	scan->waiting++;
+	if (scan->waiting >= SCAN_MANY_WAIT)
+		scan->hurry_ns = BASE_MAX(scan->hurry_ns, t->first_ns);
 	slot = scan_slot(scan, t);
 	t->next = *slot;
 	*slot = (int32_t)scan->head;
@@ -252,6 +254,12 @@ static struct scan_try *scan_try_add(struct scan_work *work, const struct scan_t
 	if (scan->pending == scan->head)
 		scan->pending = (scan->pending + 1) & (SCAN_TRIES - 1);
 	return t;
+}
+
+/* Also when those before it are no longer waited for: what was one of many is not one of few by that. */
+static uint64_t scan_patience(const struct scan *scan, const struct scan_try *t)
+{
+	return t->first_ns <= scan->hurry_ns ? SCAN_HURRY_NS : SCAN_ANSWER_NS;
 }
 
 /*
@@ -266,8 +274,7 @@ static void scan_expire(struct scan_work *work)
 
 	while (scan->pending != scan->head) {
 		struct scan_try *t = &scan->tries[scan->pending];
-		const uint64_t patience =
-		        scan->waiting >= SCAN_MANY_WAIT ? SCAN_HURRY_NS : SCAN_ANSWER_NS;
+		const uint64_t patience = scan_patience(scan, t);
 
 		if (t->first_ns && work->now_ns < t->first_ns + patience)
 			break;
@@ -275,6 +282,17 @@ static void scan_expire(struct scan_work *work)
 			scan_settle(work, t, scan_silence(t));
 		scan->pending = (scan->pending + 1) & (SCAN_TRIES - 1);
 	}
+}
+
+/* A fast scan that nobody answers: when the first of those that wait has waited long enough. */
+static uint64_t scan_due(const void *self)
+{
+	const struct scan *scan = self;
+	const struct scan_try *t = &scan->tries[scan->pending];
+
+	if (scan->pending == scan->head || t->first_ns > scan->hurry_ns)
+		return UINT64_MAX;
+	return t->first_ns + SCAN_HURRY_NS;
 }
 
 /* --- events --- */
@@ -357,7 +375,7 @@ void scan_observe(struct scan *scan, const struct flow_event *event, detector_em
 		scan_rest_end(&work, record);
 	if (!scan_probe_of(record, &key.probe) || key.first_ns == 0)
 		return;
-	if (scan->waiting >= SCAN_MANY_WAIT)
+	if (scan_due(scan) <= work.now_ns)
 		scan_expire(&work);
 	t = scan_try_find(scan, &key);
 	/* A failed target that is tried again later is a try of that time. */
@@ -423,17 +441,6 @@ static void scan_event(void *self, const struct flow_event_header *event,
 static void scan_time(void *self, uint64_t now_ns, const struct detector_out *out)
 {
 	scan_tick(self, now_ns, out->emit, out->data);
-}
-
-/* A fast scan that nobody answers: when the first of those that wait has waited long enough. */
-static uint64_t scan_due(const void *self)
-{
-	const struct scan *scan = self;
-	const struct scan_try *t = &scan->tries[scan->pending];
-
-	if (scan->waiting < SCAN_MANY_WAIT || scan->pending == scan->head)
-		return UINT64_MAX;
-	return t->first_ns + SCAN_HURRY_NS;
 }
 
 const struct detector_ops scan_detector = {

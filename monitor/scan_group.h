@@ -153,6 +153,7 @@ struct scan {
 	uint32_t tail;     /* the oldest try's index */
 	uint32_t pending;  /* index from which tries may still be pending */
 	uint32_t waiting;  /* how many are */
+	uint64_t hurry_ns; /* tries up to this were among many that waited at once */
 	uint64_t check_ns; /* before this, no group has to be looked at for its time */
 	struct scan_try tries[SCAN_TRIES];
 	int32_t slots[SCAN_SLOTS];

@@ -44,6 +44,28 @@ START_TEST(a_block_is_one_finding)
 }
 END_TEST
 
+/* Forty ports in 40 ms that nobody answers: known when it says that it is due, within a second of the 30th; a few
+ * that wait are no reason to be asked sooner than each second. */
+START_TEST(a_fast_scan_is_not_kept_waiting)
+{
+	struct watch *watch = watch_new(&scan_detector, NULL);
+	uint64_t due;
+
+	for (uint16_t i = 0; i < 40; i++) {
+		if (i == 20)
+			ck_assert(scan_detector.due(watch->self) == UINT64_MAX);
+		try(watch, TCP, HOST, (uint16_t)(100 + i), START + i * SECOND / 1000,
+		    FLOW_OUTCOME_NONE);
+	}
+	for (int i = 0; i < 40 && watch->count[ALERT_NEW] == 0; i++) {
+		due = scan_detector.due(watch->self);
+		ck_assert_uint_le(due, START + SECOND);
+		watch_tick(watch, due);
+	}
+	found(watch, "scan.vertical", ALERT_MEDIUM);
+}
+END_TEST
+
 /* Two dead hosts with three services each, tried again and again. */
 START_TEST(dead_neighbours_are_no_block)
 {
@@ -482,6 +504,7 @@ int main(void)
 	tcase_add_test(tests, nothing_answers);
 	tcase_add_test(tests, one_port_is_said_once);
 	tcase_add_test(tests, a_small_sweep_is_low);
+	tcase_add_test(tests, a_fast_scan_is_not_kept_waiting);
 	tcase_add_test(tests, the_rest_of_packets_is_no_try);
 	suite_add_tcase(suite, tests);
 	return suite_run(suite);
