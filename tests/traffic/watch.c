@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * watch: the BPF programs at links that are there already, and cordon-monitor in its role behind them, for what
- * drives real tools through them (soak.py): no firewall is in their way.
+ * drives real guests through them (soak/): no firewall is in their way.
  *
  *   usage: watch ALERTS LINK=NAME…
  *

@@ -11,6 +11,7 @@ a namespace behind a veth pair whose near end plays the tap:
 A guest is made for one case and has had no traffic before. What it sends is counted by a tcpdump of its tap, with the
 case's own filter; an alert counts from when its line stood in the alert log.
 """
+import atexit
 import json
 import os
 import shlex
@@ -54,6 +55,7 @@ class World:
         self.children = []
         self.watch = None
         self.stop = False
+        atexit.register(self.end)
         os.environ["CORDON_MONITOR"] = f"{build}/monitor/cordon-monitor"
         run("ip link set lo up")
         for name in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
@@ -128,8 +130,8 @@ class World:
     def of(self, i):
         return [(when, alert) for when, alert in list(self.alerts) if alert["host"]["name"] == f"vm{i}"]
 
-    def close(self):
-        """True if the monitor ended well."""
+    def end(self):
+        """Ends all that was started, also when this process fails."""
         for child in self.children:
             if child.poll() is None:
                 child.terminate()
@@ -138,6 +140,11 @@ class World:
                 child.wait(10)
             except subprocess.TimeoutExpired:
                 child.kill()
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def close(self):
+        """True if the monitor ended well."""
+        self.end()
         well = True
         if self.watch:
             self.watch.stdin.close()
@@ -147,7 +154,6 @@ class World:
         for i in range(1, self.guests + 1):
             run(f"ip netns del g{i}", check=False)
         run("ip netns del world", check=False)
-        shutil.rmtree(self.work, ignore_errors=True)
         return well
 
 
