@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a guest may not send, and what others may not send to it, is logged before it is dropped, for the monitor
- * (firewall.h has the prefixes). Each tap has a share of its own for either, in one dynamic set by interface, so that one guest's flood does not hide another's packets, and
- * no VM needs objects of its own for it. What is beyond the share costs the rule's counter and no more, but for
- * each DENIED_MORE-th packet, which stands for all of them. They are numbered for all taps together, as nftables has no
- * numbers by element: where several taps are beyond their shares at once, each is told of as often as fits what it sends,
- * but by chance.
+ * (firewall.h has the prefixes). Each tap has a share of its own for either, in one dynamic set by interface, so that
+ * one guest's flood does not hide another's packets, and no VM needs objects of its own for it. What is beyond the share
+ * costs the rule's counter and no more, but for each DENIED_MORE-th packet, which stands for all of them. They are
+ * numbered for all taps together, as nftables has no numbers by element: where several taps are beyond their shares at
+ * once, each is told of as often as fits what it sends, but by chance.
  *
  * To a guest, what the host itself sends is left out (it tells each of its links what it tells the others), and so
  * are multicast and broadcast, which on a bridge reach every member.
@@ -58,4 +58,14 @@ void firewall_denied_log(const struct firewall_plan *plan, const char *chain, co
 	firewall_text_rule(plan, chain, "%s" DENIED_SHARE "line %u \" group %d snaplen %d", match,
 	                   ways[way].set, ways[way].interface, ways[way].word, line,
 	                   FIREWALL_DENIED_GROUP, DENIED_SNAPLEN);
+}
+
+/* Added first, so that one that is not there, or whose minute is over meanwhile, is no error. */
+void firewall_denied_forget(FILE *out, const char *family, const char *tap)
+{
+	for (size_t i = 0; i < BASE_COUNT(ways); i++)
+		fprintf(out,
+		        "add element %s cordon %s { \"%s\" }\ndelete element %s cordon %s { \"%s\" "
+		        "}\n",
+		        family, ways[i].set, tap, family, ways[i].set, tap);
 }

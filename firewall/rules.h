@@ -90,6 +90,8 @@ void firewall_denied_tables(FILE *out, const char *family);
 /* Before one of the policy's own rules that drops or rejects: it is logged, with its line. */
 void firewall_denied_log(const struct firewall_plan *plan, const char *chain, const char *match,
                          bool outward, uint32_t line);
+/* The tap's shares are free. */
+void firewall_denied_forget(FILE *out, const char *family, const char *tap);
 /* One rule of the VM's: "add rule inet cordon vm_NAME_CHAIN " and the rest. */
 void firewall_text_rule(const struct firewall_plan *plan, const char *chain, const char *tail, ...)
         BASE_PRINTF(3, 4);

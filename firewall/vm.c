@@ -96,6 +96,7 @@ static void drop_tap(FILE *out, const char *family, const char *vm,
 		        "flush chain netdev cordon vm_%s_%zu\ndelete chain netdev cordon "
 		        "vm_%s_%zu\n",
 		        vm, i, vm, i);
+	firewall_denied_forget(out, family, old->nics[i].tap);
 	firewall_tally_forget(out, family, old->nics[i].tap);
 	firewall_tally_forget(out, "netdev", old->nics[i].tap);
 }

@@ -126,6 +126,11 @@ START_TEST(shares)
 	ck_assert_uint_ge(logged, SHARE);
 	ck_assert_uint_le(logged, SHARE_MOST);
 	ck_assert(fixture_counts(0, "ingress default deny", FLOOD));
+	/* whose tap is gone has no share any more that the next of that name would begin with */
+	ck_assert_int_eq(firewall_vm_remove(fixture.fw, "vm0"), 0);
+	char *left BASE_AUTO_FREE = net_output(&fixture.net, NET_HOST, "nft list ruleset");
+	ck_assert_ptr_null(strstr(left, "\"cn0\""));
+	ck_assert_ptr_nonnull(strstr(left, "\"cn1\""));
 }
 END_TEST
 
