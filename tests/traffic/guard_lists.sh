@@ -46,7 +46,7 @@ monitor: {intel: {lists: [$list]}}
 END
 
 guard() { "$cordon" guard tap0 "$work/policy.yaml" >>"$work/err" 2>&1; }
-said() { cat /var/log/cordon/* "$work/err" 2>/dev/null | grep -qF -- "$1"; }
+said() { grep -qsF -- "$1" /var/log/cordon/* "$work/err"; }
 until_said() {
 	for _ in $(seq 300); do
 		said "$1" && return

@@ -44,7 +44,8 @@ part "apply: the rules of a guest that runs" ok
 # Somebody flushes everything: the tap is closed, the rules are loaded again, and an alert says so.
 date +%s%N >"$VM_DIR/flushed"
 nft flush ruleset
-restored() { nft list table bridge cordon 2>/dev/null | grep -q vm_bridged_egress; }
+# The list is longer than a pipe's first reading: grep -q would end before nft has written it, and nft by a signal.
+restored() { nft list table bridge cordon 2>/dev/null | grep vm_bridged_egress >/dev/null; }
 wait_for 20 restored
 echo "the rules were back after $((($(date +%s%N) - $(cat "$VM_DIR/flushed")) / 1000000)) ms"
 tampered() { jq -e 'select(.rule.id == "firewall.tampered" and .host.name == "bridged")' /var/log/cordon/alerts.json >/dev/null; }

@@ -49,7 +49,7 @@ still_guarded
 # somebody starts another, and it knows the VM
 monitor_is_new() {
 	local now
-	now=$(pgrep -x cordon-monitor) && [ "$now" != "$before" ] && "$CORDON" flows v3 | grep -q v3
+	now=$(pgrep -x cordon-monitor) && [ "$now" != "$before" ] && "$CORDON" flows v3 | grep v3 >/dev/null
 }
 wait_for 20 monitor_is_new
 guest_detach
