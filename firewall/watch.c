@@ -187,9 +187,10 @@ static int read_all(struct firewall_watch *watch)
 		return -ENOMEM;
 	while ((n = mnl_socket_recvfrom(watch->socket, buffer, WATCH_BUFFER)) >= 0)
 		mnl_cb_run(buffer, (size_t)n, 0, 0, take_message, watch);
-	if (errno == ENOBUFS)
+	/* more than the socket, or the buffer, has room for */
+	if (errno == ENOBUFS || errno == ENOSPC)
 		watch->lost = true;
-	return errno == EAGAIN || errno == EINTR || errno == ENOBUFS ? 0 : -errno;
+	return errno == EAGAIN || errno == EINTR || watch->lost ? 0 : -errno;
 }
 
 /* Whether any of the commits is not in the lock's file. */
