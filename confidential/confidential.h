@@ -94,7 +94,14 @@ int tdvf_walk(const struct ovmf *ovmf, struct tdvf *tdvf, char *why);
 
 enum { IGVM_PLATFORMS_MAX = 32, IGVM_AREAS_MAX = 256 };
 
-enum igvm_platform_type { IGVM_NATIVE = 0, IGVM_VSM = 1, IGVM_SEV_SNP = 2, IGVM_TDX = 3 };
+enum igvm_platform_type {
+	IGVM_NATIVE = 0,
+	IGVM_VSM = 1,
+	IGVM_SEV_SNP = 2,
+	IGVM_TDX = 3,
+	IGVM_SEV = 4,
+	IGVM_SEV_ES = 5,
+};
 
 struct igvm_platform {
 	uint32_t mask; /* one bit, which is no other platform's */
@@ -182,6 +189,21 @@ void confidential_hashes_table(const struct confidential_kernel *kernel,
 /* SHA-256 of a command line with its final NUL; of none (NULL) as of an empty one. */
 int confidential_hash_command_line(const char *text, uint8_t hash[32]);
 
+/* What the host tells a guest through its IGVM file (igvm_parameters.c); none of it is measured. */
+struct launch_range {
+	uint64_t gpa, size; /* whole pages */
+	bool reserved;
+};
+struct launch_host {
+	const struct launch_range *memory; /* in order of address */
+	size_t memory_count;
+	struct launch_range mmio;
+	const char *command_line;
+	const uint8_t *madt;
+	size_t madt_size;
+	bool all_shared; /* nothing of the guest's memory is encrypted */
+};
+
 struct launch_input {
 	enum confidential_type type;
 	enum confidential_vmm vmm;
@@ -194,6 +216,8 @@ struct launch_input {
 	size_t size;
 	bool igvm;                                /* an IGVM file; else an OVMF image */
 	const struct confidential_kernel *kernel; /* or NULL */
+	const struct launch_host
+	        *host; /* NULL: parameters are zeros, as when a launch is measured */
 };
 
 enum launch_kind {
@@ -203,7 +227,8 @@ enum launch_kind {
 	LAUNCH_SECRETS,
 	LAUNCH_CPUID,
 	LAUNCH_VMSA,
-	LAUNCH_TDX, /* by its `attributes` */
+	LAUNCH_TDX,    /* by its `attributes` */
+	LAUNCH_SHARED, /* no part of the digest: it lies there as the host wrote it */
 };
 struct launch_region {
 	enum launch_kind kind;
@@ -212,6 +237,7 @@ struct launch_region {
 	size_t filled;
 	uint32_t attributes; /* LAUNCH_TDX: enum tdvf_attribute */
 	uint32_t section;    /* LAUNCH_TDX: enum tdvf_type; 0 of an IGVM file */
+	uint32_t vcpu;       /* LAUNCH_VMSA of an IGVM file: whose it is */
 };
 typedef int launch_region_fn(void *data, const struct launch_region *region);
 
@@ -220,6 +246,15 @@ typedef int launch_region_fn(void *data, const struct launch_region *region);
  * -ENOMEM, and one sentence in why[WHY_MAX].
  */
 int launch_walk(const struct launch_input *input, launch_region_fn *emit, void *data, char *why);
+/*
+ * The same of an IGVM file's platform without encryption: its pages are LAUNCH_DATA, and LAUNCH_VMSA is what the
+ * format calls a native context, of LAUNCH_NATIVE_CONTEXT bytes. `type` counts for nothing.
+ */
+enum { LAUNCH_NATIVE_CONTEXT = 232 };
+int launch_walk_native(const struct launch_input *input, launch_region_fn *emit, void *data,
+                       char *why);
+/* Whether a file begins as an IGVM file does. */
+bool igvm_is(const void *bytes, size_t size);
 
 /* A VMSA page (vmsa.c, APM table B-4) of a processor that starts at `eip`: the boot processor at the first. */
 #define LAUNCH_RESET_EIP 0xfffffff0u

@@ -110,14 +110,34 @@ static int digest_tdx(struct digest *digest, const struct launch_region *region)
 	return 0;
 }
 
+/* A vCPU's registers are a secret, and measured, from SEV-ES on. */
+static int digest_sev(struct digest *digest, const struct launch_region *region)
+{
+	static const uint8_t zeros[CONFIDENTIAL_PAGE];
+
+	if (region->kind == LAUNCH_VMSA && digest->type == CONFIDENTIAL_SEV)
+		return 0;
+	if (region->filled > 0)
+		hash_add(&digest->hash, region->bytes, region->filled);
+	for (uint64_t left = region->size - region->filled; left > 0;) {
+		size_t size = (size_t)BASE_MIN(left, sizeof(zeros));
+
+		hash_add(&digest->hash, zeros, size);
+		left -= size;
+	}
+	return 0;
+}
+
 static int digest_region(void *data, const struct launch_region *region)
 {
 	struct digest *digest = data;
 
+	if (region->kind == LAUNCH_SHARED)
+		return 0;
 	switch (digest->type) {
 	case CONFIDENTIAL_SEV_SNP: return digest_snp(digest, region);
 	case CONFIDENTIAL_TDX: return digest_tdx(digest, region);
-	default: hash_add(&digest->hash, region->bytes, region->filled); return 0;
+	default: return digest_sev(digest, region);
 	}
 }
 

@@ -90,27 +90,36 @@ static int flow_memfd(struct cc_guest *guest, const struct cc_memory *memory,
                       struct cc_memory_region2 *region, char *why)
 {
 	struct cc_create_guest_memfd file = {.size = memory->size};
-	int fd = cc_call(guest, guest->vm, CC_CREATE_GUEST_MEMFD, &file);
+	int fd;
 
+	region->flags = CC_MEM_GUEST_MEMFD;
+	if (memory->has_memfd) {
+		region->guest_memfd = (uint32_t)memory->memfd;
+		region->guest_memfd_offset = memory->offset;
+		return 0;
+	}
+	fd = cc_call(guest, guest->vm, CC_CREATE_GUEST_MEMFD, &file);
 	if (fd < 0)
 		return why_set(why, fd,
 		               "KVM gives no private memory (guest_memfd) of 0x%llx bytes: %s",
 		               (unsigned long long)memory->size, strerror(-fd));
 	guest->memfds[guest->memory_count] = fd;
 	region->guest_memfd = (uint32_t)fd;
-	region->flags = CC_MEM_GUEST_MEMFD;
 	return 0;
 }
 
-static int flow_private(const struct cc_guest *guest, const struct cc_memory *memory, char *why)
+static int flow_private(const struct cc_guest *guest, uint64_t gpa, uint64_t size, bool private,
+                        char *why)
 {
-	struct cc_memory_attributes attributes = {.address = memory->gpa,
-	                                          .size = memory->size,
-	                                          .attributes = CC_MEMORY_ATTRIBUTE_PRIVATE};
+	struct cc_memory_attributes attributes = {
+	        .address = gpa,
+	        .size = size,
+	        .attributes = private ? CC_MEMORY_ATTRIBUTE_PRIVATE : 0};
 	int err = cc_call(guest, guest->vm, CC_SET_MEMORY_ATTRIBUTES, &attributes);
 
-	return err ? why_set(why, err, "KVM does not make the memory at 0x%llx private: %s",
-	                     (unsigned long long)memory->gpa, strerror(-err))
+	return err ? why_set(why, err, "KVM does not make the memory at 0x%llx %s: %s",
+	                     (unsigned long long)gpa, private ? "private" : "shared",
+	                     strerror(-err))
 	           : 0;
 }
 
@@ -155,7 +164,8 @@ int cc_memory_add(struct cc_guest *guest, const struct cc_memory *memory, char *
 	if (err)
 		return why_set(why, err, "KVM refuses guest memory at 0x%llx: %s",
 		               (unsigned long long)memory->gpa, strerror(-err));
-	return memfd ? flow_private(guest, memory, why) : flow_pin(guest, memory, why);
+	return memfd ? flow_private(guest, memory->gpa, memory->size, true, why)
+	             : flow_pin(guest, memory, why);
 }
 
 uint8_t *cc_memory_at(const struct cc_guest *guest, uint64_t gpa, uint64_t size)
@@ -181,7 +191,101 @@ size_t cc_stage(struct cc_launch_state *state, const struct launch_region *regio
 	return size;
 }
 
+/* A page that the guest shares from its start: where devices see it, too. */
+static int flow_share(struct cc_launch_state *state, const struct launch_region *region)
+{
+	const struct cc_guest *guest = state->guest;
+	uint8_t *host = cc_memory_at(guest, region->gpa, region->size);
+	int err = 0;
+
+	if (!host)
+		return why_set(
+		        state->why, -EINVAL,
+		        "the firmware wants 0x%llx bytes at 0x%llx, where the guest has no memory",
+		        (unsigned long long)region->size, (unsigned long long)region->gpa);
+	if (flow_has_memfd(guest->input->type))
+		err = flow_private(guest, region->gpa, region->size, false, state->why);
+	if (err)
+		return err;
+	if (guest->shares)
+		guest->shares(guest->shares_data, region->gpa, region->size);
+	if (region->filled > 0)
+		memcpy(host, region->bytes, region->filled);
+	memset(host + region->filled, 0, (size_t)region->size - region->filled);
+	return 0;
+}
+
+/* --- vCPUs --- */
+
+/* Where KVM has every VMSA in the table of pages. */
+#define FLOW_VMSA_GPA 0xfffffffff000ull
+
+int cc_vcpu(struct cc_launch_state *state, const struct launch_region *region)
+{
+	const struct launch_input *input = state->guest->input;
+
+	if (state->next_vcpu >= input->vcpus || (input->igvm && region->vcpu != state->next_vcpu))
+		return why_set(
+		        state->why, -EINVAL,
+		        "the IGVM file has registers for processor %u, where the guest has %u "
+		        "processors and %u was expected next",
+		        region->vcpu, input->vcpus, state->next_vcpu);
+	if (input->igvm && input->type == CONFIDENTIAL_SEV_SNP && region->gpa != FLOW_VMSA_GPA)
+		return why_set(
+		        state->why, -ENOTSUP,
+		        "KVM measures vCPUs at 0x%llx, not at 0x%llx as the IGVM file has it",
+		        (unsigned long long)FLOW_VMSA_GPA, (unsigned long long)region->gpa);
+	return cc_registers(state->guest, state->vcpus[state->next_vcpu++], region->bytes,
+	                    state->why);
+}
+
+static int flow_vcpus_done(const struct cc_launch_state *state)
+{
+	const struct launch_input *input = state->guest->input;
+	/* of a SEV guest the others start as any processor does: they are not measured */
+	const uint32_t needed = input->type == CONFIDENTIAL_SEV ? 1 : input->vcpus;
+
+	if (!input->igvm || state->next_vcpu >= needed)
+		return 0;
+	return why_set(state->why, -EINVAL,
+	               "the IGVM file has registers for %u processors, and the guest has %u: KVM "
+	               "measures them all",
+	               state->next_vcpu, input->vcpus);
+}
+
+/* What is measured after a vCPU in the file would be measured before it by KVM. */
+static int flow_in_order(const struct cc_launch_state *state, const struct launch_region *region)
+{
+	const enum confidential_type type = state->guest->input->type;
+
+	if (state->next_vcpu == 0 || region->kind == LAUNCH_VMSA || region->kind == LAUNCH_SHARED ||
+	    type == CONFIDENTIAL_SEV || type == CONFIDENTIAL_TDX)
+		return 0;
+	return why_set(state->why, -ENOTSUP,
+	               "the IGVM file has a page at 0x%llx behind the registers of a processor: "
+	               "KVM measures processors last",
+	               (unsigned long long)region->gpa);
+}
+
 /* --- the launch --- */
+
+static int flow_region(void *data, const struct launch_region *region)
+{
+	struct cc_launch_state *state = data;
+	static launch_region_fn *const flows[CONFIDENTIAL_TYPES] = {
+	        [CONFIDENTIAL_SEV] = cc_sev_region,
+	        [CONFIDENTIAL_SEV_ES] = cc_sev_region,
+	        [CONFIDENTIAL_SEV_SNP] = cc_snp_region,
+	        [CONFIDENTIAL_TDX] = cc_tdx_region,
+	};
+	int err = flow_in_order(state, region);
+
+	if (err)
+		return err;
+	if (region->kind == LAUNCH_SHARED)
+		return flow_share(state, region);
+	return flows[state->guest->input->type](data, region);
+}
 
 int cc_launch(struct cc_guest *guest, const int *vcpus, char *why)
 {
@@ -190,13 +294,12 @@ int cc_launch(struct cc_guest *guest, const int *vcpus, char *why)
 	const enum confidential_type type = guest->input->type;
 	static const struct {
 		int (*start)(struct cc_launch_state *state);
-		launch_region_fn *region;
 		int (*finish)(struct cc_launch_state *state);
 	} flows[CONFIDENTIAL_TYPES] = {
-	        [CONFIDENTIAL_SEV] = {cc_sev_start, cc_sev_region, cc_sev_finish},
-	        [CONFIDENTIAL_SEV_ES] = {cc_sev_start, cc_sev_region, cc_sev_finish},
-	        [CONFIDENTIAL_SEV_SNP] = {cc_snp_start, cc_snp_region, cc_snp_finish},
-	        [CONFIDENTIAL_TDX] = {cc_tdx_start, cc_tdx_region, cc_tdx_finish},
+	        [CONFIDENTIAL_SEV] = {cc_sev_start, cc_sev_finish},
+	        [CONFIDENTIAL_SEV_ES] = {cc_sev_start, cc_sev_finish},
+	        [CONFIDENTIAL_SEV_SNP] = {cc_snp_start, cc_snp_finish},
+	        [CONFIDENTIAL_TDX] = {cc_tdx_start, cc_tdx_finish},
 	};
 	int err;
 
@@ -204,6 +307,8 @@ int cc_launch(struct cc_guest *guest, const int *vcpus, char *why)
 		return why_set(why, -ENOMEM, "no memory for a launch");
 	err = flows[type].start(&state);
 	if (!err)
-		err = launch_walk(guest->input, flows[type].region, &state, why);
+		err = launch_walk(guest->input, flow_region, &state, why);
+	if (!err && type != CONFIDENTIAL_TDX)
+		err = flow_vcpus_done(&state);
 	return err ? err : flows[type].finish(&state);
 }

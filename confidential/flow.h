@@ -5,8 +5,8 @@
  * walker that `cordon measure` hashes.
  *
  *   cc_vm_create()      the VM of its type; SEV: /dev/sev, INIT or INIT2; TDX: CAPABILITIES, INIT_VM
- *   cc_memory_add()     each range of guest memory: SEV pins it; SEV-SNP and TDX have a guest_memfd for it, all
- *                       of it private at first
+ *   cc_memory_add()     each range of guest memory: SEV pins it; SEV-SNP and TDX have a guest_memfd for it (made
+ *                       here, or the caller's), all of it private at first
  *   (the caller creates the vCPUs, and gives them their CPUID)
  *   cc_launch()         SEV: LAUNCH_START, LAUNCH_UPDATE_DATA, LAUNCH_UPDATE_VMSA, LAUNCH_MEASURE, LAUNCH_FINISH
  *                       SEV-SNP: SNP_LAUNCH_START, SNP_LAUNCH_UPDATE, SNP_LAUNCH_FINISH
@@ -35,6 +35,10 @@ enum { CC_MEMORY_MAX = 8 };
 struct cc_memory {
 	uint64_t gpa, size; /* whole pages */
 	uint8_t *host;      /* where it is mapped: of SEV all of it, else its shared half */
+	/* SEV-SNP, TDX: the caller's guest_memfd, where it has one already, and where in it this is */
+	bool has_memfd;
+	int memfd;
+	uint64_t offset;
 };
 
 /* What a policy may say of the guest beside its launch. */
@@ -56,6 +60,9 @@ struct cc_guest {
 	struct cc_wishes wishes;
 	const struct cc_cpuid_entry *cpuid; /* what the vCPUs were given, the caller's */
 	size_t cpuid_count;
+	/* SEV-SNP, TDX: is told of pages that the guest shares from its start; or NULL */
+	void (*shares)(void *data, uint64_t gpa, uint64_t size);
+	void *shares_data;
 
 	/* from here on: set by the functions below */
 	int vm, sev;

@@ -11,7 +11,7 @@ enum { CC_STAGE = 512 * CONFIDENTIAL_PAGE, CC_TRIES = 100000 };
 struct cc_launch_state {
 	struct cc_guest *guest;
 	const int *vcpus;
-	uint32_t next_vcpu; /* whose registers come next */
+	uint32_t next_vcpu; /* whose registers come next; all before it have theirs */
 	uint8_t *stage;     /* CC_STAGE bytes, at a page */
 	char *why;
 };
@@ -25,6 +25,12 @@ static inline int cc_call(const struct cc_guest *guest, int fd, uint32_t request
 uint8_t *cc_memory_at(const struct cc_guest *guest, uint64_t gpa, uint64_t size);
 /* At most CC_STAGE bytes of a region from `at`, in the stage, with zeros where it has no bytes. Their number. */
 size_t cc_stage(struct cc_launch_state *state, const struct launch_region *region, uint64_t at);
+
+/*
+ * flow.c: the registers of the next vCPU. KVM measures all vCPUs after all pages, in their order, and puts each at an
+ * address of its own: a file that has it otherwise is refused.
+ */
+int cc_vcpu(struct cc_launch_state *state, const struct launch_region *region);
 
 /* flow_sev.c */
 int cc_sev_init(struct cc_guest *guest, char *why);
@@ -43,7 +49,10 @@ int cc_tdx_region(void *data, const struct launch_region *region);
 int cc_tdx_start(struct cc_launch_state *state);
 int cc_tdx_finish(struct cc_launch_state *state);
 
-/* registers.c: a vCPU gets what stands in its VMSA, which is what is measured of it. */
+/*
+ * registers.c: a vCPU gets what stands in its VMSA, which is what is measured of it. -ENOTSUP: there is something in
+ * it that KVM would not make of it.
+ */
 int cc_registers(const struct cc_guest *guest, int vcpu, const uint8_t page[CONFIDENTIAL_PAGE],
                  char *why);
 

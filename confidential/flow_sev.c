@@ -65,7 +65,8 @@ static int sev_data(struct cc_launch_state *state, const struct launch_region *r
 		        "the firmware wants 0x%llx bytes at 0x%llx, which are not multiples of %d",
 		        (unsigned long long)region->size, (unsigned long long)region->gpa,
 		        SEV_UNIT);
-	memcpy(host, region->bytes, region->filled);
+	if (region->filled > 0)
+		memcpy(host, region->bytes, region->filled);
 	memset(host + region->filled, 0, (size_t)region->size - region->filled);
 	for (uint64_t at = 0; at < region->size && !err; at += SEV_CHUNK) {
 		struct cc_sev_launch_update_data update = {
@@ -83,8 +84,7 @@ int cc_sev_region(void *data, const struct launch_region *region)
 
 	if (region->kind != LAUNCH_VMSA)
 		return sev_data(state, region);
-	return cc_registers(state->guest, state->vcpus[state->next_vcpu++], region->bytes,
-	                    state->why);
+	return cc_vcpu(state, region);
 }
 
 int cc_sev_finish(struct cc_launch_state *state)

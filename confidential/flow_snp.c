@@ -133,16 +133,8 @@ int cc_snp_region(void *data, const struct launch_region *region)
 {
 	struct cc_launch_state *state = data;
 
-	if (region->kind == LAUNCH_VMSA) {
-		if (state->guest->input->igvm)
-			return why_set(
-			        state->why, -ENOTSUP,
-			        "KVM measures vCPUs at an address of its own, not at 0x%llx as "
-			        "the IGVM file has it",
-			        (unsigned long long)region->gpa);
-		return cc_registers(state->guest, state->vcpus[state->next_vcpu++], region->bytes,
-		                    state->why);
-	}
+	if (region->kind == LAUNCH_VMSA)
+		return cc_vcpu(state, region);
 	if (!cc_memory_at(state->guest, region->gpa, region->size))
 		return why_set(
 		        state->why, -EINVAL,

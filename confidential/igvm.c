@@ -246,7 +246,7 @@ static int igvm_add_platform(struct igvm *igvm, const struct igvm_header *header
 		        "an IGVM platform has mask 0x%x, where one bit that no other has was "
 		        "expected",
 		        platform.mask);
-	if (platform.type > IGVM_TDX || platform.version != 1)
+	if (platform.type > IGVM_SEV_ES || platform.version != 1)
 		return why_set(why, -EINVAL,
 		               "an IGVM platform has type %u, version %u, which is not known",
 		               platform.type, platform.version);
@@ -299,6 +299,11 @@ static int igvm_headers(struct igvm *igvm, char *why)
 	return BASE_MIN(err, 0);
 }
 
+bool igvm_is(const void *bytes, size_t size)
+{
+	return size >= 4 && memcmp(bytes, "IGVM", 4) == 0;
+}
+
 int igvm_open(const void *bytes, size_t size, struct igvm *igvm, char *why)
 {
 	static const uint8_t no_checksum[4];
@@ -306,7 +311,7 @@ int igvm_open(const void *bytes, size_t size, struct igvm *igvm, char *why)
 	uint32_t start, length, crc;
 
 	*igvm = (struct igvm){.bytes = bytes, .size = size};
-	if (size < IGVM_FIXED || memcmp(fixed, "IGVM", 4) != 0)
+	if (size < IGVM_FIXED || !igvm_is(bytes, size))
 		return why_set(why, -EINVAL, "the file does not begin with IGVM");
 	if (base_le32(fixed + 4) != IGVM_VERSION)
 		return why_set(why, -EINVAL, "the IGVM file has version %u, where %d was expected",

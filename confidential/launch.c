@@ -5,24 +5,15 @@
  *   SEV, SEV-ES   the whole image, the table of kernel hashes, and (SEV-ES) a VMSA for each processor
  *   SEV-SNP       the whole image; each section of its metadata, in its order; the VMSAs
  *   TDX           the sections of its TDVF descriptor; kernels are measured later, by the firmware
- *   IGVM          what its directives say, for SEV-SNP and TDX
+ *   IGVM          what its directives say (launch_igvm.c)
  *
  * An image ends at 4 GiB. Each VMM's own order is kept: EC2 gives the CPUID page last, GCE does not measure
  * the sections of memory that firmware clears for itself.
  */
 #include "base/base.h"
-#include "confidential/confidential.h"
+#include "confidential/launch_private.h"
 
-/* One walk: what is given out, and how much of it. */
-struct launch {
-	const struct launch_input *input;
-	launch_region_fn *emit;
-	void *data;
-	uint64_t total;
-	char *why;
-};
-
-static int launch_emit(struct launch *launch, const struct launch_region *region)
+int launch_emit(struct launch *launch, const struct launch_region *region)
 {
 	launch->total += region->size;
 	if (region->size > CONFIDENTIAL_LAUNCH_MAX || launch->total > CONFIDENTIAL_LAUNCH_MAX)
@@ -212,71 +203,6 @@ static int launch_tdx(struct launch *launch, const struct ovmf *ovmf)
 	return err;
 }
 
-/* --- IGVM --- */
-
-static enum launch_kind launch_igvm_kind(const struct igvm_header *header)
-{
-	if (header->type == IGVM_PARAMETER_INSERT)
-		return LAUNCH_UNMEASURED;
-	if (header->type == IGVM_VP_CONTEXT)
-		return LAUNCH_VMSA;
-	if (header->page == IGVM_PAGE_SECRETS)
-		return LAUNCH_SECRETS;
-	if (header->page != IGVM_PAGE_NORMAL)
-		return LAUNCH_CPUID;
-	return header->flags & IGVM_PAGE_UNMEASURED ? LAUNCH_UNMEASURED : LAUNCH_DATA;
-}
-
-static int launch_igvm_header(struct launch *launch, const struct igvm_header *header)
-{
-	const bool tdx = launch->input->type == CONFIDENTIAL_TDX;
-	struct launch_region region = {.kind = tdx ? LAUNCH_TDX : launch_igvm_kind(header),
-	                               .gpa = header->gpa,
-	                               .size = header->size,
-	                               .bytes = header->data,
-	                               .filled = header->data_size};
-
-	if (header->type == IGVM_PAGE_DATA && header->flags & IGVM_PAGE_SHARED)
-		return 0;
-	if (tdx && header->type == IGVM_VP_CONTEXT)
-		return 0;
-	if (header->type == IGVM_PAGE_DATA && !(header->flags & IGVM_PAGE_UNMEASURED))
-		region.attributes = TDVF_EXTEND;
-	if (header->type == IGVM_VP_CONTEXT && !header->data)
-		return why_set(launch->why, -EINVAL,
-		               "the IGVM file has no registers for processor %u", header->index);
-	return launch_emit(launch, &region);
-}
-
-static int launch_igvm(struct launch *launch)
-{
-	const enum confidential_type type = launch->input->type;
-	BASE_AUTO_FREE struct igvm *igvm = calloc(1, sizeof(*igvm));
-	const struct igvm_platform *platform;
-	struct igvm_header header;
-	size_t at = 0;
-	int err = igvm ? igvm_open(launch->input->bytes, launch->input->size, igvm, launch->why)
-	               : why_set(launch->why, -ENOMEM, "no memory");
-
-	if (err)
-		return err;
-	if (type != CONFIDENTIAL_SEV_SNP && type != CONFIDENTIAL_TDX)
-		return why_set(launch->why, -EINVAL, "IGVM files are for sev-snp and tdx, not %s",
-		               confidential_type_name(type));
-	platform = igvm_platform(igvm, type == CONFIDENTIAL_TDX ? IGVM_TDX : IGVM_SEV_SNP);
-	if (!platform)
-		return why_set(launch->why, -EINVAL, "the IGVM file is not for %s",
-		               confidential_type_name(type));
-	if (launch->input->kernel)
-		return why_set(launch->why, -EINVAL, "an IGVM file has its own kernel");
-	while (!err && igvm_next(igvm, &at, &header))
-		if (header.mask & platform->mask &&
-		    (header.type == IGVM_PAGE_DATA || header.type == IGVM_PARAMETER_INSERT ||
-		     header.type == IGVM_VP_CONTEXT))
-			err = launch_igvm_header(launch, &header);
-	return err;
-}
-
 int launch_walk(const struct launch_input *input, launch_region_fn *emit, void *data, char *why)
 {
 	struct launch launch = {.input = input, .emit = emit, .data = data, .why = why};
@@ -284,7 +210,7 @@ int launch_walk(const struct launch_input *input, launch_region_fn *emit, void *
 	int err;
 
 	if (input->igvm)
-		return launch_igvm(&launch);
+		return launch_igvm(&launch, false);
 	if (input->size == 0 || input->size >= 4ull << 30)
 		return why_set(why, -EINVAL, "the firmware is %zu bytes long", input->size);
 	if (input->type != CONFIDENTIAL_SEV && input->type != CONFIDENTIAL_TDX &&
@@ -301,4 +227,12 @@ int launch_walk(const struct launch_input *input, launch_region_fn *emit, void *
 	case CONFIDENTIAL_TDX: return launch_tdx(&launch, ovmf);
 	default: return launch_sev(&launch, ovmf);
 	}
+}
+
+int launch_walk_native(const struct launch_input *input, launch_region_fn *emit, void *data,
+                       char *why)
+{
+	struct launch launch = {.input = input, .emit = emit, .data = data, .why = why};
+
+	return launch_igvm(&launch, true);
 }

@@ -253,6 +253,8 @@ static int measure_run(struct measure *measure)
 	if (!bytes || measure_kernel(measure) != TOOL_OK)
 		return TOOL_FAILED;
 	measure->input.bytes = bytes;
+	/* such a file begins with its name, which no other firmware does */
+	measure->input.igvm = measure->input.igvm || igvm_is(bytes, measure->input.size);
 	err = confidential_measure(&measure->input, &digest, why);
 	if (err) {
 		fprintf(stderr, "cordon: %s: %s\n", measure->firmware_name, why);

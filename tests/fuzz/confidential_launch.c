@@ -25,8 +25,9 @@ static void require(bool holds)
 static int launch(struct cc_guest *guest, struct fake *fake, uint8_t *low, uint8_t *high,
                   size_t high_size, char *why)
 {
-	const struct cc_memory memory[] = {{LOW, LOW_SIZE, low},
-	                                   {(4ull << 30) - high_size, high_size, high}};
+	const struct cc_memory memory[] = {
+	        {.gpa = LOW, .size = LOW_SIZE, .host = low},
+	        {.gpa = (4ull << 30) - high_size, .size = high_size, .host = high}};
 	static const int vcpus[VCPUS] = {FAKE_VCPU, FAKE_VCPU + 1, FAKE_VCPU + 2};
 	int err = cc_vm_create(guest, why);
 

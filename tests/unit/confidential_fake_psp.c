@@ -68,7 +68,7 @@ static void make_vmsa(const struct fake *fake, const struct fake_vcpu *vcpu, uin
 	put(page + 0x158, sregs->cr0 & ~(uint64_t)0x60000000, 8); /* CD, NW */
 	put(page + 0x160, 0x400, 8);
 	put(page + 0x168, 0xffff0ff0, 8);
-	put(page + 0x170, vcpu->regs.rflags, 8);
+	put(page + 0x170, vcpu->regs.rflags | 2, 8);
 	put(page + 0x178, vcpu->regs.rip, 8);
 	put(page + 0x1d8, vcpu->regs.rsp, 8);
 	put(page + 0x1f8, vcpu->regs.rax, 8);
@@ -79,6 +79,8 @@ static void make_vmsa(const struct fake *fake, const struct fake_vcpu *vcpu, uin
 	put(page + 0x328, vcpu->regs.rbp, 8);
 	put(page + 0x330, vcpu->regs.rsi, 8);
 	put(page + 0x338, vcpu->regs.rdi, 8);
+	memcpy(page + 0x340, &vcpu->regs.r8, 8 * 8); /* and those behind it */
+	page[0xcb] = sregs->ss.dpl;
 	put(page + 0x3b0, fake->vmsa_features, 8);
 	put(page + 0x3e8, 1, 8);
 	if (fake->type != CC_X86_DEFAULT_VM) {

@@ -145,8 +145,7 @@ uint8_t *fixture_igvm_find(uint8_t *file, uint32_t type)
 	return at + 8;
 }
 
-/* A header, whose fields are value and width, up to a width of 0. */
-static uint8_t *fixture_header(uint8_t *to, uint32_t type, const uint64_t fields[][2])
+uint8_t *fixture_header(uint8_t *to, uint32_t type, const uint64_t fields[][2])
 {
 	uint8_t *start = to;
 
@@ -160,7 +159,7 @@ static uint8_t *fixture_header(uint8_t *to, uint32_t type, const uint64_t fields
 	return start + (to - start + 7) / 8 * 8;
 }
 
-#define HEADER(type, ...) to = fixture_header(to, type, (const uint64_t[][2]){__VA_ARGS__, {0, 0}})
+#define HEADER(type, ...) to = FIXTURE_HEADER(to, type, __VA_ARGS__)
 
 uint8_t *fixture_igvm(size_t *size)
 {

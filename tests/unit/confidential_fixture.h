@@ -30,5 +30,9 @@ void fixture_igvm_seal(uint8_t *file, size_t size);
 uint8_t *fixture_igvm_find(uint8_t *file, uint32_t type);
 
 void fixture_put(uint8_t *to, uint64_t value, size_t size);
+/* Writes an IGVM header whose fields are value and width, up to a width of 0. Returns where the next one goes. */
+uint8_t *fixture_header(uint8_t *to, uint32_t type, const uint64_t fields[][2]);
+#define FIXTURE_HEADER(to, type, ...) \
+	fixture_header(to, type, (const uint64_t[][2]){__VA_ARGS__, {0, 0}})
 
 #endif

@@ -256,8 +256,10 @@ END_TEST
 /* What the launch refuses before KVM has to. */
 START_TEST(test_refused)
 {
-	struct cc_memory wrong[] = {
-	        {0x800, 4096, NULL}, {0, 0, NULL}, {0, 100, NULL}, {UINT64_MAX - 4095, 8192, NULL}};
+	struct cc_memory wrong[] = {{.gpa = 0x800, .size = 4096},
+	                            {.size = 0},
+	                            {.size = 100},
+	                            {.gpa = UINT64_MAX - 4095, .size = 8192}};
 	BASE_AUTO_FREE uint8_t *igvm = NULL;
 
 	rig_open(CONFIDENTIAL_SEV_SNP, 1);

@@ -43,8 +43,9 @@ void rig_kernel(void)
 /* All of it, as the vmm does it. */
 int rig_run(void)
 {
-	const struct cc_memory low = {RIG_LOW, RIG_LOW_SIZE, rig.low};
-	const struct cc_memory high = {(4ull << 30) - RIG_HIGH_SIZE, RIG_HIGH_SIZE, rig.high};
+	const struct cc_memory low = {.gpa = RIG_LOW, .size = RIG_LOW_SIZE, .host = rig.low};
+	const struct cc_memory high = {
+	        .gpa = (4ull << 30) - RIG_HIGH_SIZE, .size = RIG_HIGH_SIZE, .host = rig.high};
 	int err = cc_vm_create(&rig.guest, rig.why);
 
 	if (!err)
