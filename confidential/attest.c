@@ -207,13 +207,35 @@ int attest_collateral_add(struct attest_collateral *collateral, const void *byte
 
 /* --- the evidence --- */
 
-/* A report that tools have printed: two digits a byte, and a line's end at most. */
-static bool attest_from_hex(const uint8_t *text, size_t size, uint8_t report[ATTEST_SNP_SIZE])
+/* How many hexadecimal digits are at the front. */
+static size_t attest_digits(const uint8_t *text, size_t size)
 {
-	while (size > 2 * (size_t)ATTEST_SNP_SIZE && isspace(text[size - 1]))
-		size--;
-	return size == 2 * (size_t)ATTEST_SNP_SIZE &&
-	       bytes_from_hex((const char *)text, report, ATTEST_SNP_SIZE);
+	size_t count = 0;
+
+	while (count < size && isxdigit(text[count]))
+		count++;
+	return count;
+}
+
+/* A report that tools have printed: two digits a byte, and a line's end at most. False: said what it is instead. */
+static bool attest_from_hex(struct attest *attest, const uint8_t *text, size_t size,
+                            uint8_t report[ATTEST_SNP_SIZE])
+{
+	const size_t expected = 2 * (size_t)ATTEST_SNP_SIZE, digits = attest_digits(text, size);
+	size_t end = size;
+
+	while (end > digits && size - end < ATTEST_HEX_SLACK && isspace(text[end - 1]))
+		end--;
+	if (digits < end && digits < expected)
+		return attest_check(attest, "format", false,
+		                    "the report's text has no hexadecimal digit at %zu", digits);
+	if (digits != expected || digits < end)
+		return attest_check(attest, "length", false,
+		                    "the report is %zu hexadecimal digits long, where %zu were "
+		                    "expected: it is %s",
+		                    digits, expected,
+		                    digits < expected ? "truncated" : "followed by something");
+	return bytes_from_hex((const char *)text, report, ATTEST_SNP_SIZE);
 }
 
 void attest_verify(const struct attest_input *input, struct attest_verdict *verdict)
@@ -222,10 +244,11 @@ void attest_verify(const struct attest_input *input, struct attest_verdict *verd
 	uint8_t report[ATTEST_SNP_SIZE];
 
 	*verdict = (struct attest_verdict){.accepted = true, .kind = ATTEST_SNP};
-	if (input->size >= 2 * (size_t)ATTEST_SNP_SIZE &&
-	    input->size <= 2 * (size_t)ATTEST_SNP_SIZE + ATTEST_HEX_SLACK &&
-	    attest_from_hex(input->report, input->size, report))
-		attest_snp(&attest, report, sizeof(report));
+	/* a version is not so large that its four bytes were digits */
+	if (attest_digits(input->report, BASE_MIN(input->size, (size_t)4)) == 4) {
+		if (attest_from_hex(&attest, input->report, input->size, report))
+			attest_snp(&attest, report, sizeof(report));
+	}
 	/* the second 16 bits are of the version there, and the type of a quote's key here */
 	else if (input->size >= 4 && base_le16(input->report + 2) == 0)
 		attest_snp(&attest, input->report, input->size);

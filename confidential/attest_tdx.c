@@ -53,6 +53,9 @@ enum {
 	TDX_ATTRIBUTES_DEBUG = 0xff
 }; /* bits 0 to 7: any of them lets the host look in (TDX module 3.4.1) */
 
+/* Intel's PCK certificate profile, section 1.3.3. */
+#define TDX_PCK_NAME "Intel SGX PCK Certificate"
+
 static const uint8_t tdx_intel_qe[16] = {0x93, 0x9a, 0x72, 0x33, 0xf7, 0x9c, 0x4c, 0xa9,
                                          0x94, 0x0a, 0x0d, 0xb3, 0x95, 0x7f, 0x06, 0x07};
 
@@ -311,11 +314,16 @@ static void tdx_check_platform(struct tdx *tdx, const struct attest_collateral *
 	struct attest *attest = tdx->attest;
 	X509 *pck = own->cert_count > 0 ? own->certs[0] : NULL;
 	struct attest_chain chain;
-	char why[WHY_MAX];
+	char why[WHY_MAX], name[64] = "";
 
 	memcpy(platform.tee_svn, tdx->body + TDX_TEE_SVN, sizeof(platform.tee_svn));
-	if (!pck) {
-		attest_check(attest, "certificate", false, "the quote has no PCK certificate");
+	if (pck)
+		attest_common_name(X509_get_subject_name(pck), name);
+	/* where the first cannot be read, the one behind it must not be taken for it */
+	if (strcmp(name, TDX_PCK_NAME) != 0) {
+		attest_check(attest, "certificate", false,
+		             "the quote's first certificate is %s%s, where '%s' was expected",
+		             pck ? "of " : "missing", name, TDX_PCK_NAME);
 		return;
 	}
 	if (attest_check(attest, "certificate-chain",

@@ -171,6 +171,28 @@ START_TEST(test_sample_flips)
 }
 END_TEST
 
+/* A first certificate that cannot be read: the one behind it, which is genuine, is not taken for a PCK's. */
+START_TEST(test_sample_chain)
+{
+	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
+	struct attest_input input = {.collateral = collateral, .at = attest_day("2026-02-10")};
+	BASE_AUTO_FREE uint8_t *quote = attest_file(V5, &input.size);
+	uint8_t *pem = memmem(quote, input.size, "-----BEGIN", 10);
+	static const size_t offsets[] = {0, 11, 28, 31, 100};
+
+	ck_assert_ptr_nonnull(pem);
+	for (size_t i = 0; i < BASE_COUNT(offsets); i++) {
+		struct attest_verdict verdict;
+
+		pem[offsets[i]] ^= 1;
+		input.report = quote;
+		attest_verify(&input, &verdict);
+		attest_expect(&verdict, "certificate");
+		pem[offsets[i]] ^= 1;
+	}
+}
+END_TEST
+
 /* --- an authority of our own --- */
 
 static const struct quote_options plain = {.svns = {3, 3, 2, 2, 2, 1, 0, 2}, .pce_svn = 11};
@@ -449,6 +471,7 @@ int main(void)
 	tcase_add_loop_test(test, test_samples, 0, BASE_COUNT(samples));
 	tcase_add_loop_test(test, test_sample_lengths, 0, 2);
 	tcase_add_loop_test(test, test_sample_flips, 0, 2);
+	tcase_add_test(test, test_sample_chain);
 	tcase_add_loop_test(test, test_changes, 0, 2 * BASE_COUNT(changes));
 	tcase_add_loop_test(test, test_fields, 0, BASE_COUNT(fields));
 	tcase_add_loop_test(test, test_platforms, 0, 7);

@@ -165,6 +165,51 @@ START_TEST(test_lengths)
 }
 END_TEST
 
+/* A report in digits, as tools print it: the same, wherever it is cut and whatever follows it. */
+START_TEST(test_digits)
+{
+	ATTEST_AUTO_COLLATERAL *collateral =
+	        attest_files((const char *const[]){"vcek_milan.der", "cert_chain_milan", NULL});
+	size_t size;
+	BASE_AUTO_FREE uint8_t *text = attest_file("report_milan.hex", &size);
+	struct attest_input input = {.collateral = collateral, .at = attest_day("2025-01-01")};
+	struct attest_verdict verdict;
+	static const struct {
+		const char *more, *failed;
+	} tails[] = {{"", ""},        {"\n", ""},        {"\r\n", ""},
+	             {"0", "length"}, {"00", "length"},  {"0\n", "length"},
+	             {"x", "length"}, {"\nx", "length"}, {"\n\n\n", "length"},
+	             {"\1", "length"}};
+
+	ck_assert_uint_eq(size, 2 * (size_t)REPORT);
+	for (size_t cut = 0; cut < size; cut++) {
+		BASE_AUTO_FREE uint8_t *copy = malloc(cut ? cut : 1);
+
+		memcpy(copy, text, cut);
+		input.report = copy;
+		input.size = cut;
+		attest_verify(&input, &verdict);
+		attest_expect(&verdict, "length");
+	}
+	for (size_t i = 0; i < BASE_COUNT(tails); i++) {
+		const size_t more = strlen(tails[i].more);
+		BASE_AUTO_FREE uint8_t *longer = malloc(size + more);
+
+		memcpy(longer, text, size);
+		memcpy(longer + size, tails[i].more, more);
+		input.report = longer;
+		input.size = size + more;
+		attest_verify(&input, &verdict);
+		attest_expect(&verdict, tails[i].failed);
+	}
+	input.report = text;
+	input.size = size;
+	text[1000] = 'g';
+	attest_verify(&input, &verdict);
+	attest_expect(&verdict, "format");
+}
+END_TEST
+
 START_TEST(test_wanted)
 {
 	ATTEST_AUTO_COLLATERAL *collateral =
@@ -497,6 +542,7 @@ int main(void)
 	tcase_add_loop_test(test, test_samples, 0, BASE_COUNT(samples));
 	tcase_add_test(test, test_flips);
 	tcase_add_test(test, test_lengths);
+	tcase_add_test(test, test_digits);
 	tcase_add_test(test, test_wanted);
 	tcase_add_loop_test(test, test_changes, 0, BASE_COUNT(changes));
 	tcase_add_loop_test(test, test_kinds, 0, 7);
