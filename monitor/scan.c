@@ -5,8 +5,8 @@
  * few targets, what a scanner does not repeat is targets. Each target's result is
  *
  *   refused      the first answer was RST, or an ICMP error
- *   unanswered   none in SCAN_ANSWER_NS, or in SCAN_HURRY_NS where many wait (TCP, ICMP, ARP)
- *   half open    SYN/ACK, and the guest did not complete the handshake in that time
+ *   unanswered   none in SCAN_ANSWER_NS, or sooner where many wait: scan_patience() (TCP, ICMP, ARP)
+ *   half open    SYN/ACK, and the guest did not complete the handshake in that time, or reset it
  *   answered     anything else
  *   empty        a TCP connection that ended without a byte from the guest, and with no more than a greeting
  *   silent       UDP without an answer, which is ordinary there
@@ -15,7 +15,8 @@
  * of which the first three have failed. It is added to its groups:
  *
  *   vertical     ports of one host; also by ACK alone, where RST is the one answer that counts. Empty
- *                connections have failed here. UDP: 30 silent targets for each three answered make one too.
+ *                connections have failed here. UDP: 30 silent targets for each three answered make one too, or 15 if
+ *                five of them were refused.
  *   horizontal   one port of many hosts; hosts asked for by ping, ARP or neighbour discovery (a
  *                sweep). Of neighbouring addresses, what answers counts as well: pings in five minutes,
  *                empty connections, ACKs of no connection and ARP in ten seconds; of pings and ARP, if three in four
@@ -233,6 +234,81 @@ static void scan_try_drop(struct scan_work *work, struct scan_try *t, bool again
 	t->first_ns = 0;
 }
 
+/* --- how long an answer is waited for --- */
+
+/* Of targets that have the try's host in common, or its port; NULL: that many of them at once say nothing. */
+static struct scan_burst *scan_burst(struct scan *scan, const struct scan_try *t, bool host)
+{
+	const bool ports = scan_has_ports(t->flow.proto, t->flow.family);
+	const uint16_t port = t->flow.peer_port;
+	const uint64_t what = (uint64_t)t->flow.proto << 16 | (uint64_t)t->flow.family << 24 | host;
+	struct scan_burst *burst;
+	uint64_t tag;
+
+	if (t->probe == SCAN_PROBE_ACK)
+		return NULL;
+	/* browsers and peers call many hosts at once; and nobody one host's ports */
+	if (host ? !ports
+	         : !scan_is_sweep(t) && (t->flow.proto != PACKET_PROTO_TCP || port >= 1024 ||
+	                                 port == 80 || port == 443))
+		return NULL;
+	tag = host ? scan_hash(scan, t->flow.peer, (uint32_t)what)
+	           : detector_mix((what << 16 | (ports ? port : t->flow.guest_port)) ^ scan->seed);
+	burst = &scan->bursts[tag >> 32 & (SCAN_BURSTS - 1)];
+	if (burst->tag != tag)
+		*burst = (struct scan_burst){.tag = tag};
+	return burst;
+}
+
+/* One more waits; true when it is one of many that have something in common. */
+static bool scan_bursts(struct scan *scan, const struct scan_try *t)
+{
+	bool many = false;
+
+	for (int host = 0; host < 2; host++) {
+		struct scan_burst *burst = scan_burst(scan, t, host);
+
+		if (!burst)
+			continue;
+		if (t->first_ns > burst->since_ns + SCAN_ANSWER_NS) {
+			burst->since_ns = t->first_ns;
+			burst->count = 0;
+		}
+		many |= ++burst->count >= SCAN_BURST_AT;
+	}
+	return many;
+}
+
+/* Who answers is there, and others may be. */
+static void scan_burst_ends(struct scan *scan, const struct scan_try *t)
+{
+	for (int host = 0; host < 2; host++) {
+		struct scan_burst *burst = scan_burst(scan, t, host);
+
+		if (burst)
+			burst->count = host || burst->count < SCAN_FAILED_FOR_ONE_ANSWERED
+			                       ? 0
+			                       : burst->count - SCAN_FAILED_FOR_ONE_ANSWERED;
+	}
+}
+
+/*
+ * Where many wait at once it is less than TCP waits before it sends again for the first time (1 s: RFC 6298, 2), and
+ * more than an answer takes by a satellite (some 600 ms), so that a fast scan is known within a second. On the guest's
+ * own link nothing is as far away; and where very many wait, they were sent faster than programs do that wait for
+ * answers. Also when those before it are no longer waited for: what was one of many is not one of few by that.
+ */
+static uint64_t scan_patience(const struct scan *scan, const struct scan_try *t)
+{
+	if (t->first_ns > scan->hurry_ns)
+		return SCAN_ANSWER_NS;
+	if (scan_is_neighbour(t))
+		return SCAN_LINK_NS;
+	return t->first_ns <= scan->flood_ns ? SCAN_FLOOD_NS : SCAN_HURRY_NS;
+}
+
+/* --- tries that wait --- */
+
 static struct scan_try *scan_try_add(struct scan_work *work, const struct scan_try *key)
 {
 	struct scan *scan = work->scan;
@@ -243,8 +319,10 @@ static struct scan_try *scan_try_add(struct scan_work *work, const struct scan_t
 		scan_try_drop(work, t, false);
 	*t = *key;
 	scan->waiting++;
-	if (scan->waiting >= SCAN_MANY_WAIT)
+	if (scan_bursts(scan, t) || scan->waiting >= SCAN_MANY_WAIT)
 		scan->hurry_ns = BASE_MAX(scan->hurry_ns, t->first_ns);
+	if (scan->waiting >= SCAN_FLOOD_WAIT)
+		scan->flood_ns = BASE_MAX(scan->flood_ns, t->first_ns);
 	slot = scan_slot(scan, t);
 	t->next = *slot;
 	*slot = (int32_t)scan->head;
@@ -256,18 +334,8 @@ static struct scan_try *scan_try_add(struct scan_work *work, const struct scan_t
 	return t;
 }
 
-/* Also when those before it are no longer waited for: what was one of many is not one of few by that. */
-static uint64_t scan_patience(const struct scan *scan, const struct scan_try *t)
-{
-	return t->first_ns <= scan->hurry_ns ? SCAN_HURRY_NS : SCAN_ANSWER_NS;
-}
-
-/*
- * Tries that have waited long enough for an answer have none. Where many wait at once it is less than TCP waits
- * before it sends again for the first time (1 s: RFC 6298, 2), and more than an answer takes by a satellite (some
- * 600 ms), so that a fast scan is known within a second. They are in the order of their times, so the walk stops at the
- * first that is too young.
- */
+/* Tries that have waited long enough for an answer have none. They are in the order of their times, so the walk stops
+ * at the first that is too young. */
 static void scan_expire(struct scan_work *work)
 {
 	struct scan *scan = work->scan;
@@ -292,7 +360,7 @@ static uint64_t scan_due(const void *self)
 
 	if (scan->pending == scan->head || t->first_ns > scan->hurry_ns)
 		return UINT64_MAX;
-	return t->first_ns + SCAN_HURRY_NS;
+	return t->first_ns + scan_patience(scan, t);
 }
 
 /* --- events --- */
@@ -316,7 +384,9 @@ static enum scan_result scan_result_of(const struct flow_record *record)
 		               : SCAN_REFUSED;
 	case FLOW_OUTCOME_RESET: return SCAN_REFUSED;
 	case FLOW_OUTCOME_ANSWERED:
-		return record->key.proto == PACKET_PROTO_TCP ? SCAN_PENDING : SCAN_ANSWERED;
+		if (record->key.proto != PACKET_PROTO_TCP)
+			return SCAN_ANSWERED;
+		return record->state == FLOW_STATE_RESET ? SCAN_HALF_OPEN : SCAN_PENDING;
 	case FLOW_OUTCOME_CLOSED:
 		return sides[FLOW_GUEST].payload == 0 && sides[FLOW_PEER].payload <= SCAN_BANNER_MAX
 		               ? SCAN_EMPTY
@@ -394,8 +464,10 @@ void scan_observe(struct scan *scan, const struct flow_event *event, detector_em
 	if (result == SCAN_PENDING || t->result == result || t->result == SCAN_EMPTY ||
 	    (t->result == SCAN_ANSWERED && result != SCAN_EMPTY))
 		return;
-	if (result == SCAN_ANSWERED)
+	if (result == SCAN_ANSWERED) {
 		scan_rest_answer(&work);
+		scan_burst_ends(scan, t);
+	}
 	scan_settle(&work, t, result);
 }
 

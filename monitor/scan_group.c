@@ -69,8 +69,7 @@ bool scan_is_ping(const struct scan_try *t)
 	       (t->flow.proto == PACKET_PROTO_ICMP6 && t->flow.family == FLOW_IPV6 && type == 128);
 }
 
-/* Asks who has an address in the guest's own network. */
-static bool scan_is_neighbour(const struct scan_try *t)
+bool scan_is_neighbour(const struct scan_try *t)
 {
 	return t->flow.family == FLOW_ARP ||
 	       (t->flow.proto == PACKET_PROTO_ICMP6 && t->flow.family == FLOW_IPV6 &&
@@ -319,15 +318,25 @@ static bool group_is_dense(struct scan_work *work, const struct scan_group *grou
 	return neighbours >= enough;
 }
 
-/* UDP that nobody answers: many ports of one host, or one port of many hosts where a service would be. Where
- * QUIC is not let through, programs try it everywhere and go on with TCP. */
+static bool group_refuses(const struct scan_group *group, enum scan_kind kind)
+{
+	return kind == SCAN_VERTICAL && group->count[SCAN_REFUSED] >= SCAN_EARLY &&
+	       group->last_ns - group->first_ns < SCAN_QUIET_NS;
+}
+
+/*
+ * UDP that nobody answers: many ports of one host, or one port of many hosts where a service would be. Where
+ * QUIC is not let through, programs try it everywhere and go on with TCP. A host that refuses some ports is there, and
+ * sends only so many refusals (RFC 1812, 4.3.2.8; Linux six, then one a second), so within a minute its silence about
+ * the others says as much as TCP's.
+ */
 static bool group_is_silent(struct scan_work *work, const struct scan_group *group,
                             enum scan_kind kind)
 {
 	const uint32_t silent = group->count[SCAN_SILENT] + group->count[SCAN_REFUSED];
 
 	if (group->proto != PACKET_PROTO_UDP || kind == SCAN_STEALTH || kind == SCAN_BLOCK ||
-	    silent < SCAN_SILENT_AT ||
+	    silent < (group_refuses(group, kind) ? work->scan->config.ports : SCAN_SILENT_AT) ||
 	    silent < SCAN_SILENT_FOR_ONE_ANSWERED * group->count[SCAN_ANSWERED])
 		return false;
 	if (kind == SCAN_VERTICAL)

@@ -16,8 +16,12 @@ enum {
 	SCAN_SLOTS = 4096, /* hash slots for them */
 	SCAN_GROUPS = 256, /* of each kind; a power of two */
 	SCAN_FAILED_FOR_ONE_ANSWERED = 3,
-	SCAN_MANY_WAIT = 30, /* tries without an answer at a time that make it wait less */
-	SCAN_EARLY = 5,      /* failed targets, and none answered, that are worth a low alert */
+	SCAN_MANY_WAIT = 30,   /* tries without an answer at a time that make it wait less, */
+	SCAN_FLOOD_WAIT = 100, /* and so many still less */
+	SCAN_BURST_AT =
+	        15,       /* the same, where all are of one host, or of a port that is looked for */
+	SCAN_BURSTS = 64, /* a power of two */
+	SCAN_EARLY = 5,   /* failed targets, and none answered, that are worth a low alert */
 	SCAN_STEALTH_AT = 3, /* packets that no connection begins with */
 	SCAN_HIGH_AT = 100,  /* failed targets that make a finding severe */
 	SCAN_LIVELY =
@@ -34,6 +38,8 @@ enum {
 #define SCAN_SECOND_NS 1000000000ull
 #define SCAN_ANSWER_NS (3 * SCAN_SECOND_NS)
 #define SCAN_HURRY_NS  (SCAN_SECOND_NS * 8 / 10)
+#define SCAN_FLOOD_NS  (SCAN_SECOND_NS * 5 / 10)
+#define SCAN_LINK_NS   (SCAN_SECOND_NS * 3 / 10)
 #define SCAN_WINDOW_NS (3600 * SCAN_SECOND_NS)
 #define SCAN_EARLY_NS \
 	(10 * SCAN_SECOND_NS) /* the rest, of a scan that is only beginning, may come */
@@ -96,6 +102,13 @@ struct scan_group {
 	uint8_t source[16];
 };
 
+/* What has lately been tried of one host, or of one port, and was not answered; another one in its place takes it. */
+struct scan_burst {
+	uint64_t tag;
+	uint64_t since_ns;
+	uint32_t count;
+};
+
 /* What is looked at of groups that are not the one: apart from them, so that it's a few cache lines. */
 struct scan_places {
 	uint32_t tags[SCAN_GROUPS];   /* of the hash that the group is found by; 0: free */
@@ -153,7 +166,9 @@ struct scan {
 	uint32_t tail;     /* the oldest try's index */
 	uint32_t pending;  /* index from which tries may still be pending */
 	uint32_t waiting;  /* how many are */
-	uint64_t hurry_ns; /* tries up to this were among many that waited at once */
+	uint64_t hurry_ns; /* tries up to this were among many that waited at once, */
+	uint64_t flood_ns; /* and up to this among very many */
+	struct scan_burst bursts[SCAN_BURSTS];
 	uint64_t check_ns; /* before this, no group has to be looked at for its time */
 	struct scan_try tries[SCAN_TRIES];
 	int32_t slots[SCAN_SLOTS];
@@ -184,6 +199,9 @@ void scan_group_remember(struct scan_work *work, struct scan_group *group, const
 
 /* Pings, of which also those that are answered tell something. */
 bool scan_is_ping(const struct scan_try *t);
+
+/* Asks who has an address in the guest's own network. */
+bool scan_is_neighbour(const struct scan_try *t);
 
 /* ... and other ways to ask who is there. */
 bool scan_is_sweep(const struct scan_try *t);

@@ -45,14 +45,14 @@ START_TEST(a_block_is_one_finding)
 END_TEST
 
 /* Forty ports in 40 ms that nobody answers: known when it says that it is due, within a second of the 30th; a few
- * that wait are no reason to be asked sooner than each second. */
+ * that wait are no reason to be asked sooner than each second, and nor are many with nothing in common. */
 START_TEST(a_fast_scan_is_not_kept_waiting)
 {
 	struct watch *watch = watch_new(&scan_detector, NULL);
 	uint64_t due;
 
 	for (uint16_t i = 0; i < 40; i++) {
-		if (i == 20)
+		if (i == 14)
 			ck_assert(scan_detector.due(watch->self) == UINT64_MAX);
 		try(watch, TCP, HOST, (uint16_t)(100 + i), START + i * SECOND / 1000,
 		    FLOW_OUTCOME_NONE);
@@ -63,6 +63,85 @@ START_TEST(a_fast_scan_is_not_kept_waiting)
 		watch_tick(watch, due);
 	}
 	found(watch, "scan.vertical", ALERT_MEDIUM);
+
+	watch = watch_new(&scan_detector, NULL);
+	for (uint16_t i = 0; i < 29; i++)
+		try(watch, TCP, HOST + i, i % 2 ? 443 : 2000 + i, START + i, FLOW_OUTCOME_NONE);
+	ck_assert(scan_detector.due(watch->self) == UINT64_MAX);
+	watch_end(watch);
+}
+END_TEST
+
+/* 40 tries that nobody answers, each `apart` from the one before: found `after` the first when it asks for its time. */
+static void found_after(uint8_t family, uint8_t proto, bool hosts, uint64_t apart, uint64_t after,
+                        const char *rule)
+{
+	struct watch *watch = watch_new(&scan_detector, NULL);
+	uint64_t now = START;
+
+	for (uint16_t i = 0; i < 40 && !watch->count[ALERT_NEW]; i++, now += apart) {
+		struct flow_event event =
+		        event_make(FLOW_EVENT_NEW, proto, LAN_HOST + (hosts ? i : 0), 0, now);
+
+		event.record.key.family = family;
+		event.record.key.guest_port = proto == ICMP ? 8 : 4000;
+		event.record.key.peer_port = proto == TCP ? (hosts ? 22 : 22 + i) : 0;
+		if (scan_detector.due(watch->self) <= now)
+			watch_tick(watch, now);
+		watch_event(watch, &event.header);
+	}
+	for (; !watch->count[ALERT_NEW]; watch_tick(watch, now))
+		now = scan_detector.due(watch->self);
+	ck_assert_uint_le(now, START + after);
+	found(watch, rule, ALERT_MEDIUM);
+}
+
+START_TEST(many_that_wait_for_one_thing_wait_less)
+{
+	/* ten a second: the 15th waits .8 s, which is before the 30th is sent */
+	found_after(FLOW_IPV4, TCP, false, SECOND / 10, 29 * SECOND / 10, "scan.vertical");
+	found_after(FLOW_IPV4, TCP, true, SECOND / 10, 29 * SECOND / 10, "scan.horizontal");
+	found_after(FLOW_IPV4, ICMP, true, SECOND / 10, 29 * SECOND / 10, "scan.sweep");
+	/* a neighbour is near */
+	found_after(FLOW_ARP, 0, true, SECOND / 1000, SECOND / 2, "scan.sweep");
+}
+END_TEST
+
+/* Who is answered goes on; a guest that resets what it has asked for does not. */
+START_TEST(the_guest_resets)
+{
+	struct watch *watch = watch_new(&scan_detector, NULL);
+
+	for (uint16_t i = 0; i < 20; i++) {
+		struct flow_event event = event_make(FLOW_EVENT_OUTCOME, TCP, HOST,
+		                                     (uint16_t)(100 + i), START + i * SECOND / 100);
+
+		event.record.outcome = FLOW_OUTCOME_ANSWERED;
+		event.record.state = FLOW_STATE_ANSWERED;
+		watch_event(watch, &event.header);
+		ck_assert_uint_eq(watch->count[ALERT_NEW], i >= 15);
+		event.record.state = FLOW_STATE_RESET;
+		watch_event(watch, &event.header);
+	}
+	found(watch, "scan.vertical", ALERT_MEDIUM);
+}
+END_TEST
+
+/* A host that refuses six ports, as it sends no more refusals at once, and is silent about the rest. Where it refuses
+ * none, or takes its time, its silence says less. */
+START_TEST(refusals_have_a_rate)
+{
+	for (int row = 0; row < 3; row++) {
+		struct watch *watch = watch_new(&scan_detector, NULL);
+		const uint64_t apart = row == 1 ? 10 * SECOND : SECOND / 1000;
+
+		for (uint16_t i = 0; i < 22; i++)
+			try(watch, UDP, HOST, (uint16_t)(100 + i), START + i * apart,
+			    i < 6 && row < 2 ? FLOW_OUTCOME_UNREACHABLE : FLOW_OUTCOME_NONE);
+		watch_tick(watch, START + 22 * apart + SECOND);
+		ck_assert_int_eq(watch->severity >= ALERT_MEDIUM, row == 0);
+		watch_end(watch);
+	}
 }
 END_TEST
 
@@ -505,6 +584,9 @@ int main(void)
 	tcase_add_test(tests, one_port_is_said_once);
 	tcase_add_test(tests, a_small_sweep_is_low);
 	tcase_add_test(tests, a_fast_scan_is_not_kept_waiting);
+	tcase_add_test(tests, many_that_wait_for_one_thing_wait_less);
+	tcase_add_test(tests, the_guest_resets);
+	tcase_add_test(tests, refusals_have_a_rate);
 	tcase_add_test(tests, the_rest_of_packets_is_no_try);
 	suite_add_tcase(suite, tests);
 	return suite_run(suite);
