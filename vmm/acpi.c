@@ -449,3 +449,11 @@ size_t acpi_write(void *memory, uint64_t guest, size_t size, const struct acpi_c
 	acpi_rsdp(memory, xsdt);
 	return acpi.out.used;
 }
+
+size_t acpi_write_madt(void *memory, size_t size, unsigned int vcpus)
+{
+	struct acpi acpi = {.out = {.data = memory, .size = size}};
+
+	acpi_madt(&acpi, vcpus);
+	return acpi.out.full ? 0 : acpi.out.used;
+}

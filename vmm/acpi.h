@@ -17,5 +17,7 @@ struct acpi_config {
  * sees at `guest`; the RSDP comes first. Returns the bytes used, 0 when they do not fit.
  */
 size_t acpi_write(void *memory, uint64_t guest, size_t size, const struct acpi_config *config);
+/* The MADT alone, for guests that are told of their processors otherwise. */
+size_t acpi_write_madt(void *memory, size_t size, unsigned int vcpus);
 
 #endif

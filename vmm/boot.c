@@ -6,6 +6,7 @@
  *               hvm/start_info.h)
  *   LINUX64     64-bit mode with the first 4 GiB mapped one to one, RSI = the zero page
  *               (Documentation/arch/x86/boot.rst, "64-bit Boot Protocol")
+ * An IGVM file needs neither: boot_igvm.c.
  */
 #include "vmm/boot.h"
 
@@ -202,24 +203,35 @@ static void boot_pvh(struct machine *m, const struct loader_kernel *kernel,
 	*start = (struct vcpu_start){.rip = kernel->entry, .rbx = BOOT_START_INFO, .gdt = BOOT_GDT};
 }
 
-int boot_prepare(struct machine *m, const struct boot_source *source, unsigned int vcpus,
-                 struct vcpu_start *start, char *why)
+int boot_tables(struct machine *m, const struct boot_source *source, unsigned int vcpus, char *why)
 {
 	const struct acpi_config tables = {.vcpus = vcpus, .watchdog = source->watchdog};
-	struct boot_initrd initrd;
-	struct loader_kernel kernel;
-	int error = loader_kernel(m, source->kernel, &kernel, why);
 
-	if (!error)
-		error = boot_initrd(m, source->initrd, &kernel, &initrd, why);
-	if (!error)
-		error = boot_cmdline(m, source->cmdline, &kernel, why);
-	if (error)
-		return error;
 	if (!acpi_write(machine_memory(m, BOOT_ACPI, BOOT_ACPI_SIZE), BOOT_ACPI, BOOT_ACPI_SIZE,
 	                &tables))
 		return why_set(why, -ENOSPC, "the ACPI tables do not fit");
 	boot_reset_vector(m);
+	return 0;
+}
+
+int boot_prepare(struct machine *m, const struct boot_source *source, unsigned int vcpus,
+                 struct vcpu_start *start, char *why)
+{
+	struct boot_initrd initrd;
+	struct loader_kernel kernel;
+	int error = boot_igvm(m, source, vcpus, start, why);
+
+	if (error != -ENOEXEC)
+		return error;
+	error = loader_kernel(m, source->kernel, &kernel, why);
+	if (!error)
+		error = boot_initrd(m, source->initrd, &kernel, &initrd, why);
+	if (!error)
+		error = boot_cmdline(m, source->cmdline, &kernel, why);
+	if (!error)
+		error = boot_tables(m, source, vcpus, why);
+	if (error)
+		return error;
 	boot_gdt(m, kernel.protocol == LOADER_LINUX64);
 	if (kernel.protocol == LOADER_LINUX64)
 		boot_linux64(m, &kernel, &initrd, BOOT_ACPI, start);

@@ -3,6 +3,7 @@
 #ifndef CORDON_VMM_BOOT_H
 #define CORDON_VMM_BOOT_H
 
+#include "confidential/confidential.h"
 #include "vmm/vm.h"
 
 /* The layout below 1 MiB, all ours until the kernel takes it. */
@@ -27,7 +28,7 @@ enum {
 };
 
 struct boot_source {
-	int kernel;          /* readable; an ELF with a PVH note, or a bzImage */
+	int kernel;          /* readable; an ELF with a PVH note, a bzImage, or an IGVM file */
 	int initrd;          /* readable, or -1 */
 	const char *cmdline; /* at most BOOT_CMDLINE_MAX - 1 bytes */
 	bool watchdog;       /* there is one, and the tables tell of it */
@@ -44,5 +45,23 @@ struct boot_map { /* types as in e820 and in PVH's memory map */
 };
 /* The memory map that the guest is told. Returns the number of entries. */
 size_t boot_map(const struct machine *m, struct boot_map map[BOOT_MAP_MAX]);
+
+/* boot_igvm.c: a guest that is described by a file of its own. */
+enum { BOOT_MADT_MAX = 1024 };
+struct boot_host { /* what such a guest is told of its host */
+	struct launch_host told;
+	struct launch_range map[BOOT_MAP_MAX];
+	uint8_t madt[BOOT_MADT_MAX];
+};
+/* The cmdline stays the caller's; `host` is not to be moved. -ENOSPC with `why`. */
+int boot_igvm_host(const struct machine *m, const char *cmdline, unsigned int vcpus,
+                   struct boot_host *host, char *why);
+/* A file in memory, for the caller to free. -ENOEXEC: it is no IGVM file. */
+int boot_igvm_read(int fd, uint8_t **bytes, size_t *size, char *why);
+/* boot_prepare() for an IGVM file, of its platform without encryption. -ENOEXEC: it is another file. */
+int boot_igvm(struct machine *m, const struct boot_source *source, unsigned int vcpus,
+              struct vcpu_start *start, char *why);
+/* The ACPI tables, and code that resets the guest. */
+int boot_tables(struct machine *m, const struct boot_source *source, unsigned int vcpus, char *why);
 
 #endif

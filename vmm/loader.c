@@ -52,6 +52,7 @@ int loader_kernel(struct machine *m, int fd, struct loader_kernel *kernel, char 
 	if (error == -ENOEXEC)
 		error = loader_bzimage(m, fd, kernel, why);
 	if (error == -ENOEXEC)
-		return why_set(why, error, "the kernel is neither an ELF file nor a bzImage");
+		return why_set(why, error,
+		               "the kernel is neither an ELF file, a bzImage nor an IGVM file");
 	return error;
 }

@@ -57,6 +57,9 @@ int machine_shared_map(const struct machine *m, uint64_t *size);
 /* Whether the guest shares all of [guest, guest + size) at this moment; outside memory there is nothing shared. */
 bool machine_shared(const struct machine *m, uint64_t guest, uint64_t size);
 
+/* Whether some or all of the guest's memory is hidden from its host, or could be (sw-protected). */
+bool machine_hidden(const struct machine *m);
+
 /*
  * MSI: a GSI (>= MACHINE_GSI_PINS) is one KVM routing entry. alloc gives one, set gives it an address
  * and data (KVM_SET_GSI_ROUTING), irqfd binds an eventfd to it; mask is unbinding.

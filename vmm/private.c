@@ -179,6 +179,11 @@ int machine_shared_map(const struct machine *m, uint64_t *size)
 	return m->private.map_fd;
 }
 
+bool machine_hidden(const struct machine *m)
+{
+	return m->private.type != CC_X86_DEFAULT_VM;
+}
+
 bool machine_shared(const struct machine *m, uint64_t guest, uint64_t size)
 {
 	const struct private_memory *p = &m->private;

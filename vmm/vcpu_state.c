@@ -23,7 +23,15 @@ enum {
 	LAPIC_LVT_LINT1 = 0x360,
 	LVT_MASKED = 1 << 16,
 	LVT_NMI = 4 << 8,
+
+	/* in a native context (the IGVM format's IgvmNativeVpContextX64) */
+	NATIVE_IDTR = 144,
+	NATIVE_GDTR = 158,
+	NATIVE_CODE = 168,
+	NATIVE_DATA = 180,
+	NATIVE_GS_BASE = 192,
 };
+_Static_assert((int)NATIVE_GS_BASE + 5 * 8 == (int)LAUNCH_NATIVE_CONTEXT, "its end");
 #define CR0_PG (1ull << 31)
 
 static int vcpu_cpuid(int fd, const struct cpuid_table *table, unsigned int index,
@@ -96,6 +104,62 @@ static int vcpu_registers(int fd, const struct vcpu_start *start)
 	return 0;
 }
 
+static struct kvm_segment vcpu_native_segment(const uint8_t *at, uint64_t base)
+{
+	const uint16_t bits = base_le16(at + 2); /* as in a descriptor, with the limit's between */
+
+	return (struct kvm_segment){.selector = base_le16(at),
+	                            .base = base,
+	                            .limit = base_le32(at + 8),
+	                            .type = bits & 0xf,
+	                            .s = bits >> 4 & 1,
+	                            .dpl = bits >> 5 & 3,
+	                            .present = bits >> 7 & 1,
+	                            .avl = bits >> 12 & 1,
+	                            .l = bits >> 13 & 1,
+	                            .db = bits >> 14 & 1,
+	                            .g = bits >> 15 & 1};
+}
+
+/* The format's native context: registers of 8 bytes in this order, two tables, two segments, and what is left. */
+static int vcpu_native(int fd, const uint8_t context[LAUNCH_NATIVE_CONTEXT])
+{
+	uint64_t general[NATIVE_IDTR / 8];
+	struct kvm_regs regs;
+	struct kvm_sregs sregs;
+
+	if (ioctl(fd, KVM_GET_SREGS, &sregs) < 0)
+		return -errno;
+	for (size_t i = 0; i < BASE_COUNT(general); i++)
+		general[i] = base_le64(context + 8 * i);
+	regs = (struct kvm_regs){.rax = general[0],
+	                         .rcx = general[1],
+	                         .rdx = general[2],
+	                         .rbx = general[3],
+	                         .rsp = general[4],
+	                         .rbp = general[5],
+	                         .rsi = general[6],
+	                         .rdi = general[7],
+	                         .rip = general[16],
+	                         .rflags = general[17] | RFLAGS_FIXED};
+	memcpy(&regs.r8, &general[8], 8 * sizeof(regs.r8)); /* and those up to R15 behind it */
+	sregs.idt.base = base_le64(context + NATIVE_IDTR);
+	sregs.idt.limit = base_le16(context + NATIVE_IDTR + 8);
+	sregs.gdt.limit = base_le16(context + NATIVE_GDTR);
+	sregs.gdt.base = base_le64(context + NATIVE_GDTR + 2);
+	sregs.cs = vcpu_native_segment(context + NATIVE_CODE, base_le32(context + NATIVE_CODE + 4));
+	sregs.ds = vcpu_native_segment(context + NATIVE_DATA, base_le32(context + NATIVE_DATA + 4));
+	sregs.es = sregs.fs = sregs.gs = sregs.ss = sregs.ds;
+	sregs.gs.base = base_le64(context + NATIVE_GS_BASE);
+	sregs.cr0 = base_le64(context + NATIVE_GS_BASE + 8);
+	sregs.cr3 = base_le64(context + NATIVE_GS_BASE + 16);
+	sregs.cr4 = base_le64(context + NATIVE_GS_BASE + 24);
+	sregs.efer = base_le64(context + NATIVE_GS_BASE + 32);
+	if (ioctl(fd, KVM_SET_SREGS, &sregs) < 0 || ioctl(fd, KVM_SET_REGS, &regs) < 0)
+		return -errno;
+	return 0;
+}
+
 int vcpu_state_set(const struct machine *m, int fd, unsigned int index, unsigned int count,
                    const struct vcpu_start *start, char *why)
 {
@@ -112,7 +176,8 @@ int vcpu_state_set(const struct machine *m, int fd, unsigned int index, unsigned
 	if (error)
 		return why_set(why, error, "KVM refuses the local APIC of vCPU %u: %s", index,
 		               strerror(-error));
-	error = index == 0 ? vcpu_registers(fd, start) : 0;
+	if (index == 0)
+		error = start->native ? vcpu_native(fd, start->context) : vcpu_registers(fd, start);
 	if (error)
 		return why_set(why, error, "KVM refuses the registers of vCPU %u: %s", index,
 		               strerror(-error));

@@ -9,6 +9,7 @@
 #include <linux/kvm.h>
 #include <stdatomic.h>
 
+#include "confidential/confidential.h"
 #include "vmm/cpuid.h"
 #include "vmm/ioapic.h"
 #include "vmm/iobus.h"
@@ -108,6 +109,8 @@ struct vcpu_start {
 	bool long_mode; /* else 32-bit protected mode, no paging */
 	uint64_t rip, rbx, rsi;
 	uint64_t cr3, gdt;
+	bool native; /* none of these: all registers are in the context, as an IGVM file has it */
+	uint8_t context[LAUNCH_NATIVE_CONTEXT];
 };
 int vcpus_create(struct machine *m, unsigned int count, const struct vcpu_start *start, char *why);
 int vcpus_launch(struct machine *m, char *why); /* threads, parked until the state is RUNNING */

@@ -22,14 +22,27 @@ static int touch(void *data, const struct launch_region *region)
 
 static void once(const uint8_t *file, size_t size)
 {
-	static const enum confidential_type types[] = {CONFIDENTIAL_SEV_SNP, CONFIDENTIAL_TDX};
+	static const struct launch_range memory = {0, 0x1000000, false};
+	static const struct launch_host host = {.memory = &memory,
+	                                        .memory_count = 1,
+	                                        .command_line = "quiet",
+	                                        .madt = (const uint8_t *)"APIC",
+	                                        .madt_size = 4};
 
-	for (size_t i = 0; i < BASE_COUNT(types); i++) {
+	/* each type as it is measured and as it is launched, and the platform without encryption */
+	for (int i = 0; i <= 2 * CONFIDENTIAL_TYPES; i++) {
+		const bool native = i == 2 * CONFIDENTIAL_TYPES;
 		const struct launch_input input = {
-		        .type = types[i], .igvm = true, .bytes = file, .size = size};
+		        .type = (enum confidential_type)(i % CONFIDENTIAL_TYPES),
+		        .vcpus = 2,
+		        .igvm = true,
+		        .bytes = file,
+		        .size = size,
+		        .host = i >= CONFIDENTIAL_TYPES ? &host : NULL};
 		char why[WHY_MAX] = "";
 		uint64_t sum = 0;
-		int err = launch_walk(&input, touch, &sum, why);
+		int err = native ? launch_walk_native(&input, touch, &sum, why)
+		                 : launch_walk(&input, touch, &sum, why);
 
 		require(err == 0 || (err == -EINVAL && why[0]));
 	}

@@ -136,7 +136,8 @@ uint8_t *igvm_fixture(const struct igvm_guest *guest, size_t *size)
 	to = put_parameters(guest, to);
 	to = put_page(to, IGVM_ON_SNP, base + IGVM_SECRET, -1, 0, IGVM_PAGE_SECRETS);
 	to = put_page(to, IGVM_ON_SNP, base + IGVM_CPUIDS, -1, 0, IGVM_PAGE_CPUID);
-	to = put_vcpu(to, IGVM_ON_NATIVE, 0, DATA_NATIVE, 0);
+	if (!guest->no_native)
+		to = put_vcpu(to, IGVM_ON_NATIVE, 0, DATA_NATIVE, guest->native_vcpu);
 	for (uint32_t i = 0; i < guest->vcpus; i++) {
 		to = put_vcpu(to, IGVM_ON_SEV | IGVM_ON_ES, 0, DATA_VMSA_ES, i);
 		to = put_vcpu(to, IGVM_ON_SNP, guest->vmsa_gpa ? guest->vmsa_gpa : 0xfffffffff000,

@@ -32,10 +32,12 @@ struct igvm_guest {
 	const void *code; /* at most a page; entered in 32-bit mode at the base */
 	size_t code_size;
 	/* what a test has otherwise than KVM takes it; all zero: nothing */
-	uint64_t vmsa_gpa;  /* of sev-snp; 0: where KVM has them */
-	size_t vmsa_at;     /* a byte in each VMSA that is 0x77 */
-	bool page_behind;   /* a page behind the processors */
-	uint32_t parameter; /* and one more parameter of this type */
+	uint64_t vmsa_gpa;    /* of sev-snp; 0: where KVM has them */
+	size_t vmsa_at;       /* a byte in each VMSA that is 0x77 */
+	bool page_behind;     /* a page behind the processors */
+	uint32_t parameter;   /* and one more parameter of this type */
+	uint32_t native_vcpu; /* whose registers a plain guest is given */
+	bool no_native;       /* none */
 };
 
 /* The file, and its size; the caller frees it. */

@@ -7,6 +7,7 @@
 
 # What cannot be run ends with its registers in the log, on hardware-style KVM as well.
 want "$CORDON_TREE/build/tests/unit/test_vmm_guest"
+want "$CORDON_TREE/build/tests/unit/test_vmm_igvm"
 
 vm_image
 world_up
