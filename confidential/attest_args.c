@@ -107,6 +107,8 @@ bool attest_args_option(struct attest_args *args, int option, const char *value,
 		       attest_refuse("--at", value, "a time such as 2026-01-31T12:00:00Z");
 	case 'A': return attest_accept(args, value);
 	case 'y': return attest_type(args, value);
+	case 'b': args->block_name = value; return true;
+	case 'u': args->auth_name = value; return true;
 	case 'D': return input->allow_debug = true;
 	default: *known = false; return true;
 	}
@@ -139,10 +141,45 @@ static int attest_open_one(struct attest_args *args, const char *name)
 	return TOOL_OK;
 }
 
+/* A block is worth nothing without what signs it. */
+static int attest_open_block(struct attest_args *args)
+{
+	if (!args->block_name && !args->auth_name)
+		return TOOL_OK;
+	if (!args->block_name || !args->auth_name) {
+		fprintf(stderr, "cordon: --id-block and --id-auth are given together\n");
+		return TOOL_FAILED;
+	}
+	args->block = tool_open(&args->tool, args->block_name, O_RDONLY);
+	if (args->block >= 0)
+		args->auth = tool_open(&args->tool, args->auth_name, O_RDONLY);
+	return args->block < 0 || args->auth < 0 ? TOOL_NO_FILE : TOOL_OK;
+}
+
+static int attest_read_block(struct attest_args *args)
+{
+	size_t size, auth_size;
+	BASE_AUTO_FREE uint8_t *block =
+	        tool_read(args->block, args->block_name, ATTEST_FILE_MAX, &size);
+	BASE_AUTO_FREE uint8_t *auth =
+	        tool_read(args->auth, args->auth_name, ATTEST_FILE_MAX, &auth_size);
+	char why[WHY_MAX] = "";
+
+	if (!block || !auth)
+		return TOOL_FAILED;
+	if (idblock_check(block, size, auth, auth_size, &args->id.block, &args->id.keys, why) < 0) {
+		fprintf(stderr, "cordon: %s, %s: %s\n", args->block_name, args->auth_name, why);
+		return TOOL_FAILED;
+	}
+	args->input.block = &args->id;
+	return TOOL_OK;
+}
+
 int attest_args_open(struct attest_args *args)
 {
 	struct dirent **entries = NULL;
-	int count = scandir(args->folder, &entries, NULL, alphasort), status = TOOL_OK;
+	int count = scandir(args->folder, &entries, NULL, alphasort);
+	int status = attest_open_block(args);
 
 	if (count < 0) {
 		fprintf(stderr, "cordon: cannot open %s: %s\n", args->folder, strerror(errno));
@@ -157,7 +194,7 @@ int attest_args_open(struct attest_args *args)
 	return status;
 }
 
-int attest_args_collect(const struct attest_args *args, struct attest_collateral *collateral)
+int attest_args_collect(struct attest_args *args, struct attest_collateral *collateral)
 {
 	for (size_t i = 0; i < args->file_count; i++) {
 		size_t size;
@@ -172,5 +209,5 @@ int attest_args_collect(const struct attest_args *args, struct attest_collateral
 			return TOOL_FAILED;
 		}
 	}
-	return TOOL_OK;
+	return args->block_name ? attest_read_block(args) : TOOL_OK;
 }

@@ -16,13 +16,15 @@ enum { ATTEST_FOLDER_MAX = TOOL_FILES_MAX - 4 };
 struct attest_args {
 	struct tool tool;
 	struct attest_input input;
-	const char *folder;
+	const char *folder, *block_name, *auth_name;
+	int block, auth;
 	int files[ATTEST_FOLDER_MAX];
 	char *names[ATTEST_FOLDER_MAX];
 	size_t file_count;
 	uint8_t measurement[48], host_data[32];
 	uint64_t policy, min_tcb, vmpl;
 	enum attest_kind kind;
+	struct attest_block id;
 };
 
 /* Entries of both programs' tables of long options. */
@@ -33,6 +35,7 @@ struct attest_args {
 	{"host-data", required_argument, NULL, 'h'}, {"policy", required_argument, NULL, 'p'}, \
 	{"min-tcb", required_argument, NULL, 't'}, {"vmpl", required_argument, NULL, 'v'}, \
 	{"accept-tcb", required_argument, NULL, 'A'}, {"at", required_argument, NULL, 'a'}, \
+	{"id-block", required_argument, NULL, 'b'}, {"id-auth", required_argument, NULL, 'u'}, \
 	{"allow-debug", no_argument, NULL, 'D'}, {"help", no_argument, NULL, '?' + 256}
 /* clang-format on */
 
@@ -41,8 +44,8 @@ bool attest_args_option(struct attest_args *args, int option, const char *value,
 /* `size` bytes in hexadecimal to `to`, which *field then is; false: said what is wrong. */
 bool attest_args_bytes(const char *option, const char *value, uint8_t *to, size_t size,
                        const uint8_t **field);
-/* Opens what is in the folder; then, in the role, reads it. An enum tool_exit: said why not. */
+/* Opens what is in the folder, and the ID block; then, in the role, reads it. An enum tool_exit: said why not. */
 int attest_args_open(struct attest_args *args);
-int attest_args_collect(const struct attest_args *args, struct attest_collateral *collateral);
+int attest_args_collect(struct attest_args *args, struct attest_collateral *collateral);
 
 #endif

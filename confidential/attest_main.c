@@ -41,6 +41,8 @@ static const char usage[] =
         "  --host-data HEX      sev-snp: the 32 bytes that its host has\n"
         "  --policy HEX         exactly this guest policy; of a quote, these attributes\n"
         "  --vmpl N             sev-snp: who has asked for it runs at this privilege level\n"
+        "  --id-block FILE, --id-auth FILE\n"
+        "                       sev-snp: it started with this ID block, of these keys\n"
         "  --min-tcb HEX        sev-snp: no part of the reported TCB is below this one's\n"
         "  --accept-tcb STATUS  tdx: a status beside UpToDate (SWHardeningNeeded, ...), several "
         "times\n"

@@ -12,7 +12,10 @@
 
 enum snp_offset {
 	SNP_VERSION = 0x00,
+	SNP_GUEST_SVN = 0x04,
 	SNP_POLICY = 0x08,
+	SNP_FAMILY_ID = 0x10,
+	SNP_IMAGE_ID = 0x20,
 	SNP_VMPL = 0x30,
 	SNP_ALGORITHM = 0x34,
 	SNP_CURRENT_TCB = 0x38,
@@ -20,6 +23,8 @@ enum snp_offset {
 	SNP_REPORT_DATA = 0x50,
 	SNP_MEASUREMENT = 0x90,
 	SNP_HOST_DATA = 0xc0,
+	SNP_ID_KEY = 0xe0,
+	SNP_AUTHOR_KEY = 0x110,
 	SNP_REPORTED_TCB = 0x180,
 	SNP_FAMILY = 0x188, /* from version 3: family, model, stepping */
 	SNP_CHIP_ID = 0x1a0,
@@ -33,6 +38,7 @@ enum {
 	SNP_VERSION_MAX = 5,
 	SNP_ECDSA_P384 = 1,
 	SNP_CHIP_ID_SIZE = 64,
+	SNP_KEY_AUTHOR = 1, /* of SNP_KEY: there is an author's key */
 	SNP_NO_PART = 0xff,
 };
 enum snp_key { SNP_VCEK = 0, SNP_VLEK = 1 };
@@ -340,6 +346,47 @@ static void snp_check_guest(struct attest *attest, const uint8_t *report)
 	attest_wanted(attest, "host-data", input->host_data, report + SNP_HOST_DATA, 32);
 }
 
+/* What of the ID block is not the report's; NULL: nothing. */
+static const char *snp_block_differs(const struct idblock *block, const uint8_t *report)
+{
+	if (memcmp(block->digest, report + SNP_MEASUREMENT, sizeof(block->digest)) != 0)
+		return "measurement";
+	if (memcmp(block->family, report + SNP_FAMILY_ID, sizeof(block->family)) != 0)
+		return "family";
+	if (memcmp(block->image, report + SNP_IMAGE_ID, sizeof(block->image)) != 0)
+		return "image";
+	if (block->svn != base_le32(report + SNP_GUEST_SVN))
+		return "security version";
+	return block->policy != base_le64(report + SNP_POLICY) ? "policy" : NULL;
+}
+
+/* A guest that started without an ID block has zeros where the ID key's digest is. */
+static void snp_check_block(struct attest *attest, const uint8_t *report)
+{
+	const struct attest_block *wanted = attest->input->block;
+	const bool author = base_le32(report + SNP_KEY) & SNP_KEY_AUTHOR;
+	const char *differs;
+
+	if (!wanted)
+		return;
+	differs = snp_block_differs(&wanted->block, report);
+	attest_check(attest, "id-block", !differs, "%s%s",
+	             differs ? "another " : "the report is as the ID block says",
+	             differs ? differs : "");
+	attest_check(
+	        attest, "id-key",
+	        memcmp(wanted->keys.id_key, report + SNP_ID_KEY, sizeof(wanted->keys.id_key)) == 0,
+	        bytes_zero(report + SNP_ID_KEY, sizeof(wanted->keys.id_key))
+	                ? "the guest has started without an ID block"
+	                : "the digest of the key that has signed the ID block");
+	attest_check(attest, "author-key",
+	             author == wanted->keys.has_author &&
+	                     (!author || memcmp(wanted->keys.author_key, report + SNP_AUTHOR_KEY,
+	                                        sizeof(wanted->keys.author_key)) == 0),
+	             "the report has %s, the ID auth block %s", author ? "an author's key" : "none",
+	             wanted->keys.has_author ? "one" : "none");
+}
+
 void attest_snp(struct attest *attest, const uint8_t *report, size_t size)
 {
 	struct attest_verdict *verdict = attest->verdict;
@@ -373,4 +420,5 @@ void attest_snp(struct attest *attest, const uint8_t *report, size_t size)
 	snp_check_chip(&snp);
 	snp_check_tcb(&snp);
 	snp_check_guest(attest, report);
+	snp_check_block(attest, report);
 }

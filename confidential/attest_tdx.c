@@ -359,6 +359,8 @@ static void tdx_check_domain(struct tdx *tdx)
 		attest_check(attest, "host-data", false, "a quote has none");
 	if (input->vmpl)
 		attest_check(attest, "vmpl", false, "a quote has none");
+	if (input->block)
+		attest_check(attest, "id-block", false, "a quote has none");
 }
 
 static void tdx_check_log(struct tdx *tdx)

@@ -358,6 +358,12 @@ enum attest_tcb {
 /* "SWHardeningNeeded" as its bit, 0 when it is none. */
 uint32_t attest_tcb_parse(const char *name);
 
+/* The ID block of an SNP guest and the digests of its keys, as idblock_check() gives them. */
+struct attest_block {
+	struct idblock block;
+	struct idblock_digests keys;
+};
+
 struct attest_input {
 	const uint8_t *report;
 	size_t size;
@@ -373,6 +379,7 @@ struct attest_input {
 	const enum attest_kind *kind;
 	const uint8_t *measurement, *report_data, *host_data; /* 48, 64, 32 (SNP) bytes */
 	const uint64_t *policy, *min_tcb, *vmpl;              /* SNP's TCB_VERSION and VMPL */
+	const struct attest_block *block;                     /* SNP: it started with this one */
 	const uint8_t *ccel;                                  /* TDX: the event log */
 	size_t ccel_size;
 };

@@ -44,11 +44,12 @@ static const char usage[] =
         "  --listen SOCKET      made here, for its owner and group; one guest at a time\n"
         "  --measurement HEX    the launch digest (`cordon measure` prints it), or MRTD\n"
         "  --certs DIR          certificates, CRLs, and Intel's TCB info and QE identity\n"
-        "  POLICY               a policy that says --type, --policy, --host-data and "
-        "--allow-debug\n"
+        "  POLICY               a policy that says --type, --policy, --host-data, --id-block, "
+        "--id-auth\n"
+        "                       and --allow-debug\n"
         "  --type TYPE, --host-data HEX, --policy HEX, --min-tcb HEX, --vmpl N, --accept-tcb "
         "STATUS,\n"
-        "  --at TIME, --allow-debug\n"
+        "  --id-block FILE, --id-auth FILE, --at TIME, --allow-debug\n"
         "                       as of `cordon attest verify`\n"
         "  --once               end when a guest was given the secret\n";
 

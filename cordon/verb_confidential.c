@@ -19,6 +19,7 @@ struct confidential_args {
 	struct policy policy;
 	char vcpus[16], kernel[2 * POLICY_PATH_MAX], initrd[2 * POLICY_PATH_MAX];
 	char firmware[2 * POLICY_PATH_MAX], wishes[24];
+	char id_block[2 * POLICY_PATH_MAX], id_auth[2 * POLICY_PATH_MAX];
 	char host_data[2 * sizeof(((struct policy_confidential *)0)->host_data) + 1];
 };
 
@@ -106,7 +107,6 @@ static int confidential_evidence(struct confidential_args *args, const char *dir
 	                                 .abi_minor = c->abi_minor};
 	const bool snp = c->type == POLICY_CC_SEV_SNP;
 
-	(void)dir;
 	if (!snp && c->type != POLICY_CC_TDX)
 		return host_fail(
 		        error, -EINVAL, VERB_REFUSED,
@@ -123,6 +123,12 @@ static int confidential_evidence(struct confidential_args *args, const char *dir
 	for (size_t i = 0; i < sizeof(c->host_data); i++)
 		snprintf(args->host_data + 2 * i, 3, "%02x", c->host_data[i]);
 	confidential_arg(args, "--host-data", args->host_data);
+	if (!c->id_block[0])
+		return 0;
+	confidential_file(args->id_block, sizeof(args->id_block), c->id_block, dir);
+	confidential_arg(args, "--id-block", args->id_block);
+	confidential_file(args->id_auth, sizeof(args->id_auth), c->id_auth, dir);
+	confidential_arg(args, "--id-auth", args->id_auth);
 	return 0;
 }
 
