@@ -73,6 +73,25 @@ static void take(const char *name, const char *to)
 	put(to, bytes, size);
 }
 
+#define MILAN                                                                                      \
+	"7a1e5c266c0108dbc9bb94fa926951320940915d0aafb42464bd88b579ea158d3e1a0dc39b2c60bd95b9c480" \
+	"cd81841f"
+#define OTHER                                                                                      \
+	"7a1e5c266c0108dbc9bb94fa926951320940915d0aafb42464bd88b579ea158d3e1a0dc39b2c60bd95b9c480" \
+	"cd81841e"
+
+/* An ID block of the report's digest, which the report's guest did not start with. */
+static void make_block(void)
+{
+	struct run result;
+
+	run(&result, "CORDON_MEASURE", "id-block",
+	    (const char *const[]){"--measurement", MILAN, "--id-key", "id.pem", "--author-key",
+	                          "author.pem", "--block", "block", "--auth", "auth",
+	                          "--guest-policy", "0x30000", NULL});
+	ck_assert_msg(result.status == 0, "%d: %s", result.status, result.output);
+}
+
 /* Reports here; certificates in certs/, beside what is none. */
 static void set_up(void)
 {
@@ -98,6 +117,8 @@ static void set_up(void)
 	take("cert_chain_milan", "certs/chain");
 	take("test_id_key.pem", "id.pem");
 	take("test_auth_key.pem", "author.pem");
+	put("secret", "x", 1);
+	make_block();
 }
 
 static void tear_down(void)
@@ -110,13 +131,6 @@ static void tear_down(void)
 	}
 	waitpid(pid, NULL, 0);
 }
-
-#define MILAN                                                                                      \
-	"7a1e5c266c0108dbc9bb94fa926951320940915d0aafb42464bd88b579ea158d3e1a0dc39b2c60bd95b9c480" \
-	"cd81841f"
-#define OTHER                                                                                      \
-	"7a1e5c266c0108dbc9bb94fa926951320940915d0aafb42464bd88b579ea158d3e1a0dc39b2c60bd95b9c480" \
-	"cd81841e"
 
 #define MILAN_HOST "00000000000000000000000000000000000000000000000000000000000000aa"
 
@@ -172,6 +186,32 @@ static const struct verdict {
         {"report", "certs", "2025-01-01", {"--accept-tcb", "Revoked"}, 125, "SWHardeningNeeded"},
         {"report", "certs", "2025-01-01", {"--format", "xml"}, 125, "'xml' is not one of"},
         {"report", "certs", "2025-01-01", {"more"}, 125, "usage:"},
+        {"report", "certs", "2025-01-01", {"--id-block", "block"}, 125, "are given together"},
+        {"report", "certs", "2025-01-01", {"--id-auth", "auth"}, 125, "are given together"},
+        {"report",
+         "certs",
+         "2025-01-01",
+         {"--id-block", "block", "--id-auth", "auth"},
+         1,
+         "FAILED   id-key                 the guest has started without an ID block"},
+        {"report",
+         "certs",
+         "2025-01-01",
+         {"--id-block", "block", "--id-auth", "auth"},
+         1,
+         "passed   id-block"},
+        {"quote",
+         "none",
+         "2025-01-01",
+         {"--id-block", "block", "--id-auth", "auth"},
+         1,
+         "FAILED   id-block"},
+        {"report",
+         "certs",
+         "2025-01-01",
+         {"--id-block", "auth", "--id-auth", "block"},
+         125,
+         "the ID block is 4096 bytes long"},
         {"report", "certs", "2025-01-01", {"--certain"}, 125, "usage:"},
 };
 
@@ -214,15 +254,11 @@ START_TEST(test_json)
 }
 END_TEST
 
-/* Makes an ID block, and checks it. */
+/* An ID block that was made is checked. */
 START_TEST(test_id_block)
 {
 	struct run result;
 
-	run(&result, "CORDON_MEASURE", "id-block",
-	    (const char *const[]){"--measurement", MILAN, "--id-key", "id.pem", "--author-key",
-	                          "author.pem", "--block", "block", "--auth", "auth", NULL});
-	ck_assert_msg(result.status == 0, "%d: %s", result.status, result.output);
 	run(&result, "CORDON_MEASURE", "id-block",
 	    (const char *const[]){"--check", "--block", "block", "--auth", "auth", "--measurement",
 	                          MILAN, NULL});
@@ -257,6 +293,8 @@ static const struct asked {
         {"type: tdx, policy: {debug: true}", "quote", 1, "FAILED   policy"},
         {"type: tdx", "report", 1, "FAILED   type"},
         {"type: sev-es", "report", 125, "have no such reports"},
+        {"type: sev-snp, id_block: ./block, id_auth: ./auth", "report", 1, "FAILED   author-key"},
+        {"type: sev-snp, id_block: ./none.bin, id_auth: ./auth", "report", 127, "cannot open"},
         {"type: sev-snp, policy: {smt: 1}", "report", 125, "expected true or false"},
 };
 
@@ -286,6 +324,60 @@ START_TEST(test_asked)
 		ck_assert_msg(result.status == test->status && strstr(result.output, test->says),
 		              "%d: %s", result.status, result.output);
 	}
+}
+END_TEST
+
+/* A policy that is broken: where, for both verbs, and nothing is asked of anybody. */
+static const struct broken {
+	const char *line, *says; /* the third line of the policy */
+} broken[] = {
+        {"confidential: {type: snp, firmware: ./f}", "policy.yaml:3:22: "},
+        {"confidential: {firmware: ./f}", "policy.yaml:3:1: "},
+        {"confidential: {type: sev-snp}", "policy.yaml:3:22: "},
+        {"confidential: {type: sev-snp, firmware: ./f, policy: {debug: maybe}}",
+         "policy.yaml:3:62: "},
+        {"confidential: {type: sev-snp, firmware: ./f, policy: {abi: 1}}", "policy.yaml:3:60: "},
+        {"confidential: {type: sev-snp, firmware: ./f, host_data: abc}", "policy.yaml:3:57: "},
+        {"confidential: {type: sev-snp, firmware: ./f, host_data: xy}", "policy.yaml:3:57: "},
+        {"confidential: {type: tdx, firmware: ./f, host_data: aa}", "policy.yaml:3:53: "},
+        {"confidential: {type: tdx, firmware: ./f, policy: {smt: true}}", "policy.yaml:3:56: "},
+        {"confidential: {type: sev-snp, firmware: ./f, id_block: ./b}", "policy.yaml:3:56: "},
+        {"confidential: {type: sev-snp, firmware: ./f, require: false}", "policy.yaml:3:55: "},
+        {"confidential: {type: sev-snp, firmware: ./f, measurement: aa}", "policy.yaml:3:46: "},
+        {"confidential: {type: sev-snp, type: tdx, firmware: ./f}", "policy.yaml:3:31: "},
+        {"confidential: [sev-snp]", "policy.yaml:3:15: "},
+        {"confidential: {type: sev-snp", "policy.yaml:"},
+        {"confidential: {type: none}", "its `confidential` is none"},
+        {"confidential: {type: sev, firmware: ./f}", "policy line 3: guests of type sev"},
+        {"", "its `confidential` is none"},
+};
+
+START_TEST(test_broken)
+{
+	static const char *const ways[][ARGS_MAX] = {
+	        {"attest", "verify", "policy.yaml", "--report", "report", "--certs", "certs"},
+	        {"attest", "verify", "--report", "report", "--certs", "certs", "--policy",
+	         "policy.yaml"},
+	        {"attest", "gate", "policy.yaml", "--secret", "secret", "--listen", "gate.sock",
+	         "--measurement", MILAN, "--certs", "certs"},
+	        {"attest", "gate", "--secret", "secret", "--listen", "gate.sock", "--measurement",
+	         MILAN, "--certs", "certs", "--policy", "policy.yaml"},
+	};
+	const struct broken *test = &broken[_i];
+	BASE_AUTO_FREE char *text = NULL;
+	char path[160];
+	struct run result;
+	int size = asprintf(&text, "version: 1\nvm: {name: a, kernel: ./k}\n%s\n", test->line);
+
+	ck_assert_int_gt(size, 0);
+	put("policy.yaml", text, (size_t)size);
+	for (size_t i = 0; i < BASE_COUNT(ways); i++) {
+		run(&result, "CORDON", "cordon", ways[i]);
+		ck_assert_msg(result.status == 125 && strstr(result.output, test->says), "%d: %s",
+		              result.status, result.output);
+	}
+	snprintf(path, sizeof(path), "%s/gate.sock", folder);
+	ck_assert_int_lt(access(path, F_OK), 0);
 }
 END_TEST
 
@@ -320,6 +412,7 @@ int main(void)
 	tcase_add_loop_test(test, test_verdicts, 0, BASE_COUNT(verdicts));
 	tcase_add_test(test, test_json);
 	tcase_add_loop_test(test, test_asked, 0, BASE_COUNT(asked));
+	tcase_add_loop_test(test, test_broken, 0, BASE_COUNT(broken));
 	tcase_add_test(test, test_id_block);
 	tcase_add_loop_test(test, test_help, 0, 3);
 	suite_add_tcase(suite, test);

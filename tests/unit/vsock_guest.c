@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -250,5 +251,56 @@ int host_client(const char *line)
 
 	ck_assert_int_eq(connect(fd, (struct sockaddr *)&listener_at, (socklen_t)length), 0);
 	ck_assert_int_eq(write(fd, line, strlen(line)), strlen(line));
+	return fd;
+}
+
+pid_t host_dialer_start(int *requests, const char *path)
+{
+	char number[16], target[PATH_MAX];
+	int pair[2];
+	pid_t pid;
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	snprintf(number, sizeof(number), "%d", pair[1]);
+	snprintf(target, sizeof(target), "5000:%s", path);
+	pid = fork();
+	if (pid == 0) {
+		fcntl(pair[1], F_SETFD, 0);
+		execl(getenv("CORDON_DIAL"), "cordon-dial", "--requests", number, "--target",
+		      target,
+#ifdef CLIENT_NO_SANDBOX
+		      "--no-sandbox",
+#endif
+		      (char *)NULL);
+		_exit(127);
+	}
+	close(pair[1]);
+	*requests = pair[0];
+	return pid;
+}
+
+int host_dialer_ask(int requests, uint32_t port)
+{
+	const struct dial_request request = {.id = 77, .port = port};
+	struct dial_answer answer = {0};
+	struct iovec part = {&answer, sizeof(answer)};
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr message = {.msg_iov = &part,
+	                         .msg_iovlen = 1,
+	                         .msg_control = &control,
+	                         .msg_controllen = sizeof(control)};
+	int fd;
+
+	ck_assert_int_eq(send(requests, &request, sizeof(request), 0), sizeof(request));
+	ck_assert_int_eq(recvmsg(requests, &message, 0), sizeof(answer));
+	ck_assert_uint_eq(answer.id, 77);
+	if (answer.error) {
+		ck_assert_uint_eq(message.msg_controllen, 0);
+		return answer.error;
+	}
+	memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
 	return fd;
 }

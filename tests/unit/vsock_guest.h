@@ -51,6 +51,9 @@ void guest_want_nothing(void);
 int guest_connect(uint32_t guest_port);
 /* cordon-dial's half: takes the request for `port`, and answers with `fd`, or with an error. */
 void host_dial(uint32_t port, int fd, int error);
+/* cordon-dial, the program itself, with `path` for port 5000; and what it answers: a socket, or the error. */
+pid_t host_dialer_start(int *requests, const char *path);
+int host_dialer_ask(int requests, uint32_t port);
 /* A client of the host's that has said `line`. */
 int host_client(const char *line);
 void host_want(int fd, const char *text);
