@@ -138,6 +138,20 @@ static bool tdx_read_body(struct tdx *tdx, struct attest_rest *rest)
 	return true;
 }
 
+/* What follows a chain's last certificate: its line's end and zeros are not signed, and mean nothing. */
+static bool tdx_chain_ends(const char *pem, size_t size)
+{
+	static const char mark[] = "-----END CERTIFICATE-----";
+	const char *last = NULL, *at = memmem(pem, size, mark, sizeof(mark) - 1);
+
+	for (; at; at = memmem(last, (size_t)(pem + size - last), mark, sizeof(mark) - 1))
+		last = at + sizeof(mark) - 1;
+	for (; last && last < pem + size; last++)
+		if (*last != '\n' && *last != '\r' && *last != '\0')
+			return false;
+	return true;
+}
+
 /* The quoting enclave's report, and what proves it; `rest` is all of it. */
 static bool tdx_read_qe(struct tdx *tdx, struct attest_rest *rest)
 {
@@ -163,6 +177,10 @@ static bool tdx_read_qe(struct tdx *tdx, struct attest_rest *rest)
 	tdx->pem = (const char *)attest_take(rest, tdx->pem_size);
 	if (!tdx->pem)
 		return tdx_short(attest, "PCK chain");
+	if (!tdx_chain_ends(tdx->pem, tdx->pem_size))
+		return attest_check(attest, "format", false,
+		                    "the quote's PCK chain has something behind its last "
+		                    "certificate");
 	if (rest->left > 0)
 		return attest_check(attest, "format", false,
 		                    "the quote has %zu bytes behind its PCK chain that belong to "

@@ -193,6 +193,30 @@ START_TEST(test_sample_chain)
 }
 END_TEST
 
+/* What follows the chain, where its makers have a line's end and a zero. */
+START_TEST(test_sample_chain_end)
+{
+	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
+	struct attest_input input = {.collateral = collateral, .at = attest_day("2026-02-10")};
+	BASE_AUTO_FREE uint8_t *quote = attest_file(_i ? V5 : COS, &input.size);
+	const size_t end = _i ? input.size : 4935;
+
+	input.size = end;
+	for (size_t at = end - 1; quote[at] != '-'; at--)
+		for (unsigned int value = 0; value < 256; value++) {
+			const uint8_t was = quote[at];
+			struct attest_verdict verdict;
+
+			quote[at] = (uint8_t)value;
+			input.report = quote;
+			attest_verify(&input, &verdict);
+			attest_expect(&verdict,
+			              value == '\n' || value == '\r' || value == 0 ? "" : "format");
+			quote[at] = was;
+		}
+}
+END_TEST
+
 /* --- an authority of our own --- */
 
 static const struct quote_options plain = {.svns = {3, 3, 2, 2, 2, 1, 0, 2}, .pce_svn = 11};
@@ -472,6 +496,7 @@ int main(void)
 	tcase_add_loop_test(test, test_sample_lengths, 0, 2);
 	tcase_add_loop_test(test, test_sample_flips, 0, 2);
 	tcase_add_test(test, test_sample_chain);
+	tcase_add_loop_test(test, test_sample_chain_end, 0, 2);
 	tcase_add_loop_test(test, test_changes, 0, 2 * BASE_COUNT(changes));
 	tcase_add_loop_test(test, test_fields, 0, BASE_COUNT(fields));
 	tcase_add_loop_test(test, test_platforms, 0, 7);
