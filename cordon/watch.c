@@ -266,6 +266,8 @@ static int watch_register_once(int connection, const struct host_vm *vm,
 	int err = 0;
 
 	base_copy_string(request.vm, sizeof(request.vm), vm->name);
+	if (policy->vm.group_count)
+		base_copy_string(request.group, sizeof(request.group), policy->vm.groups[0]);
 	memcpy(request.mac, vm->nics[nic].mac, sizeof(request.mac));
 	memcpy(request.ip4, vm->nics[nic].ip4, sizeof(request.ip4));
 	memcpy(request.ip6, vm->nics[nic].ip6, sizeof(request.ip6));

@@ -22,19 +22,22 @@
  *   hurry      a public address asked at least 150 times, with a new connection every time, more often than
  *              every 10 s: who writes a poller for that keeps its connection
  *
- * If other VMs of the host have the same correspondent (prevalence), it is low again: what many machines of
- * different owners poll is a public service. Time and name services (UDP 123, 53) are left out: their
- * protocols say that they are asked at intervals.
+ * If VMs of other owners have the same correspondent, or had it for long (prevalence: world.c), it is low again: what
+ * they all poll is a public service. If no other has it, where there are others, or if it was met within the last day by
+ * a VM that is known for three days, confidence is higher by 15. A correspondent is an address: what name a
+ * guest asks for there is the guest's word, and an implant may say the name of a service that everybody uses. Time and
+ * name services (UDP 123, 53) are left out: their protocols say that they are asked at intervals.
  *
  * beacon.strobe is RITA's other term: very many connections to one port of one host, 86,400 in a day, however they are
- * spread. Medium if that is a public address that no other VM speaks to, on a port where no well-known service is;
+ * spread. Medium if that is a public address that is not common to many VMs, on a port where no well-known service is;
  * else low, as load tests, health checks and clients that don't keep connections do it too. Of a day that began within
  * the monitor's sight it is known from the moment when the number is reached.
  *
  * Limits. 20 intervals are needed, so a beacon an hour is found after 20 hours; one slower than a day never.
  * Check-ins inside of one connection, and of one UDP flow that never rests for two minutes, are not seen. 256
  * correspondents are remembered of each VM, those with most check-ins. A benign agent that adds jitter of its
- * own to its timer looks the same, but for its prevalence.
+ * own to its timer looks the same, but for its prevalence. What a service has behind many addresses is counted at each
+ * of them. Who has VMs of two owners on the host for a day can make a server common.
  */
 #include "base/base.h"
 #include "bpf/packet.h"
@@ -68,9 +71,26 @@ static bool beacon_wants(const struct flow_event_header *header)
 
 /* --- correspondents --- */
 
-static void beacon_judge_alert(const struct beacon_peer *peer, const struct beacon_shape *shape,
-                               unsigned int severity, struct alert *alert);
+static void beacon_judge_alert(const struct beacon *beacon, const struct beacon_peer *peer,
+                               const struct beacon_shape *shape, unsigned int severity,
+                               struct alert *alert);
 static void beacon_measure(const struct beacon_peer *peer, struct beacon_shape *shape);
+
+static struct world_guest beacon_guest(const struct beacon *beacon, const struct beacon_peer *peer)
+{
+	return world_guest_or(beacon->guest, peer->key.guest);
+}
+
+void beacon_tell(struct beacon *beacon, const struct beacon_peer *peer)
+{
+	world_calls(beacon->world, &peer->key, beacon_guest(beacon, peer), peer->first_ns,
+	            peer->last_ns);
+}
+
+static struct world_share beacon_share(const struct beacon *beacon, const struct beacon_peer *peer)
+{
+	return world_share(beacon->world, &peer->key, beacon_guest(beacon, peer), peer->last_ns);
+}
 
 /* What all alerts about a correspondent have in common. */
 static void beacon_base(const struct beacon_peer *peer, struct alert *alert)
@@ -136,7 +156,7 @@ static void beacon_strobe(struct beacon *beacon, struct beacon_peer *peer, uint6
 		return;
 	severity = address_is_public(peer->key.peer, peer->key.family) &&
 	                           !port_is_common(peer->key.proto, peer->key.peer_port) &&
-	                           world_prevalence(beacon->world, &peer->key) <= 1
+	                           !beacon_share(beacon, peer).common
 	                   ? ALERT_MEDIUM
 	                   : ALERT_LOW;
 	if (!finding_due(&peer->strobe, severity, peer->day_connections))
@@ -157,7 +177,7 @@ static void beacon_end(struct beacon *beacon, struct beacon_peer *peer,
 	if (peer->finding.severity) {
 		beacon->low -= peer->finding.severity == ALERT_LOW;
 		beacon_measure(peer, &shape);
-		beacon_judge_alert(peer, &shape, peer->finding.severity, &alert);
+		beacon_judge_alert(beacon, peer, &shape, peer->finding.severity, &alert);
 		finding_end(&peer->finding, &alert, out);
 	}
 	memset(peer, 0, offsetof(struct beacon_peer, intervals));
@@ -259,22 +279,32 @@ static unsigned int beacon_severity(const struct beacon *beacon, const struct be
 
 	if (!shape->regular || peer->last_ns < peer->first_ns + BEACON_SPAN_NS)
 		return 0;
-	if (peer->count >= BEACON_AT && shape->same_size &&
-	    world_prevalence(beacon->world, &peer->key) <= 1 &&
+	if (peer->count >= BEACON_AT && shape->same_size && !beacon_share(beacon, peer).common &&
 	    ((shape->even && shape->median >= BEACON_JITTER_MS) || odd || hurry))
 		return ALERT_MEDIUM;
 	/* checks among neighbours are what makes a data centre */
 	return public && beacon->low < BEACON_LOW_MAX ? ALERT_LOW : 0;
 }
 
-static void beacon_judge_alert(const struct beacon_peer *peer, const struct beacon_shape *shape,
-                               unsigned int severity, struct alert *alert)
+/* Met lately, by a VM that has had its correspondents for long. */
+static bool beacon_is_new(const struct beacon *beacon, const struct beacon_peer *peer)
 {
+	return peer->first_ns > beacon->since_ns + BEACON_NEW_AFTER_NS &&
+	       peer->last_ns < peer->first_ns + BEACON_NEW_NS;
+}
+
+static void beacon_judge_alert(const struct beacon *beacon, const struct beacon_peer *peer,
+                               const struct beacon_shape *shape, unsigned int severity,
+                               struct alert *alert)
+{
+	const struct world_share share = beacon_share(beacon, peer);
 	char host[46], count[28], size[28];
 
 	beacon_base(peer, alert);
 	alert->rule = shape->even && severity >= ALERT_MEDIUM ? "beacon.jitter" : "beacon.regular";
 	alert->confidence = severity >= ALERT_MEDIUM ? 70 : 40;
+	if (!share.common && (share.sole || beacon_is_new(beacon, peer)))
+		alert->confidence += 15;
 	alert_fact(alert, "check_ins", peer->count + 1);
 	alert_fact(alert, "interval_ms", shape->median);
 	alert_fact(alert, "interval_deviation_ms", shape->deviation);
@@ -282,6 +312,7 @@ static void beacon_judge_alert(const struct beacon_peer *peer, const struct beac
 	alert_fact(alert, "interval_high_ms", shape->high);
 	alert_fact(alert, "bytes", shape->size);
 	alert_fact(alert, "bytes_deviation", shape->size_deviation);
+	alert_fact(alert, "other_callers", share.others);
 	alert_address(host, peer->key.peer, peer->key.family);
 	snprintf(alert->sentence, sizeof(alert->sentence),
 	         "called %s, port %u, %s times, every %u.%u s (%u.%u to %u.%u s), with %s each",
@@ -306,7 +337,7 @@ static void beacon_judge(struct beacon *beacon, struct beacon_peer *peer,
 	if (!finding_due(&peer->finding, severity, peer->count))
 		return;
 	beacon->low -= peer->finding.severity == ALERT_LOW;
-	beacon_judge_alert(peer, &shape, severity, &alert);
+	beacon_judge_alert(beacon, peer, &shape, severity, &alert);
 	finding_say(&peer->finding, &alert, severity, peer->count, out);
 	beacon->low += peer->finding.severity == ALERT_LOW;
 }
@@ -322,6 +353,10 @@ static void beacon_connection(struct beacon *beacon, struct beacon_peer *peer, u
 		peer->flows[peer->connections] = *key;
 	peer->connections++;
 	peer->last_ns = BASE_MAX(peer->last_ns, now);
+	if (!beacon->since_ns)
+		beacon->since_ns = now;
+	if (peer->connections % BEACON_OFTEN == 0)
+		beacon_tell(beacon, peer);
 	beacon_strobe(beacon, peer, now, out);
 	if (same)
 		return;
@@ -330,6 +365,8 @@ static void beacon_connection(struct beacon *beacon, struct beacon_peer *peer, u
 
 		peer->intervals[peer->count % BEACON_RING] = (uint32_t)BASE_MIN(ms, UINT32_MAX / 4);
 		peer->count++;
+		if (peer->count == BEACON_KEPT_AT || peer->count % 4 == 0)
+			beacon_tell(beacon, peer);
 	}
 	peer->check_in_ns = now;
 	beacon_judge(beacon, peer, out);
@@ -373,7 +410,6 @@ static void beacon_observe(void *self, const struct flow_event_header *header,
 	if (!peer)
 		return;
 	if (new) {
-		world_seen(beacon->world, &record->key);
 		beacon_connection(beacon, peer, header->time_ns, &record->key, out);
 		beacon_note(beacon, peer);
 	} else if (header->type != FLOW_EVENT_END || record->key.proto == PACKET_PROTO_UDP) {
@@ -407,8 +443,10 @@ static void *beacon_create(const struct detector_config *config)
 {
 	struct beacon *beacon = detector_take(config, sizeof(*beacon));
 
-	if (beacon)
+	if (beacon) {
 		beacon->world = config->world;
+		beacon->guest = config->guest;
+	}
 	return beacon;
 }
 
@@ -425,6 +463,6 @@ const struct detector_ops beacon_detector = {
         .tick = beacon_tick,
         .save = beacon_save,
         .load = beacon_load,
-        .state_version = 1,
+        .state_version = 2,
         .period_ns = 10 * DETECTOR_SECOND_NS,
 };

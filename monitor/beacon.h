@@ -21,6 +21,8 @@ enum {
 	BEACON_JITTER_MS = 5000,
 	BEACON_HELLO_AT = 8, /* check-ins after which it is worth to know who asks for what */
 	BEACON_SIZES = 16,
+	BEACON_OFTEN =
+	        1024, /* connections after which who calls is told of also where they are not apart */
 	BEACON_STROBE = 86400, /* connections in a day */
 	BEACON_KEPT =
 	        32, /* over a restart, with their intervals, of those that came back so often: */
@@ -30,6 +32,9 @@ enum {
 #define BEACON_SAME_NS  DETECTOR_SECOND_NS
 #define BEACON_SPAN_NS  (3 * DETECTOR_MINUTE_NS)
 #define BEACON_STALE_NS (2 * DETECTOR_DAY_NS)
+/* A correspondent is new to a VM that is known for so long, and for so long after it was met. */
+#define BEACON_NEW_AFTER_NS (3 * DETECTOR_DAY_NS)
+#define BEACON_NEW_NS       DETECTOR_DAY_NS
 
 struct beacon_peer {
 	struct flow_key key; /* of the first flow */
@@ -58,8 +63,10 @@ struct beacon_place {
 
 struct beacon {
 	struct detector_world *world;
-	uint32_t low; /* findings of low severity that have not ended */
-	bool found;   /* there was one of any severity */
+	struct world_guest guest; /* the VM; .vm 0: known by its addresses only */
+	uint64_t since_ns;        /* when the VM called anybody first, as far as is known */
+	uint32_t low;             /* findings of low severity that have not ended */
+	bool found;               /* there was one of any severity */
 	struct beacon_place places[BEACON_PEERS];
 	struct beacon_peer peers[BEACON_PEERS];
 };
@@ -69,6 +76,9 @@ struct beacon_peer *beacon_find(struct beacon *beacon, const struct flow_key *ke
                                 bool make, const struct detector_out *out);
 /* The peer has changed. */
 void beacon_note(struct beacon *beacon, const struct beacon_peer *peer);
+
+/* Tells the world of a correspondent that the VM calls again and again. */
+void beacon_tell(struct beacon *beacon, const struct beacon_peer *peer);
 
 /* --- beacon_keep.c --- */
 

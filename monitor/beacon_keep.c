@@ -16,13 +16,19 @@ static void beacon_save_key(const struct flow_key *key, struct baseline_out *out
 	baseline_put(out, key->family, 1);
 }
 
+/* What is compared by others: who calls whom since when. */
+static void beacon_save_times(const struct beacon_peer *peer, struct baseline_out *out)
+{
+	beacon_save_key(&peer->key, out);
+	baseline_put(out, peer->first_ns, 8);
+	baseline_put(out, peer->last_ns, 8);
+}
+
 static void beacon_save_peer(const struct beacon_peer *peer, struct baseline_out *out)
 {
 	const uint32_t intervals = BASE_MIN(peer->count, (uint32_t)BEACON_RING);
 	const uint32_t sizes = BASE_MIN(peer->size_count, (uint32_t)BEACON_RING);
 
-	baseline_put(out, peer->first_ns, 8);
-	baseline_put(out, peer->last_ns, 8);
 	baseline_put(out, peer->check_in_ns, 8);
 	baseline_put(out, peer->count, 4);
 	baseline_put(out, peer->size_count, 4);
@@ -33,26 +39,26 @@ static void beacon_save_peer(const struct beacon_peer *peer, struct baseline_out
 		baseline_put(out, peer->sizes[i], 4);
 }
 
-/* All correspondents, for prevalence; of those that came back often, up to a number, all that is known. */
+/* Those that are called again and again, for prevalence; of them, up to a number, all that is known. */
 void beacon_save(const void *self, struct baseline_out *out)
 {
 	const struct beacon *beacon = self;
 	uint32_t count = 0, whole = 0;
 
 	for (size_t i = 0; i < BEACON_PEERS; i++)
-		count += beacon->places[i].tag != 0;
+		count += beacon->places[i].tag && beacon->peers[i].count >= BEACON_KEPT_AT;
+	baseline_put(out, beacon->since_ns, 8);
 	baseline_put(out, count, 4);
 	for (size_t i = 0; i < BEACON_PEERS; i++) {
 		const struct beacon_peer *peer = &beacon->peers[i];
-		const bool often = peer->count >= BEACON_KEPT_AT && whole < BEACON_KEPT;
 
-		if (!beacon->places[i].tag)
+		if (!beacon->places[i].tag || peer->count < BEACON_KEPT_AT)
 			continue;
-		whole += often;
-		beacon_save_key(&peer->key, out);
-		baseline_put(out, often, 1);
-		if (often)
+		beacon_save_times(peer, out);
+		baseline_put(out, whole < BEACON_KEPT, 1);
+		if (whole < BEACON_KEPT)
 			beacon_save_peer(peer, out);
+		whole++;
 	}
 }
 
@@ -63,21 +69,35 @@ static uint32_t beacon_load_number(struct baseline_in *in)
 	return BASE_MIN(number, UINT32_MAX / 4);
 }
 
-static bool beacon_load_peer(struct beacon *beacon, struct beacon_peer *peer,
-                             struct baseline_in *in, uint64_t now_ns)
+static bool beacon_load_times(struct beacon_peer *peer, struct baseline_in *in, uint64_t now_ns)
 {
 	/* another host's clock may be off; nothing that is compared with may overflow */
 	const uint64_t latest = now_ns + DETECTOR_DAY_NS;
+	struct flow_key *key = &peer->key;
 
+	baseline_get_bytes(in, key->guest, sizeof(key->guest));
+	baseline_get_bytes(in, key->peer, sizeof(key->peer));
+	key->peer_port = (uint16_t)baseline_get(in, 2);
+	key->proto = (uint8_t)baseline_get(in, 1);
+	key->family = (uint8_t)baseline_get(in, 1);
 	peer->first_ns = baseline_get(in, 8);
 	peer->last_ns = baseline_get(in, 8);
+	return !in->bad && (key->family == FLOW_IPV4 || key->family == FLOW_IPV6) &&
+	       peer->first_ns <= peer->last_ns && peer->last_ns <= latest;
+}
+
+static bool beacon_load_peer(struct beacon *beacon, struct beacon_peer *peer,
+                             const struct beacon_peer *times, struct baseline_in *in)
+{
+	peer->first_ns = times->first_ns;
+	peer->last_ns = times->last_ns;
 	peer->check_in_ns = baseline_get(in, 8);
 	peer->count = (uint32_t)baseline_get(in, 4);
 	peer->size_count = (uint32_t)baseline_get(in, 4);
 	peer->connections = (uint32_t)baseline_get(in, 4);
-	if (in->bad || peer->first_ns > peer->last_ns || peer->check_in_ns > peer->last_ns ||
-	    peer->last_ns > latest || !peer->connections || peer->count > INT32_MAX ||
-	    peer->size_count > INT32_MAX || peer->connections > INT32_MAX)
+	if (in->bad || peer->check_in_ns > peer->last_ns || !peer->connections ||
+	    peer->count > INT32_MAX || peer->size_count > INT32_MAX ||
+	    peer->connections > INT32_MAX)
 		return false;
 	for (uint32_t i = 0; i < BASE_MIN(peer->count, (uint32_t)BEACON_RING); i++)
 		peer->intervals[i] = beacon_load_number(in);
@@ -98,24 +118,21 @@ bool beacon_load(void *self, struct baseline_in *in, uint64_t now_ns)
 {
 	static const struct detector_out nobody = {beacon_mute, NULL}; /* there is no finding yet */
 	struct beacon *beacon = self;
-	const uint64_t count = baseline_get(in, 4);
+	struct beacon_peer times = {0};
+	uint64_t count;
 
-	if (in->bad || count > BEACON_PEERS)
+	beacon->since_ns = baseline_get(in, 8);
+	count = baseline_get(in, 4);
+	if (in->bad || count > BEACON_PEERS || beacon->since_ns > now_ns + DETECTOR_DAY_NS)
 		return false;
 	for (uint64_t i = 0; i < count; i++) {
-		struct flow_key key = {0};
-
-		baseline_get_bytes(in, key.guest, sizeof(key.guest));
-		baseline_get_bytes(in, key.peer, sizeof(key.peer));
-		key.peer_port = (uint16_t)baseline_get(in, 2);
-		key.proto = (uint8_t)baseline_get(in, 1);
-		key.family = (uint8_t)baseline_get(in, 1);
-		if (in->bad || (key.family != FLOW_IPV4 && key.family != FLOW_IPV6))
+		if (!beacon_load_times(&times, in, now_ns))
 			return false;
-		world_seen(beacon->world, &key);
+		beacon_tell(beacon, &times);
 		if (baseline_get(in, 1) != 0 &&
-		    !beacon_load_peer(beacon, beacon_find(beacon, &key, now_ns, true, &nobody), in,
-		                      now_ns))
+		    !beacon_load_peer(beacon,
+		                      beacon_find(beacon, &times.key, now_ns, true, &nobody),
+		                      &times, in))
 			return false;
 	}
 	return true;

@@ -40,6 +40,7 @@ struct detector_config { /* zero is the default of each */
 	uint64_t expect_egress;        /* bytes a day */
 	uint32_t expect_destinations;  /* a day */
 	struct detector_world *world;  /* all VMs'; stays the caller's, and may be NULL */
+	struct world_guest guest;      /* who it is in there; .vm 0: whose address a flow has */
 	const struct intel_set *intel; /* the same; what it points at may change between events */
 	struct arena *arena; /* what memory is taken from; stays the caller's. NULL: the heap */
 };

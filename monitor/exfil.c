@@ -16,7 +16,9 @@
  *
  * It is low, however much it is, within private networks: backups go there, and nothing has left yet. While nothing is
  * learnt it is low as well where the peer opened the connection and came for it, as with a web server's downloads, and
- * by UDP to the relays of calls, and for a guest that speaks to 8 public addresses an hour on ports without a service, as in a file-sharing swarm.
+ * by UDP to the relays of calls, and for a guest that speaks to 8 public addresses an hour on ports without a service,
+ * as in a file-sharing swarm, and to servers that VMs of other owners call as well, or for long (world.c), as their
+ * backups do. What is known to be unusual of this VM is not excused by what others do.
  *
  * Ten times as much as would be medium is high. It is said again when it has doubled. All this is exfil.volume; where
  * the policy says how much is expected, it is expect.c's instead.
@@ -76,6 +78,8 @@ struct exfil_flow { /* what is counted already */
 };
 
 struct exfil {
+	struct detector_world *world;
+	struct world_guest guest;
 	bool expected; /* the policy says how much is: expect.c judges */
 	struct expect expect;
 	struct known known;
@@ -266,11 +270,20 @@ static bool exfil_is_media(const struct flow_key *key)
 	        (key->peer_port >= 19302 && key->peer_port <= 19309));
 }
 
+/* Others on this host call that server, too. */
+static bool exfil_is_common(const struct exfil *exfil, const struct exfil_peer *peer)
+{
+	return world_share(exfil->world, &peer->key, world_guest_or(exfil->guest, peer->key.guest),
+	                   peer->last_ns)
+	        .common;
+}
+
 /* What there is an ordinary reason for. */
 static bool exfil_is_ordinary(const struct exfil *exfil, const struct exfil_peer *peer, bool learnt)
 {
 	return !address_is_public(peer->key.peer, peer->key.family) ||
-	       (!learnt && (peer->served || exfil_is_swarm(exfil) || exfil_is_media(&peer->key)));
+	       (!learnt && (peer->served || exfil_is_swarm(exfil) || exfil_is_media(&peer->key) ||
+	                    exfil_is_common(exfil, peer)));
 }
 
 static void exfil_judge(struct exfil *exfil, struct exfil_peer *peer,
@@ -461,6 +474,8 @@ static void *exfil_create(const struct detector_config *config)
 	struct exfil *exfil = detector_take(config, sizeof(*exfil));
 
 	if (exfil) {
+		exfil->world = config->world;
+		exfil->guest = config->guest;
 		exfil->expected = config->expect_egress != 0;
 		expect_begin(&exfil->expect, config);
 	}

@@ -38,6 +38,8 @@ struct monitor_request {
 	uint32_t version;
 	uint32_t verb;
 	char vm[POLICY_NAME_MAX];
+	char group
+	        [POLICY_NAME_MAX]; /* REGISTER: the first that the VM is in, whose VMs count as one's; or "" */
 	uint32_t ifindex;
 	uint8_t mac[6];
 	uint8_t ip4[4];

@@ -242,6 +242,7 @@ static bool server_lists_valid(const struct policy_monitor *policy)
 static bool server_valid(const struct monitor_request *request)
 {
 	return request->version == MONITOR_VERSION && server_name_valid(request->vm) &&
+	       server_name_valid(request->group) &&
 	       request->monitor.sink_count <= POLICY_SINKS_MAX &&
 	       request->monitor.suppress_count <= POLICY_SUPPRESS_MAX && request->baseline <= 1 &&
 	       server_lists_valid(&request->monitor);

@@ -179,6 +179,7 @@ static int vms_make(struct monitor *monitor, const struct monitor_request *reque
 	base_copy_string(vm->name, sizeof(vm->name), request->vm);
 	detector_config_of(&request->monitor, &config);
 	config.world = monitor->world;
+	config.guest = world_guest(vm->name, request->group);
 	config.intel = &vm->intel;
 	for (int id = 0; id < DETECTORS; id++)
 		vm->policy[id] = *detector_policy(&request->monitor, id);

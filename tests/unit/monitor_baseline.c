@@ -104,16 +104,26 @@ START_TEST(a_slow_beacon_survives)
 }
 END_TEST
 
+/* Who calls whom, and since when: of those that are called again and again, also where not all is kept of them. */
 START_TEST(prevalence_survives)
 {
 	struct flow_key key = event_make(FLOW_EVENT_NEW, TCP, HOST, 443, START).record.key;
 	struct all all = all_new(0, 0);
+	unsigned int known = 0;
 
-	send_bytes(&all, HOST, 700, START);
-	all = restart(&all, START + HOUR, 0, 0);
-	ck_assert_uint_eq(world_prevalence(all.world, &key), 1);
-	key.peer_port++;
-	ck_assert_uint_eq(world_prevalence(all.world, &key), 0);
+	for (uint32_t i = 0; i < 5 * 60; i++)
+		send_bytes(&all, HOST + i % 60, 700, START + i * MINUTE);
+	send_bytes(&all, HOST + 60, 700, START + 6 * HOUR);
+	all = restart(&all, START + 8 * HOUR, 0, 0);
+	for (uint32_t i = 0; i < 60; i++) {
+		key_address(key.peer, HOST + i);
+		known += world_share(all.world, &key, world_guest("other", ""), START + 8 * HOUR)
+		                 .others;
+	}
+	ck_assert_uint_eq(known, 60);
+	key_address(key.peer, HOST + 60);
+	ck_assert_uint_eq(
+	        world_share(all.world, &key, world_guest("other", ""), START + 8 * HOUR).others, 0);
 	all_free(&all);
 }
 END_TEST

@@ -155,6 +155,7 @@ START_TEST(beacons)
 
 		ck_assert_msg(watch->count[ALERT_NEW] == 1, "%zu: %zu", i, watch->count[ALERT_NEW]);
 		ck_assert_msg(watch->severity == ALERT_MEDIUM, "%zu: %u", i, watch->severity);
+		ck_assert_uint_eq(watch->last.confidence, 70);
 		watch_end(watch);
 	}
 }
@@ -229,22 +230,6 @@ START_TEST(chance_is_none)
 }
 END_TEST
 
-START_TEST(what_many_call_is_low)
-{
-	static const struct calls jittered = {HOST, 443, 200, 60 * SECOND, 12 * SECOND, 500, 0};
-	struct detector_world *world = world_create();
-	struct watch *other = watch_new(&beacon_detector, world), *watch;
-
-	call(other, &jittered, START, 0x0a4d0007);
-	watch = calls_make(&jittered, world);
-	ck_assert_uint_eq(watch->count[ALERT_NEW], 1);
-	ck_assert_int_eq(watch->severity, ALERT_LOW);
-	watch_end(watch);
-	watch_end(other);
-	world_destroy(world);
-}
-END_TEST
-
 /* --- long connections --- */
 
 /* So many connections a second apart, or several in one, to one port. */
@@ -278,9 +263,9 @@ START_TEST(strobes)
 	ck_assert_uint_eq(strobe(HOST, 4444, 100000, 2 * SECOND, NULL), 0);
 	ck_assert_uint_eq(strobe(HOST, 443, 90000, SECOND / 5, NULL), ALERT_LOW);
 	ck_assert_uint_eq(strobe(LAN_HOST, 4444, 90000, SECOND / 5, NULL), ALERT_LOW);
-	/* another VM has the same correspondent */
-	key_address(key.guest, 0x0a4d0007);
-	world_seen(world, &key);
+	/* it's everybody's */
+	for (uint32_t i = 1; i < 9; i++)
+		world_calls(world, &key, (struct world_guest){i, i}, START, START);
 	ck_assert_uint_eq(strobe(HOST, 4444, 90000, SECOND / 5, world), ALERT_LOW);
 	world_destroy(world);
 }
@@ -486,7 +471,6 @@ int main(void)
 	tcase_add_test(tests, a_beacon_by_tls);
 	tcase_add_test(tests, pollers);
 	tcase_add_test(tests, chance_is_none);
-	tcase_add_test(tests, what_many_call_is_low);
 	tcase_add_test(tests, strobes);
 	tcase_add_test(tests, long_connections);
 	tcase_add_test(tests, many_long_connections_are_low);
