@@ -6,8 +6,9 @@
  *   usage: watch ALERTS LINK=NAME…
  *
  * ALERTS is the file of the alert log, LINK's other end is the VM called NAME, with all detectors on. It prints
- * "ready", then answers each line of its standard input: "stats" with the monitor's counters as one JSON object. When
- * the input ends it forgets the VMs, waits for the monitor, and ends.
+ * "ready", then answers each line of its standard input: "stats" with the monitor's counters, a JSON object for each VM;
+ * "flows NAME" with the VM's flows, one a line, and an empty line. When the input ends it forgets the VMs, waits for the
+ * monitor, and ends.
  * CORDON_MONITOR names the program. 77, and a reason, without root, namespaces or BPF, and with sanitizers.
  */
 #include "tests/unit/monitor_process.h"
@@ -44,14 +45,22 @@ static void watch_links(int control)
 	}
 }
 
-static void answer_line(int control)
+static void answer_line(int control, char *line)
 {
-	struct monitor_request request = request_new(MONITOR_STATS, "");
+	static const char flows[] = "flows ";
+	const bool listed = strncmp(line, flows, strlen(flows)) == 0;
+	struct monitor_request request;
 	struct text_answer answer;
+
+	line[strcspn(line, "\n")] = '\0';
+	request = request_new(listed ? MONITOR_FLOWS : MONITOR_STATS,
+	                      listed ? line + strlen(flows) : "");
 
 	put(control, &request, sizeof(request), NULL, 0);
 	while (get(control, &answer) == MONITOR_TEXT)
 		printf("%s\n", answer.text);
+	if (listed)
+		printf("\n");
 	fflush(stdout);
 }
 
@@ -68,7 +77,7 @@ START_TEST(links_are_watched)
 	printf("ready\n");
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin))
-		answer_line(control);
+		answer_line(control, line);
 	for (int i = 0; i < links; i++)
 		ck_assert_int_eq(simple(control, MONITOR_FORGET, link_names[i]), 0);
 	end();

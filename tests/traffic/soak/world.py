@@ -80,7 +80,7 @@ class World:
     def start(self, where, command, **more):
         """A process in a namespace that ends with the world."""
         words = shlex.split(command) if isinstance(command, str) else command
-        child = subprocess.Popen(["ip", "netns", "exec", where, *words], stdin=subprocess.DEVNULL,
+        child = subprocess.Popen(["ip", "netns", "exec", where, *words], stdin=more.pop("stdin", subprocess.DEVNULL),
                                  stdout=more.pop("stdout", subprocess.DEVNULL),
                                  stderr=more.pop("stderr", subprocess.DEVNULL), **more)
         self.children.append(child)
@@ -126,6 +126,19 @@ class World:
         self.watch.stdin.write("stats\n")
         self.watch.stdin.flush()
         return [json.loads(self.watch.stdout.readline()) for _ in range(self.guests)]
+
+    def flows(self, i):
+        """All that the monitor has of a guest's flows."""
+        self.watch.stdin.write(f"flows vm{i}\n")
+        self.watch.stdin.flush()
+        return [json.loads(line) for line in iter(self.watch.stdout.readline, "\n")]
+
+    def memory(self):
+        """What cordon-monitor has had in memory at most, in KiB."""
+        with open(f"/proc/{self.watch.pid}/task/{self.watch.pid}/children", encoding="ascii") as file:
+            child = file.read().split()[0]
+        with open(f"/proc/{child}/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM:"))
 
     def of(self, i):
         return [(when, alert) for when, alert in list(self.alerts) if alert["host"]["name"] == f"vm{i}"]
