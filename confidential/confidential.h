@@ -291,6 +291,12 @@ int idblock_make(const struct idblock *block, const void *id_key, size_t id_key_
 int idblock_check(const uint8_t *bytes, size_t size, const uint8_t *auth, size_t auth_size,
                   struct idblock *block, struct idblock_digests *digests, char *why);
 
+/* Whether an ID auth block has an author's key, too (SNP ABI table 76). */
+static inline bool idblock_has_author(const uint8_t auth[IDBLOCK_AUTH_SIZE])
+{
+	return (auth[4] | auth[5] | auth[6] | auth[7]) != 0; /* AUTHOR_KEY_ALGO */
+}
+
 /* Bits of an SNP guest's policy (SNP ABI table 9). */
 enum snp_policy {
 	SNP_POLICY_ABI_MAJOR = 8, /* a shift; the minor one is below it */

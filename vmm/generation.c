@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <sys/random.h>
 
+#include "confidential/uapi.h"
 #include "vmm/boot.h"
 
 /* #syscall vmm: getrandom - a new generation id */
@@ -17,6 +18,9 @@ int generation_create(struct machine *m)
 {
 	uint8_t *id = machine_memory(m, BOOT_GENERATION, GENERATION_SIZE);
 
+	/* no tables tell such a guest of it, and the page is its own, encrypted or not */
+	if (machine_hidden(m) && m->private.type != CC_X86_SW_PROTECTED_VM)
+		return 0;
 	if (getrandom(id, GENERATION_SIZE, 0) != GENERATION_SIZE)
 		return -EIO;
 	return 0;

@@ -72,6 +72,21 @@ static int vmm_devices(struct vmm *vmm, const struct options *options, char *why
 	return 0;
 }
 
+/* They are in guest memory now, and the guest has nothing to look for in the files. */
+static void vmm_close_files(const struct options *options)
+{
+	const int files[] = {options->kernel,
+	                     options->initrd,
+	                     options->measured.firmware,
+	                     options->measured.sev,
+	                     options->measured.id_block,
+	                     options->measured.id_auth};
+
+	for (size_t i = 0; i < BASE_COUNT(files); i++)
+		if (files[i] > STDERR_FILENO)
+			close(files[i]);
+}
+
 /* Everything up to the state READY. */
 static int vmm_build(struct vmm *vmm, const struct options *options, char *why)
 {
@@ -81,22 +96,24 @@ static int vmm_build(struct vmm *vmm, const struct options *options, char *why)
 	        .cmdline = options->cmdline,
 	        .watchdog = options->board.watchdog != VMM_ACTION_NONE,
 	};
+	const bool measured = options->measured.given;
 	struct machine *m = &vmm->machine;
 	struct vcpu_start start;
 	int error = vm_memory_map(m, options->memfd, options->memory, why);
 
+	if (!error && measured)
+		error = measured_open(m, &options->measured, options->vcpus, options->cmdline, why);
 	if (!error)
 		error = vm_create(m, options->kvm, why);
 	if (!error)
 		error = vmm_devices(vmm, options, why);
-	if (!error)
+	if (!error && !measured)
 		error = boot_prepare(m, &source, options->vcpus, &start, why);
-	/* They are in guest memory now, and the guest has nothing to look for in the files. */
-	close(options->kernel);
-	if (options->initrd >= 0)
-		close(options->initrd);
 	if (!error)
-		error = vcpus_create(m, options->vcpus, &start, why);
+		error = vcpus_create(m, options->vcpus, measured ? NULL : &start, why);
+	if (!error && measured)
+		error = measured_launch(m, why);
+	vmm_close_files(options);
 	if (!error)
 		error = vcpus_launch(m, why);
 	if (error)

@@ -20,6 +20,7 @@ enum options_kind {
 	OPTION_CPU,
 	OPTION_NODE,
 	OPTION_PRIVATE,
+	OPTION_CONFIDENTIAL,
 	OPTION_FLAG
 };
 
@@ -37,6 +38,7 @@ static const struct {
         {"cpu", OPTION_CPU, 0, false},
         {"numa", OPTION_NODE, 0, false},
         {"private", OPTION_PRIVATE, OPTIONS_AT(private), false},
+        {"confidential", OPTION_CONFIDENTIAL, 0, false},
         {"kvm", OPTION_FD, OPTIONS_AT(kvm), false},
         {"memfd", OPTION_FD, OPTIONS_AT(memfd), false},
         {"kernel", OPTION_FD, OPTIONS_AT(kernel), false},
@@ -135,6 +137,7 @@ static int options_set(struct options *options, size_t index, const char *text, 
 			return why_set(why, -EINVAL, "--private '%.60s': expected sw-protected",
 			               text);
 		return 0;
+	case OPTION_CONFIDENTIAL: return measured_parse(&options->measured, text, why);
 	case OPTION_PANIC:
 	case OPTION_WATCHDOG:
 		if (options_action(text, options_table[index].kind, (enum vmm_action *)field) < 0)
@@ -203,8 +206,16 @@ int options_parse(struct options *options, int argc, char *const argv[], char *w
 		               argv[optind - 1]);
 	if (optind < argc)
 		return why_set(why, -EINVAL, "'%.60s': expected no argument", argv[optind]);
-	if (options->kvm < 0 || options->memfd < 0 || options->kernel < 0 || options->memory == 0)
-		return why_set(why, -EINVAL, "--kvm, --memfd, --memory and --kernel are needed");
+	if (options->kvm < 0 || options->memfd < 0 || options->memory == 0 ||
+	    (options->kernel < 0 && !options->measured.given))
+		return why_set(why, -EINVAL,
+		               "--kvm, --memfd, --memory and --kernel (or --confidential) are "
+		               "needed");
+	if (options->measured.given &&
+	    (options->kernel >= 0 || options->initrd >= 0 || options->private))
+		return why_set(why, -EINVAL,
+		               "--confidential with --kernel, --initrd or --private: its firmware "
+		               "has its own kernel");
 	if (options->control < 0 && !options->stdio)
 		return why_set(why, -EINVAL, "--control is needed (or --stdio, to run by hand)");
 	return 0;

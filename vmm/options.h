@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "vmm/board.h"
+#include "vmm/measured.h"
 #include "vmm/vm.h"
 
 struct options_device {
@@ -22,6 +23,7 @@ struct options {
 	int node;         /* NUMA node of guest memory, or -1 */
 	uint64_t memory;  /* bytes */
 	uint32_t private; /* enum cc_vm_type */
+	struct measured_options measured;
 	int kvm, memfd, kernel, initrd, control, console, serial_log, serial_old,
 	        last; /* -1: not given */
 	bool stdio, sandbox;

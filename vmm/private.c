@@ -143,9 +143,15 @@ int private_create(struct machine *m, char *why)
 	error = private_map(m);
 	if (error)
 		return why_set(why, error, "no map of shared pages: %s", strerror(-error));
-	for (size_t i = 0; i < m->region_count; i++)
+	for (size_t i = 0; i < m->region_count && !m->measured; i++)
 		private_mark(p, m->regions[i].guest, m->regions[i].size, true);
 	return 0;
+}
+
+void private_shared_at_start(struct machine *m, uint64_t guest, uint64_t size)
+{
+	if (m->private.map)
+		private_mark(&m->private, guest, size, true);
 }
 
 int private_slot(struct machine *m, unsigned int index)
@@ -177,6 +183,12 @@ int machine_shared_map(const struct machine *m, uint64_t *size)
 {
 	*size = m->private.map_size;
 	return m->private.map_fd;
+}
+
+bool private_has_memory(const struct machine *m)
+{
+	return m->private.type == CC_X86_SW_PROTECTED_VM || m->private.type == CC_X86_SNP_VM ||
+	       m->private.type == CC_X86_TDX_VM;
 }
 
 bool machine_hidden(const struct machine *m)

@@ -3,7 +3,7 @@
  * private: guest memory of which the guest says, page by page, what is its own and what it shares with its
  * devices. Each page has two places: one in the memfd, that the vmm and the devices have mapped, and one in
  * KVM's guest_memfd, that nobody can map or read; a bit in KVM's attributes says which of the two the guest
- * sees. All of it is shared at first. Used by the machine's own files, and through machine_shared_map().
+ * sees. All of it is shared at first, and all of it private where the launch is measured. Used by the machine's own files, and through machine_shared_map().
  */
 #ifndef CORDON_VMM_PRIVATE_H
 #define CORDON_VMM_PRIVATE_H
@@ -32,6 +32,9 @@ struct private_memory {
 	uint64_t requests, refused; /* of the guest's to convert pages */
 };
 
+/* Whether the machine's type has pages of two places: all but SEV and SEV-ES, which encrypt pages where they are. */
+bool private_has_memory(const struct machine *m);
+
 /* "sw-protected", what cordon-vmm's --private takes. False: it is no such word. */
 bool private_type_parse(const char *text, uint32_t *type);
 
@@ -54,6 +57,9 @@ void private_destroy(struct private_memory *p);
  * memory, -E2BIG for more than PRIVATE_PAGES_MAX pages: nothing has changed then. Else KVM's errno.
  */
 int private_convert(struct machine *m, uint64_t guest, uint64_t size, bool private);
+
+/* Of a guest whose pages are all private at first: these are not, as KVM has been told already. */
+void private_shared_at_start(struct machine *m, uint64_t guest, uint64_t size);
 
 /*
  * What run->exit_reason asks, in the vCPU's thread. private_hypercall(): KVM_HC_MAP_GPA_RANGE, whose answer

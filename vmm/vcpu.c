@@ -115,6 +115,12 @@ static void vcpu_system_event(struct vcpu *vcpu)
 	case KVM_SYSTEM_EVENT_SHUTDOWN: vcpu_end(vcpu, VMM_END_POWEROFF); break;
 	case KVM_SYSTEM_EVENT_RESET: vcpu_end(vcpu, VMM_END_RESET); break;
 	case KVM_SYSTEM_EVENT_CRASH: vcpu_end(vcpu, VMM_END_PANIC); break;
+	case CC_SYSTEM_EVENT_SEV_TERM:
+		vcpu_fail(vcpu, VMM_END_PANIC, "the guest asks to be ended (SEV)");
+		break;
+	case CC_SYSTEM_EVENT_TDX_FATAL:
+		vcpu_fail(vcpu, VMM_END_PANIC, "the guest tells of a fatal error (TDX)");
+		break;
 	default: vcpu_fail(vcpu, VMM_END_KVM_ERROR, "unknown system event");
 	}
 }

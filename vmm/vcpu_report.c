@@ -123,7 +123,7 @@ void vcpu_report(const struct vcpu *vcpu, const char *what)
 
 	report_exit(vcpu, what);
 	/* What such a guest has in its registers it does not want to see in a log. */
-	if (vcpu->machine->private.map_fd >= 0)
+	if (machine_hidden(vcpu->machine))
 		return;
 	if (ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0 ||
 	    ioctl(vcpu->fd, KVM_GET_SREGS, &sregs) < 0) {

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 
 #include "base/base.h"
+#include "confidential/uapi.h"
 #include "vmm/boot.h"
 #include "vmm/msr.h"
 
@@ -168,6 +169,8 @@ int vcpu_state_set(const struct machine *m, int fd, unsigned int index, unsigned
 	if (error)
 		return why_set(why, error, "KVM refuses the CPUID of vCPU %u: %s", index,
 		               strerror(-error));
+	if (m->private.type == CC_X86_TDX_VM)
+		return 0; /* the rest is the module's from the start */
 	error = msr_set(m, fd);
 	if (error)
 		return why_set(why, error, "KVM refuses the MSRs of vCPU %u: %s", index,
@@ -176,7 +179,7 @@ int vcpu_state_set(const struct machine *m, int fd, unsigned int index, unsigned
 	if (error)
 		return why_set(why, error, "KVM refuses the local APIC of vCPU %u: %s", index,
 		               strerror(-error));
-	if (index == 0)
+	if (index == 0 && start)
 		error = start->native ? vcpu_native(fd, start->context) : vcpu_registers(fd, start);
 	if (error)
 		return why_set(why, error, "KVM refuses the registers of vCPU %u: %s", index,

@@ -53,10 +53,8 @@ void virtio_device_needs_reset(struct virtio_device *device)
  */
 static uint64_t required(const struct machine *m)
 {
-	uint64_t size;
-
 	return VIRTIO_BIT(VIRTIO_F_VERSION_1) |
-	       (machine_shared_map(m, &size) >= 0 ? VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM) : 0);
+	       (machine_hidden(m) ? VIRTIO_BIT(VIRTIO_F_ACCESS_PLATFORM) : 0);
 }
 
 bool virtio_device_accept(struct virtio_device *device)
@@ -358,7 +356,6 @@ static int negotiate(struct virtio_device *device, int vhost_fd, const char *opt
 /* Whether the machine can have such a device; says why not. */
 static int admit(struct machine *m, const struct virtio_type *type, const char *name)
 {
-	uint64_t size;
 
 	if (!type) {
 		machine_log(m,
@@ -367,7 +364,7 @@ static int admit(struct machine *m, const struct virtio_type *type, const char *
 		            name);
 		return -EINVAL;
 	}
-	if (type->id == VIRTIO_TYPE_BALLOON && machine_shared_map(m, &size) >= 0) {
+	if (type->id == VIRTIO_TYPE_BALLOON && machine_hidden(m)) {
 		machine_log(m,
 		            "device %s is refused: the guest has private memory, which nobody can "
 		            "take from it",

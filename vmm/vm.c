@@ -9,6 +9,7 @@
 
 #include "base/base.h"
 #include "confidential/uapi.h"
+#include "vmm/measured.h"
 #include "vmm/msr.h"
 
 /* Three pages for Intel's real-mode TSS and one for its identity map, below the BIOS's old place. */
@@ -48,7 +49,7 @@ static int vm_check_host(int kvm, char *why)
 	return 0;
 }
 
-static int vm_set_memory(struct machine *m)
+static int vm_set_memory(struct machine *m, char *why)
 {
 	for (size_t i = 0; i < m->region_count; i++) {
 		struct kvm_userspace_memory_region region = {
@@ -58,15 +59,19 @@ static int vm_set_memory(struct machine *m)
 		        .userspace_addr = (uint64_t)(uintptr_t)m->regions[i].host,
 		};
 
-		if (m->private.map_fd >= 0) {
-			int error = private_slot(m, (unsigned int)i);
+		int error = m->measured ? measured_memory(m, (unsigned int)i, why) : 0;
 
-			if (error)
-				return error;
+		if (error)
+			return error;
+		if (m->measured)
 			continue;
-		}
-		if (ioctl(m->vm, KVM_SET_USER_MEMORY_REGION, &region) < 0)
-			return -errno;
+		if (m->private.map_fd >= 0)
+			error = private_slot(m, (unsigned int)i);
+		else if (ioctl(m->vm, KVM_SET_USER_MEMORY_REGION, &region) < 0)
+			error = -errno;
+		if (error)
+			return why_set(why, error, "KVM refuses guest memory: %s",
+			               strerror(-error));
 	}
 	return 0;
 }
@@ -134,6 +139,7 @@ static int vm_cpuid(struct machine *m, char *why)
 {
 	const struct machine_region *last = &m->regions[BASE_MAX(m->region_count, 1u) - 1];
 	BASE_AUTO_FREE struct cpuid_table *host = calloc(1, sizeof(*host));
+	int error;
 
 	m->cpuid = calloc(1, sizeof(*m->cpuid));
 	if (!host || !m->cpuid)
@@ -142,7 +148,8 @@ static int vm_cpuid(struct machine *m, char *why)
 	if (ioctl(m->kvm, KVM_GET_SUPPORTED_CPUID, host) < 0)
 		return why_set(why, -errno, "KVM does not say which CPUID it supports: %s",
 		               strerror(errno));
-	return cpuid_build(host, &m->cpu, last->guest + last->size, m->cpuid, why);
+	error = cpuid_build(host, &m->cpu, last->guest + last->size, m->cpuid, why);
+	return error || !m->measured ? error : measured_cpuid(m, host, why);
 }
 
 void vm_init(struct machine *m, const char *name)
@@ -157,6 +164,12 @@ void vm_init(struct machine *m, const char *name)
 	m->state = VMM_READY;
 }
 
+static int vm_open(struct machine *m, char *why)
+{
+	m->vm = ioctl(m->kvm, KVM_CREATE_VM, m->private.type);
+	return m->vm < 0 ? why_set(why, -errno, "KVM cannot make a VM: %s", strerror(errno)) : 0;
+}
+
 int vm_create(struct machine *m, int kvm, char *why)
 {
 	struct kvm_enable_cap split = {.cap = KVM_CAP_SPLIT_IRQCHIP, .args = {MACHINE_GSI_PINS}};
@@ -167,15 +180,15 @@ int vm_create(struct machine *m, int kvm, char *why)
 	if (error)
 		return error;
 	m->kvm = kvm;
-	if (m->private.type != CC_X86_DEFAULT_VM)
+	if (private_has_memory(m))
 		error = private_check(kvm, m->private.type, why);
 	if (!error)
 		error = vm_cpuid(m, why);
 	if (error)
 		return error;
-	m->vm = ioctl(kvm, KVM_CREATE_VM, m->private.type);
-	if (m->vm < 0)
-		return why_set(why, -errno, "KVM cannot make a VM: %s", strerror(errno));
+	error = m->measured ? measured_vm_create(m, why) : vm_open(m, why);
+	if (error)
+		return error;
 	if (ioctl(m->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0 ||
 	    ioctl(m->vm, KVM_SET_TSS_ADDR, VM_TSS) < 0)
 		return why_set(why, -errno, "KVM refuses the TSS's place: %s", strerror(errno));
@@ -184,13 +197,13 @@ int vm_create(struct machine *m, int kvm, char *why)
 	error = msr_guard(m);
 	if (error)
 		return why_set(why, error, "KVM refuses the list of MSRs: %s", strerror(-error));
-	if (m->private.type != CC_X86_DEFAULT_VM)
+	if (private_has_memory(m))
 		error = private_create(m, why);
 	if (error)
 		return error;
-	error = vm_set_memory(m);
+	error = vm_set_memory(m, why);
 	if (error)
-		return why_set(why, error, "KVM refuses guest memory: %s", strerror(-error));
+		return error;
 	m->table = calloc(1, sizeof(*m->table) + VM_ROUTES_MAX * sizeof(m->table->entries[0]));
 	if (!m->table)
 		return why_set(why, -ENOMEM, "no memory for the interrupt table");
@@ -205,6 +218,7 @@ int vm_create(struct machine *m, int kvm, char *why)
 void vm_destroy(struct machine *m)
 {
 	vcpus_destroy(m);
+	measured_close(m);
 	loop_destroy(m);
 	free(m->table);
 	free(m->cpuid);

@@ -52,6 +52,8 @@ struct vcpu {
 	_Atomic uint64_t exits;
 };
 
+struct measured;
+
 struct machine {
 	char name[VM_NAME_MAX];
 	int kvm, vm, memfd; /* kvm and memfd belong to the caller */
@@ -61,6 +63,7 @@ struct machine {
 	struct cpuid_model cpu;        /* set before vm_create(); all zero: the host's */
 	struct cpuid_table *cpuid;     /* as built for this VM */
 	struct private_memory private; /* its `type` set before vm_create() */
+	struct measured *measured;     /* up to its launch; else NULL (measured.h) */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* state changed: for parked vCPUs */
@@ -112,6 +115,7 @@ struct vcpu_start {
 	bool native; /* none of these: all registers are in the context, as an IGVM file has it */
 	uint8_t context[LAUNCH_NATIVE_CONTEXT];
 };
+/* A `start` of NULL: the launch gives the vCPUs their registers (measured.h). */
 int vcpus_create(struct machine *m, unsigned int count, const struct vcpu_start *start, char *why);
 int vcpus_launch(struct machine *m, char *why); /* threads, parked until the state is RUNNING */
 void vcpus_destroy(struct machine *m);

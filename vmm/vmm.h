@@ -9,11 +9,13 @@
  *              [--cpu MODEL[,nested][,+FEATURE][,-FEATURE]...] [--numa NODE]
  *              [--on-panic stop|pause|log] [--watchdog reset|stop|pause [--watchdog-fired]]
  *              [--last FD] [--private sw-protected]
+ *              [--confidential TYPE:firmware=FD[,sev=FD][,id-block=FD,id-auth=FD][,host-data=HEX]
+ *                              [,abi=MAJOR.MINOR][,debug][,no-smt]]   in place of --kernel and --initrd
  *              [--device TYPE:FD[:key=value...]]...   TYPE net|blk|console|rng|balloon|vsock|fs;
  *              FD a vhost-user socket
  *              [--no-sandbox]   only for running it by hand
  *
- * --kernel is an ELF with a PVH note or a bzImage; --memfd is guest memory, of the right size;
+ * --kernel is an ELF with a PVH note, a bzImage or an IGVM file; --memfd is guest memory, of the right size;
  * --control a listening SOCK_SEQPACKET unix socket, --console a listening SOCK_STREAM one (raw bytes
  * of the serial port both ways), --serial-log a file that the vmm appends to, at most
  * VMM_SERIAL_LOG_MAX bytes: it is then copied to --serial-old, and begun anew. --stdio puts the serial port on fds 0 and 1 as well.
@@ -28,6 +30,9 @@
  * --private has the guest's memory be private as it asks for it, page by page; sw-protected is KVM's type for
  * testing that, which protects from nothing. A balloon is refused then, and each back end has to keep to the
  * pages that the guest shares (VHOST_USER_SET_SHARED_MAP).
+ *
+ * --confidential has the hardware hide the guest's memory and measure its start, which is in an IGVM file: sev, sev-es,
+ * sev-snp or tdx; `sev` is /dev/sev. What the host cannot give is an error. Never run on such hardware.
  *
  * It builds the machine, finishes the vhost-user negotiation, enters its seccomp list, then waits for
  * VMM_START on the control socket (with --stdio and no --control it starts at once). The guest has not

@@ -93,6 +93,11 @@ int machine_shared_map(const struct machine *m, uint64_t *size)
 	return m->shared_map;
 }
 
+bool machine_hidden(const struct machine *m)
+{
+	return m->hidden || m->shared_map >= 0;
+}
+
 bool machine_shared(const struct machine *m, uint64_t guest, uint64_t size)
 {
 	return machine_memory(m, guest, size) &&

@@ -58,6 +58,7 @@ struct machine {
 	int memfd;
 	uint8_t *memory;
 	int shared_map;                /* -1: no private memory */
+	bool hidden;                   /* and yet encrypted, where it is */
 	uint64_t private, private_end; /* what is not shared */
 	unsigned int resets;
 	unsigned int log_lines;

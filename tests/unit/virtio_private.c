@@ -122,6 +122,21 @@ START_TEST(a_guest_that_shares_all)
 }
 END_TEST
 
+/* SEV and SEV-ES encrypt pages where they are: there is no map, and a driver has to know that devices see no others. */
+START_TEST(a_guest_that_is_encrypted_in_place)
+{
+	close(machine->shared_map);
+	machine->shared_map = -1;
+	machine->hidden = true;
+	add_device("rng", "");
+	ck_assert_uint_eq(back.accepted_protocol & SHARED, 0);
+	ck_assert_uint_eq(features(V1), 3);
+	ck_assert_uint_eq(features(V1 | PLATFORM), 11);
+	ck_assert_int_eq(virtio_device_add(machine, bus, "balloon", back_start(&back), ""),
+	                 -ENOTSUP);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("virtio_private");
@@ -138,6 +153,7 @@ int main(void)
 	tcase_add_test(tests, a_back_end_that_does_not_keep_to_it);
 	tcase_add_test(tests, nothing_takes_private_memory);
 	tcase_add_test(tests, a_guest_that_shares_all);
+	tcase_add_test(tests, a_guest_that_is_encrypted_in_place);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
