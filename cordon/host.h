@@ -241,7 +241,7 @@ bool launch_kind(const struct policy *policy, const char *path, bool guard,
 int launch_can(const struct policy *policy, struct host_error *error);
 /* confidential.c: the same of memory encryption alone. The sentence is of each host that has it. */
 int host_confidential_can(const struct policy *policy, struct host_error *error);
-extern const char *const host_confidential_not_yet;
+extern const char *const host_confidential_limits;
 /* 0, or -ENOTSUP and what this host lacks for that type (not none), in why[WHY_MAX]. */
 int host_confidential(enum policy_confidential_type type, char *why);
 /* Attaches the programs to the VM's taps and tells the monitor of them. */

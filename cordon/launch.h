@@ -13,11 +13,12 @@ enum { LAUNCH_ARGS_MAX = 128, LAUNCH_FDS_MAX = 48, LAUNCH_DEVICES_MAX = VMM_DEVI
 
 struct launch {
 	const struct policy *policy;
-	int kvm, memory, kernel, initrd; /* fds; initrd may be -1 */
-	int control, console, balloon;   /* listening sockets; balloon may be -1 */
-	int console_size, console_log;   /* of a virtio console, or -1 */
-	int vsock;                       /* listening, for those who connect to the guest, or -1 */
-	int dial[2];                     /* cordon-vsock's end and cordon-dial's, or -1 */
+	int kvm, memory, kernel, initrd;      /* fds; initrd may be -1 */
+	int firmware, sev, id_block, id_auth; /* of a confidential guest, or -1 */
+	int control, console, balloon;        /* listening sockets; balloon may be -1 */
+	int console_size, console_log;        /* of a virtio console, or -1 */
+	int vsock;   /* listening, for those who connect to the guest, or -1 */
+	int dial[2]; /* cordon-vsock's end and cordon-dial's, or -1 */
 	int serial_log, serial_old, log;
 	int last;            /* what the vmm leaves its last counters in */
 	bool again;          /* after a reset: the logs go on */
@@ -54,6 +55,16 @@ int spawn_vm(const struct launch *launch, struct host_vm *vm, struct host_error 
 
 /* limit.c: makes the VM's page of limits from the policy; an fd for reading it, or a negative errno. */
 int limit_create(const struct policy_vm *vm);
+
+/*
+ * confidential.c: what such a guest starts with, and /dev/sev where its type needs it. launch_confidential_plan() is how
+ * cordon-vmm has them: its fds from number `first` on, how many, its option, and what its limits have to be then.
+ */
+enum { LAUNCH_CC_FDS = 4, LAUNCH_CC_TEXT = 256 };
+int launch_confidential(struct launch *launch, const char *dir, struct host_error *error);
+size_t launch_confidential_plan(const struct launch *launch, int first,
+                                struct isolate_process *process,
+                                struct isolate_fd fds[LAUNCH_CC_FDS], char option[LAUNCH_CC_TEXT]);
 
 /* images.c: opens a kernel by path or by an image's name; *initrd and *disk are -1 where it has none. */
 int images_open(const char *kernel, const char *dir, int *kernel_fd, int *initrd_fd, int *disk_fd,

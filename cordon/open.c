@@ -26,6 +26,7 @@ void launch_init(struct launch *launch, const struct policy *policy)
 	launch->cgroup = launch->status = launch->record = launch->limits = -1;
 	launch->balloon = launch->node = launch->vsock = launch->dial[0] = launch->dial[1] = -1;
 	launch->console_size = launch->console_log = launch->names = -1;
+	launch->firmware = launch->sev = launch->id_block = launch->id_auth = -1;
 	for (size_t i = 0; i < POLICY_DISKS_MAX; i++)
 		launch->disks[i] = -1;
 	for (size_t i = 0; i < POLICY_VHOST_MAX; i++)
@@ -61,7 +62,9 @@ void launch_close(struct launch *launch)
 	              &launch->status,       &launch->record,      &launch->limits,
 	              &launch->last,         &launch->serial_old,  &launch->balloon,
 	              &launch->console_size, &launch->console_log, &launch->vsock,
-	              &launch->dial[0],      &launch->dial[1],     &launch->names};
+	              &launch->dial[0],      &launch->dial[1],     &launch->names,
+	              &launch->firmware,     &launch->sev,         &launch->id_block,
+	              &launch->id_auth};
 
 	for (size_t i = 0; i < BASE_COUNT(fds); i++)
 		base_close(fds[i]);
@@ -255,8 +258,10 @@ int launch_open(struct launch *launch, const char *dir, struct host_error *error
 		return host_fail(error, -errno, 126,
 		                 "cannot open /dev/kvm: %s (is kvm-intel or kvm-amd loaded?)",
 		                 strerror(errno));
-	err = images_open(policy->vm.kernel, dir, &launch->kernel, &launch->initrd, &image_disk,
-	                  error);
+	err = policy->confidential.firmware[0]
+	              ? launch_confidential(launch, dir, error)
+	              : images_open(policy->vm.kernel, dir, &launch->kernel, &launch->initrd,
+	                            &image_disk, error);
 	if (!err && policy->vm.initrd[0]) {
 		base_close(&launch->initrd);
 		launch->initrd = images_open_path(policy->vm.initrd, dir, O_RDONLY, error);

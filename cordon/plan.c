@@ -28,7 +28,8 @@ enum {
 	VMM_FD_SERIAL_LOG,
 	VMM_FD_SERIAL_OLD,
 	VMM_FD_LAST,
-	VMM_FD_DEVICES
+	VMM_FD_CONFIDENTIAL,
+	VMM_FD_DEVICES = VMM_FD_CONFIDENTIAL + LAUNCH_CC_FDS
 };
 enum { DEVICE_FD_SECOND = DEVICE_FD_BACKEND + 1, DEVICE_FD_THIRD }; /* where there are no limits */
 enum { DIAL_FD_REQUESTS = 3 };
@@ -488,6 +489,18 @@ static void plan_vhost(struct plan_process *vmm, const struct launch *launch, si
 		plan_arg(vmm, "%s:%d:name=vhost%zu", types[vhost->type], fd, i);
 }
 
+static void plan_confidential(struct plan_process *each, const struct launch *launch)
+{
+	struct isolate_fd fds[LAUNCH_CC_FDS];
+	char option[LAUNCH_CC_TEXT];
+	size_t count =
+	        launch_confidential_plan(launch, VMM_FD_CONFIDENTIAL, &each->process, fds, option);
+
+	for (size_t i = 0; i < count; i++)
+		plan_fd(each, fds[i].from, fds[i].to);
+	plan_arg(each, "%s", option);
+}
+
 static int plan_vmm(struct plan *plan, const struct launch *launch, const struct host_vm *vm)
 {
 	const struct policy_vm *policy = &launch->policy->vm;
@@ -514,12 +527,8 @@ static int plan_vmm(struct plan *plan, const struct launch *launch, const struct
 		plan_arg(each, "--numa");
 		plan_arg(each, "%d", launch->node);
 	}
-	if (launch->policy->confidential.type == POLICY_CC_SW_PROTECTED) {
-		plan_arg(each, "--private");
-		plan_arg(each, "sw-protected");
-		/* its map of shared pages: a bit a page, up to the end of memory */
-		each->process.file_size_max += (policy->memory + (4ull << 30)) / (8ull * 4096);
-	}
+	if (launch->policy->confidential.type != POLICY_CC_NONE)
+		plan_confidential(each, launch);
 	plan_arg(each, "--memory");
 	plan_arg(each, "%llu", (unsigned long long)policy->memory);
 	plan_pair(each, "--kvm", launch->kvm, VMM_FD_KVM);

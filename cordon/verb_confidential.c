@@ -85,7 +85,7 @@ static int confidential_launch(struct confidential_args *args, const char *dir,
 	confidential_file(args->firmware, sizeof(args->firmware),
 	                  args->policy.confidential.firmware, dir);
 	confidential_arg(args, "--firmware", args->firmware);
-	if (args->policy.confidential.type == POLICY_CC_TDX)
+	if (args->policy.confidential.type == POLICY_CC_TDX || !vm->kernel[0])
 		return 0;
 	confidential_path(args->kernel, sizeof(args->kernel), vm->kernel, dir, "kernel");
 	confidential_path(args->initrd, sizeof(args->initrd),

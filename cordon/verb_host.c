@@ -149,7 +149,6 @@ int verb_doctor(int argc, char **argv)
 	        {"sev-es", doctor_confidential(POLICY_CC_SEV_ES, cc[1]), false},
 	        {"sev-snp", doctor_confidential(POLICY_CC_SEV_SNP, cc[2]), false},
 	        {"tdx", doctor_confidential(POLICY_CC_TDX, cc[3]), false},
-	        {"confidential guests", host_confidential_not_yet, false},
 	};
 	list = json_array();
 	for (size_t i = 0; i < BASE_COUNT(checks); i++) {
@@ -165,6 +164,8 @@ int verb_doctor(int argc, char **argv)
 	}
 	if (options.json)
 		cli_print_json(list);
+	else
+		printf("%-20s %s\n", "confidential guests", host_confidential_limits);
 	json_decref(list);
 	return good ? VERB_OK : VERB_REFUSED;
 }

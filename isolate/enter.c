@@ -18,7 +18,7 @@ static int enter_privileged(const struct isolate_role *role)
 	if (error == 0)
 		error = isolate_root_enter(NULL);
 	if (error == 0)
-		error = isolate_limits_set(role->file_size_max, 0);
+		error = isolate_limits_set(role->file_size_max, 0, 0);
 	if (error == 0)
 		error = isolate_identity_take(role->uid, role->gid, 0);
 	return error;
@@ -26,7 +26,7 @@ static int enter_privileged(const struct isolate_role *role)
 
 static int enter_unprivileged(const struct isolate_role *role)
 {
-	int error = isolate_limits_set(role->file_size_max, 0);
+	int error = isolate_limits_set(role->file_size_max, 0, 0);
 
 	return error < 0 ? error : isolate_privileges_drop();
 }

@@ -30,7 +30,7 @@ static int limit(int resource, rlim_t value)
 	return setrlimit((__rlimit_resource_t)resource, &both) < 0 ? -errno : 0;
 }
 
-int isolate_limits_set(uint64_t file_size_max, uint64_t open_files_max)
+int isolate_limits_set(uint64_t file_size_max, uint64_t open_files_max, uint64_t memory_locked_max)
 {
 	const struct {
 		int resource;
@@ -48,6 +48,8 @@ int isolate_limits_set(uint64_t file_size_max, uint64_t open_files_max)
 	signal(SIGXFSZ, SIG_IGN);
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]) && error == 0; i++)
 		error = limit(limits[i].resource, limits[i].value);
+	if (!error && memory_locked_max)
+		error = limit(RLIMIT_MEMLOCK, memory_locked_max);
 	umask(077);
 	return error;
 }

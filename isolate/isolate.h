@@ -70,7 +70,8 @@ struct isolate_process {
 	 * (SIGXFSZ). So it is the disk's size for a disk, the log's for a log; 0: no file is written.
 	 */
 	uint64_t file_size_max;
-	uint64_t open_files_max; /* RLIMIT_NOFILE; 0: just what it was handed and a few */
+	uint64_t open_files_max;    /* RLIMIT_NOFILE; 0: just what it was handed and a few */
+	uint64_t memory_locked_max; /* RLIMIT_MEMLOCK in bytes; 0: as it is */
 	/* The one capability that it keeps, as a bit; 0 for all but who has nothing to do with guests' bytes. */
 	uint64_t capability;
 	/*

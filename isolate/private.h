@@ -20,7 +20,7 @@ int isolate_namespaces_enter(unsigned int flags);
 /* Pivots to a read-only root that holds `binds` (NULL: nothing), and detaches the old one. */
 int isolate_root_enter(const char *const *binds);
 
-int isolate_limits_set(uint64_t file_size_max, uint64_t open_files_max);
+int isolate_limits_set(uint64_t file_size_max, uint64_t open_files_max, uint64_t memory_locked_max);
 
 /* Own uid and gid, no groups, no capability in any set but `keep` (bits), no way to get one. */
 int isolate_identity_take(uid_t uid, gid_t gid, uint64_t keep);

@@ -53,7 +53,8 @@ static int stage_root(const struct isolate_process *process)
 
 static int stage_limits(const struct isolate_process *process)
 {
-	return isolate_limits_set(process->file_size_max, process->open_files_max);
+	return isolate_limits_set(process->file_size_max, process->open_files_max,
+	                          process->memory_locked_max);
 }
 
 static int stage_identity(const struct isolate_process *process)

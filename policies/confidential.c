@@ -226,7 +226,7 @@ static const struct policy_key keys_confidential[] = {
         {"policy", &policy_kind_map, 0, 0, .map = &map_wishes,
          .help = "what the processor holds the host to"},
         {"firmware", &policy_kind_path, FIELD(policy_confidential, firmware),
-         .help = "the OVMF or TDVF image that the guest starts with, which is measured"},
+         .help = "the image (IGVM, OVMF, TDVF) that the guest starts with, which is measured"},
         {"id_block", &policy_kind_path, FIELD(policy_confidential, id_block),
          .help = "sev-snp: the only digest that may start, signed (96 bytes)"},
         {"id_auth", &policy_kind_path, FIELD(policy_confidential, id_auth),
@@ -260,6 +260,8 @@ bool policy_confidential_valid(const struct policy *policy)
 	    !is_bool(&c->smt) || !policy_text_valid(c->firmware, sizeof(c->firmware)) ||
 	    !policy_text_valid(c->id_block, sizeof(c->id_block)) ||
 	    !policy_text_valid(c->id_auth, sizeof(c->id_auth)))
+		return false;
+	if (!policy->vm.guard && !policy->vm.kernel[0] && !measured(c->type))
 		return false;
 	if (measured(c->type) != (c->firmware[0] != '\0') || !c->id_block[0] != !c->id_auth[0])
 		return false;

@@ -107,7 +107,10 @@ static void explain_vm(FILE *out, const struct policy_vm *vm)
 	        vm->memory_reclaim ? "what the guest frees goes back to the host by itself"
 	        : vm->balloon      ? "when the host asks"
 	                           : "none: what the guest has had it keeps");
-	fprintf(out, "  kernel       %s %s\n", strchr(vm->kernel, '/') ? "file" : "image",
+	fprintf(out, "  kernel       %s %s\n",
+	        !vm->kernel[0]            ? "what the firmware has in it"
+	        : strchr(vm->kernel, '/') ? "file"
+	                                  : "image",
 	        vm->kernel);
 	if (vm->initrd[0])
 		fprintf(out, "  initrd       %s\n", vm->initrd);

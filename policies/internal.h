@@ -136,7 +136,8 @@ bool policy_cidr_contains(const struct policy_cidr *outer, const struct policy_c
 struct policy_walk {
 	struct policy *policy;
 	struct policy_report *report;
-	bool egress; /* the rule that is being read is one of firewall.egress */
+	bool egress;   /* the rule that is being read is one of firewall.egress */
+	bool firmware; /* the guest starts with firmware, which may have its kernel in it */
 };
 
 struct policy_key;
@@ -180,6 +181,7 @@ struct policy_key {
 	const char *instead;          /* what people write when they mean it */
 	bool required;
 	const char *unless;   /* a key beside which it is not required */
+	bool unless_firmware; /* nor of a guest that starts with firmware */
 	const char *fallback; /* the default as one writes it; NULL when there is none */
 	const char *help;     /* one phrase */
 };

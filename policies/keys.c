@@ -270,7 +270,7 @@ static const struct policy_key keys_vm[] = {
         {"memory_reclaim", &policy_kind_bool, FIELD(policy_vm, memory_reclaim), .fallback = "true",
          .help = "pages that the guest frees go back to the host by themselves, by the balloon"},
         {"kernel", &kind_kernel, FIELD(policy_vm, kernel), .required = true,
-         .help = "an imported image, or the path of a kernel"},
+         .unless_firmware = true, .help = "an imported image, or the path of a kernel"},
         {"initrd", &policy_kind_path, FIELD(policy_vm, initrd), .fallback = "the image's",
          .help = "an initial RAM disk in place of the image's"},
         {"cmdline", &policy_kind_text, FIELD(policy_vm, cmdline),

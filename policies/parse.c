@@ -62,6 +62,9 @@ int policy_parse_here(const char *text, size_t size, struct policy *policy,
 	if (policy_tree_read(&tree, &report) == -ENOMEM)
 		return -ENOMEM;
 	if (tree.root) {
+		const struct policy_node *cc = policy_node_find(tree.root, "confidential");
+
+		walk.firmware = cc && policy_node_find(cc, "firmware");
 		policy_walk_map(&walk, &policy_map_policy, tree.root, policy);
 	} else if (report.total == 0) {
 		struct policy_error *empty = policy_report_at(&report, 1, 1, 1);

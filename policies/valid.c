@@ -107,7 +107,7 @@ static bool valid_vm(const struct policy_vm *vm)
 	    !in_range(vm->vcpus, 1, 64) || !in_range(vm->memory, 64ull << 20, 1ull << 40) ||
 	    vm->memory % (2ull << 20) || !is_bool(&vm->balloon) || !is_bool(&vm->memory_reclaim) ||
 	    !policy_text_valid(vm->kernel, sizeof(vm->kernel)) || !is_bool(&vm->guard) ||
-	    (vm->guard ? !policy_guard_valid(vm) : !vm->kernel[0]) ||
+	    (vm->guard && !policy_guard_valid(vm)) ||
 	    !policy_text_valid(vm->initrd, sizeof(vm->initrd)) ||
 	    !policy_text_valid(vm->cmdline, sizeof(vm->cmdline)) ||
 	    vm->disk_count > POLICY_DISKS_MAX || vm->nic_count > POLICY_NICS_MAX ||

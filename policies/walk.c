@@ -403,7 +403,7 @@ static void require_keys(struct policy_walk *walk, const struct policy_map *map,
 
 		if (!key->required || policy_node_find(node, key->name) ||
 		    (key->unless && policy_node_find(node, key->unless)) ||
-		    is_misspelt(map, node, key))
+		    (key->unless_firmware && walk->firmware) || is_misspelt(map, node, key))
 			continue;
 		error = policy_report_node(walk->report, node->key ? node->key : node);
 		policy_error_found(error, "%s without %s", map->what, key->name);

@@ -93,6 +93,8 @@ static const struct broken {
          "a type that hides memory from the host", ""},
         {"confidential_protected_with_policy", 5, 44, 1, "policy of type sw-protected",
          "a type that hides memory from the host", ""},
+        {"confidential_protected_without_kernel", 2, 1, 2, "vm without kernel",
+         "kernel: an imported image, or the path of a kernel", ""},
         {"confidential_reclaim", 5, 19, 4,
          "memory_reclaim of a confidential guest, whose pages the host cannot take",
          "no balloon, or confidential type: none", ""},

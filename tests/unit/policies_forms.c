@@ -71,6 +71,8 @@ START_TEST(test_confidential_forms)
 	parse(VM "confidential: {type: tdx, firmware: ./f, policy: {debug: true}}\n"
 	         "isolation: {huge_pages: none}\n");
 	ck_assert(c->debug);
+	parse("version: 1\nvm: {name: a}\nconfidential: {type: sev-es, firmware: ./guest.igvm}\n");
+	ck_assert_str_eq(policy.vm.kernel, "");
 	parse(VM "confidential: {type: sw-protected}\n");
 	ck_assert_int_eq(c->type, POLICY_CC_SW_PROTECTED);
 	ck_assert(!policy.vm.balloon && !policy.vm.memory_reclaim);
