@@ -194,6 +194,18 @@ int attest_args_open(struct attest_args *args)
 	return status;
 }
 
+/* Whether it is meant to be one of ours: DER, PEM or JSON by its first bytes, and what a download has left of them. */
+static bool attest_is_meant(const uint8_t *bytes, size_t size)
+{
+	static const char *const pems[] = {"-----BEGIN CERTIFICATE", "-----BEGIN X509 CRL"};
+	static const uint8_t der[] = {0x30, 0x82};
+
+	for (size_t i = 0; i < BASE_COUNT(pems); i++)
+		if (memmem(bytes, size, pems[i], strlen(pems[i])))
+			return true;
+	return size >= sizeof(der) && (bytes[0] == '{' || memcmp(bytes, der, sizeof(der)) == 0);
+}
+
 int attest_args_collect(struct attest_args *args, struct attest_collateral *collateral)
 {
 	for (size_t i = 0; i < args->file_count; i++) {
@@ -201,9 +213,17 @@ int attest_args_collect(struct attest_args *args, struct attest_collateral *coll
 		BASE_AUTO_FREE uint8_t *bytes =
 		        tool_read(args->files[i], args->names[i], ATTEST_FILE_MAX, &size);
 
+		int added;
+
 		if (!bytes)
 			return TOOL_FAILED;
-		if (attest_collateral_add(collateral, bytes, size) < 0) {
+		added = attest_collateral_add(collateral, bytes, size);
+		if (added == 0 && attest_is_meant(bytes, size))
+			fprintf(stderr,
+			        "cordon: %s is left out: it is no certificate, CRL, TCB info or QE "
+			        "identity that can be read\n",
+			        args->names[i]);
+		if (added < 0) {
 			fprintf(stderr, "cordon: %s: too many certificates, CRLs or documents\n",
 			        args->names[i]);
 			return TOOL_FAILED;

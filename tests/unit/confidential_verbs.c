@@ -108,6 +108,11 @@ static void set_up(void)
 	snprintf(path, sizeof(path), "%s/certs/fifo", folder);
 	ck_assert_int_eq(mkfifo(path, 0600), 0);
 	put("certs/empty", "", 0);
+	put("none/cut.der", "\x30\x82\x05", 3);
+	put("none/cut.json", "{\"tcbInfo\":{\"id\"", 17);
+	put("none/cut.pem", "-----BEGIN CERTIFICATE-----\n", 28);
+	put("none/key", "-----BEGIN PRIVATE KEY-----\n", 28);
+	put("none/README", "nothing", 7);
 	put("certs/README", "these are certificates\n", 23);
 	take("report_milan.hex", "report");
 	take("tdx_prod_quote_SPR_E4.dat", "trailing");
@@ -174,6 +179,9 @@ static const struct verdict {
          "accepted, but not checked: revocation, tcb-level, qe-identity\n"},
         {"quote", "none", "2025-01-01", {"--ccel", "log"}, 0, "passed   event-log"},
         {"quote", "none", "2025-01-01", {"--ccel", "report"}, 1, "FAILED   event-log"},
+        {"quote", "none", "2025-01-01", {0}, 0, "none/cut.der is left out"},
+        {"quote", "none", "2025-01-01", {0}, 0, "none/cut.json is left out"},
+        {"quote", "none", "2025-01-01", {0}, 0, "none/cut.pem is left out"},
         /* what is not well said */
         {"nothing", "certs", "2025-01-01", {0}, 127, "cannot open nothing"},
         {"report", "nowhere", "2025-01-01", {0}, 127, "cannot open nowhere"},
@@ -226,6 +234,20 @@ START_TEST(test_verdicts)
 	run(&result, "CORDON_ATTEST", "attest", args);
 	ck_assert_msg(result.status == test->status && strstr(result.output, test->says), "%d: %s",
 	              result.status, result.output);
+}
+END_TEST
+
+/* What nobody takes for a certificate is left out without a word. */
+START_TEST(test_quiet)
+{
+	struct run result;
+
+	run(&result, "CORDON_ATTEST", "attest",
+	    (const char *const[]){"verify", "--report", "quote", "--certs", "none", "--at",
+	                          "2025-01-01", NULL});
+	ck_assert_int_eq(result.status, 0);
+	ck_assert_ptr_null(strstr(result.output, "none/README"));
+	ck_assert_ptr_null(strstr(result.output, "none/key"));
 }
 END_TEST
 
@@ -410,6 +432,7 @@ int main(void)
 	tcase_set_timeout(test, 170);
 	tcase_add_unchecked_fixture(test, set_up, tear_down);
 	tcase_add_loop_test(test, test_verdicts, 0, BASE_COUNT(verdicts));
+	tcase_add_test(test, test_quiet);
 	tcase_add_test(test, test_json);
 	tcase_add_loop_test(test, test_asked, 0, BASE_COUNT(asked));
 	tcase_add_loop_test(test, test_broken, 0, BASE_COUNT(broken));
