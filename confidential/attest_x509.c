@@ -235,6 +235,16 @@ static bool x509_not_revoked(const struct attest *attest, X509 *cert, X509 *issu
 	return current || !*given;
 }
 
+/*
+ * Whether nobody makes a CRL of this issuer: AMD's are its roots' and list ASKs and ASVKs; what an ASK has signed for
+ * a chip says of no CRL (RFC 5280, 4.2.1.13), and goes when the ASK goes.
+ */
+static bool x509_without_crl(const struct attest_chain *chain, size_t i)
+{
+	return i == 0 && chain->count > 2 && chain->root->kind == ATTEST_SNP &&
+	       X509_get_ext_by_NID(chain->certs[i], NID_crl_distribution_points, -1) < 0;
+}
+
 void attest_chain_revoked(struct attest *attest, const char *name, const struct attest_chain *chain)
 {
 	size_t without = 0;
@@ -248,7 +258,7 @@ void attest_chain_revoked(struct attest *attest, const char *name, const struct 
 			attest_check(attest, name, false, "%s", why);
 			return;
 		}
-		if (!given && without++ == 0)
+		if (!given && !x509_without_crl(chain, i) && without++ == 0)
 			attest_common_name(X509_get_subject_name(issuer), subject);
 	}
 	if (without == 0)

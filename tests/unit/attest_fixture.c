@@ -188,6 +188,9 @@ void attest_issue_sign(EVP_PKEY *key, size_t width, const void *bytes, size_t si
 
 static void authority_leaf(X509 *cert, const struct authority_options *options)
 {
+	/* a CRLDistributionPoints of one URI, "http://a" */
+	static const uint8_t crl[] = {0x30, 16,  0x30, 14,  0xa0, 12,  0xa0, 10,  0x86,
+	                              8,    'h', 't',  't', 'p',  ':', '/',  '/', 'a'};
 	static const uint8_t numbers[] = {1, 2, 3, 8, 9};
 	uint8_t product[32] = {0x16, (uint8_t)strlen(options->named)};
 	char oid[64];
@@ -201,6 +204,8 @@ static void authority_leaf(X509 *cert, const struct authority_options *options)
 		snprintf(oid, sizeof(oid), "1.3.6.1.4.1.3704.1.3.%u", numbers[i]);
 		attest_issue_extension(cert, oid, svn < 0x80 ? one : two, svn < 0x80 ? 3 : 4);
 	}
+	if (options->names_crl)
+		attest_issue_extension(cert, "2.5.29.31", crl, sizeof(crl));
 	if (options->chip)
 		attest_issue_extension(cert, "1.3.6.1.4.1.3704.1.4", options->chip,
 		                       options->chip_size);

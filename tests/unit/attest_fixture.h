@@ -57,6 +57,7 @@ struct authority_options {
 	const char *issuer;  /* of the leaf; NULL: as its kind and product have it */
 	const uint8_t *chip; /* chip id in the leaf; NULL: none */
 	size_t chip_size;
+	bool names_crl;        /* the leaf says where its issuer's CRL is; AMD's do not */
 	uint8_t svns[10];      /* 1.3.N of the leaf, by N */
 	const char *from, *to; /* days */
 };

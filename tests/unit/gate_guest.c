@@ -168,7 +168,6 @@ void gate_open(struct gate *gate, const struct authority *authority,
 {
 	authority_add(authority, collateral);
 	authority_crl(authority, collateral, 0, 0, -1, "2024-06-01", "2025-06-01");
-	authority_crl(authority, collateral, 1, 1, -1, "2024-06-01", "2025-06-01");
 	*gate = (struct gate){.input = {.collateral = collateral,
 	                                .roots = &authority->root,
 	                                .root_count = 1,
