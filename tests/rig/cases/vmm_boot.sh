@@ -1,5 +1,5 @@
 # Debian's stock kernel and Debian's own initrd boot in cordon-vmm, behind its seccomp list: as bzImage
-# and as the PVH ELF inside it; two processors come up; the serial shell works both ways; power-off and
+# and as the PVH ELF inside it, and in an IGVM file; two processors come up; the serial shell works both ways; power-off and
 # reset end the process with the status that says so.
 # time: 600
 vmm=$CORDON_TREE/build/vmm/cordon-vmm
@@ -11,8 +11,9 @@ want mkfifo "$work/in"
 exec 9<>"$work/in"
 
 # boot KERNEL CPUS [CMDLINE]: up to the initrd's shell; $pid is the vmm.
+initrd=/cordon-guest/initrd.img
 boot() {
-	"$start" "$vmm" "$1" /cordon-guest/initrd.img 256 --stdio --vcpus "$2" \
+	"$start" "$vmm" "$1" "$initrd" 256 --stdio --vcpus "$2" \
 		--cmdline "console=ttyS0 quiet nohz=off break=top ${3-}" <"$work/in" >"$work/log" 2>&1 &
 	pid=$!
 	at_end kill "$pid"
@@ -53,3 +54,12 @@ want "$unpack" /cordon-guest/vmlinuz "$work/vmlinux"
 boot "$work/vmlinux" 1
 echo 'reboot -f' >&9
 ended 10
+
+# Both in an IGVM file: its registers, its pages, and the command line that the host fills in.
+want "$CORDON_TREE/tests/rig/igvm" "$work/vmlinux" "$initrd" 256 "$work/guest.igvm"
+initrd=- boot "$work/guest.igvm" 2 told=by-the-host
+ask 'mount -t proc proc /proc; tr " " "\n" </proc/cmdline | grep told' 'told=by-the-host'
+# shellcheck disable=SC2016
+ask 'echo cpus-$(grep -c ^processor /proc/cpuinfo)' 'cpus-2'
+echo 'poweroff -f' >&9
+ended 0
