@@ -41,7 +41,7 @@ int boot_igvm_read(int fd, uint8_t **bytes, size_t *size, char *why)
 	return 0;
 }
 
-/* In whole pages: what is reserved grows, what is memory shrinks. Of a hidden guest all of it is memory. */
+/* In whole pages: what is reserved grows, what is memory shrinks. Where nothing of the machine is in it, all of it is memory. */
 static void boot_igvm_map(const struct machine *m, struct boot_host *host)
 {
 	const uint64_t page = CONFIDENTIAL_PAGE;
@@ -51,7 +51,7 @@ static void boot_igvm_map(const struct machine *m, struct boot_host *host)
 
 	host->told.memory = host->map;
 	host->told.memory_count = 0;
-	for (size_t i = 0; i < count && !machine_hidden(m); i++) {
+	for (size_t i = 0; i < count && !m->measured; i++) {
 		bool reserved = map[i].type != BOOT_MAP_RAM;
 		uint64_t from = map[i].base, to = from + map[i].size;
 
@@ -60,7 +60,7 @@ static void boot_igvm_map(const struct machine *m, struct boot_host *host)
 		host->map[host->told.memory_count++] =
 		        (struct launch_range){from, to - from, reserved};
 	}
-	if (!machine_hidden(m))
+	if (!m->measured)
 		return;
 	count = machine_regions(m, regions);
 	for (size_t i = 0; i < count; i++) {
@@ -78,7 +78,7 @@ int boot_igvm_host(const struct machine *m, const char *cmdline, unsigned int vc
 	*host = (struct boot_host){
 	        .told = {.mmio = {MACHINE_MMIO32_BASE, MACHINE_MMIO32_SIZE, true},
 	                 .command_line = cmdline,
-	                 .all_shared = !machine_hidden(m)}};
+	                 .all_shared = !m->measured}};
 	boot_igvm_map(m, host);
 	host->told.madt = host->madt;
 	host->told.madt_size = acpi_write_madt(host->madt, sizeof(host->madt), vcpus);

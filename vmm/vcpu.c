@@ -135,6 +135,8 @@ void vcpu_exit(struct vcpu *vcpu)
 	case KVM_EXIT_IOAPIC_EOI: vcpu_eoi(vcpu); return;
 	case KVM_EXIT_SYSTEM_EVENT: vcpu_system_event(vcpu); return;
 	case KVM_EXIT_HYPERCALL: private_hypercall(vcpu); return;
+	/* A trust domain asks for a quote, or more: KVM has put "not supported" there for who has no answer. */
+	case CC_EXIT_TDX: return;
 	case KVM_EXIT_SHUTDOWN:
 		vcpu_fail(vcpu, VMM_END_TRIPLE_FAULT, "triple fault, by which it resets itself");
 		return;

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 
 #include "base/base.h"
+#include "confidential/uapi.h"
 #include "tests/unit/igvm_fixture.h"
 #include "tests/unit/vmm_fixture.h"
 #include "vmm/boot.h"
@@ -40,6 +41,8 @@ static const uint8_t code[] = {
         0xf4,                               /*    hlt */
 };
 
+/* Plain; and, where KVM has them, with private memory, of which all is shared at first. */
+static const uint32_t types[] = {CC_X86_DEFAULT_VM, CC_X86_SW_PROTECTED_VM};
 static int kvm = -1;
 static struct machine m;
 static struct console console;
@@ -74,6 +77,7 @@ START_TEST(it_runs_and_knows_its_host)
 	const uint8_t *at;
 
 	vm_init(&m, "test");
+	m.private.type = types[_i];
 	ck_assert_msg(vm_memory_map(&m, memfd, MEMORY, why) == 0, "%s", why);
 	ck_assert_msg(vm_create(&m, kvm, why) == 0, "%s", why);
 	ck_assert_int_eq(console_create(&console, &m, &(struct console_fds){-1, log, -1, false}),
@@ -160,6 +164,7 @@ int main(void)
 	TCase *tests = tcase_create("files");
 	char why[WHY_MAX] = "";
 	SRunner *runner;
+	bool private;
 	int failed;
 
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -170,7 +175,9 @@ int main(void)
 	}
 	vm_destroy(&m);
 	tcase_set_timeout(tests, 60);
-	tcase_add_test(tests, it_runs_and_knows_its_host);
+	private = private_check(kvm, CC_X86_SW_PROTECTED_VM, why) == 0;
+	printf("private memory: %s\n", private ? "too" : why);
+	tcase_add_loop_test(tests, it_runs_and_knows_its_host, 0, private ? 2 : 1);
 	tcase_add_loop_test(tests, others_are_refused, 0, BASE_COUNT(refused));
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);

@@ -288,6 +288,26 @@ START_TEST(a_request)
 }
 END_TEST
 
+/* What encrypted guests end in beside that: one is answered already, two are the guest's word that it gives up. */
+static const struct {
+	uint32_t reason, type;
+	enum vmm_state state;
+} exits[] = {
+        {CC_EXIT_TDX, 0, VMM_RUNNING},
+        {CC_EXIT_SYSTEM_EVENT, CC_SYSTEM_EVENT_SEV_TERM, VMM_ENDED},
+        {CC_EXIT_SYSTEM_EVENT, CC_SYSTEM_EVENT_TDX_FATAL, VMM_ENDED},
+};
+
+START_TEST(an_exit_of_an_encrypted_guest)
+{
+	vcpu.run->exit_reason = exits[_i].reason;
+	vcpu.run->system_event.type = exits[_i].type;
+	vcpu_exit(&vcpu);
+	ck_assert_int_eq(m.state, exits[_i].state);
+	ck_assert_int_eq(m.end, m.state == VMM_ENDED ? VMM_END_PANIC : 0);
+}
+END_TEST
+
 START_TEST(other_calls_are_not_there)
 {
 	struct cc_exit_hypercall *call = (struct cc_exit_hypercall *)vcpu.run;
@@ -393,6 +413,7 @@ int main(void)
 	tcase_add_loop_test(tests, there_and_back, 0, 2);
 	tcase_add_test(tests, what_kvm_refuses_changes_nothing);
 	tcase_add_loop_test(tests, a_request, 0, BASE_COUNT(requests));
+	tcase_add_loop_test(tests, an_exit_of_an_encrypted_guest, 0, BASE_COUNT(exits));
 	tcase_add_test(tests, other_calls_are_not_there);
 	tcase_add_test(tests, a_page_becomes_what_it_is_touched_as);
 	tcase_add_test(tests, a_page_that_is_so_already_is_tried_again);

@@ -15,6 +15,11 @@ cat "$work/unit"
 want_equal $status 0 "small guests with private memory"
 part small_guests ok
 
+# A guest in an IGVM file, with private memory.
+want "$build/tests/unit/test_vmm_igvm" >"$work/igvm"
+want grep -q '^private memory: too' "$work/igvm"
+part igvm_file ok
+
 vm=("$CORDON_TREE/tests/rig/vm" --kernel "$build/tests/hostile/hostile" --initrd /etc/hostname --memory 64
 	--private sw-protected)
 
