@@ -334,6 +334,18 @@ static struct scan_try *scan_try_add(struct scan_work *work, const struct scan_t
 	return t;
 }
 
+/*
+ * True when all that is remembered still waits: then what comes is not waited for, so that the first of a flood wait for
+ * as long as they have to, and the flood is known by them. Each in turn forgetting the one before it, none ever would.
+ */
+static bool scan_is_full(struct scan *scan)
+{
+	while (scan->pending != scan->head && (!scan->tries[scan->pending].first_ns ||
+	                                       scan->tries[scan->pending].result != SCAN_PENDING))
+		scan->pending = (scan->pending + 1) & (SCAN_TRIES - 1);
+	return ((scan->head + 1) & (SCAN_TRIES - 1)) == scan->pending;
+}
+
 /* Tries that have waited long enough for an answer have none. They are in the order of their times, so the walk stops
  * at the first that is too young. */
 static void scan_expire(struct scan_work *work)
@@ -453,6 +465,10 @@ void scan_observe(struct scan *scan, const struct flow_event *event, detector_em
 	    work.now_ns > t->first_ns + SCAN_QUIET_NS) {
 		scan_try_drop(&work, t, true);
 		t = NULL;
+	}
+	if (!t && result == SCAN_PENDING && scan_is_full(scan)) {
+		scan_rest_try(&work, &key);
+		return;
 	}
 	if (!t) {
 		t = scan_try_add(&work, &key);

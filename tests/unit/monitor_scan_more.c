@@ -443,6 +443,13 @@ START_TEST(fast)
 	watch_tick(watch, START + 10 * SECOND);
 	ck_assert_uint_eq(watch->count[ALERT_NEW], 0);
 	watch_end(watch);
+
+	watch = watch_new(&scan_detector, NULL); /* more wait at once than are remembered */
+	for (uint32_t i = 0; i < 32000; i++)
+		try(watch, TCP, 0x0b000000 + i, 2323, START + i * SECOND / 40000,
+		    FLOW_OUTCOME_NONE);
+	ck_assert_uint_eq(watch->count[ALERT_NEW], 1);
+	watch_end(watch);
 }
 END_TEST
 

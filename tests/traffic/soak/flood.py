@@ -144,7 +144,8 @@ def main():
     named = {}
     for when, alert in world.of(flooder):
         if alert["event"]["severity"] >= MEDIUM and alert["cordon"]["stage"] != "end":
-            named.setdefault(alert["rule"]["name"], (round(when - begin, 2), SEVERITY[alert["event"]["severity"]], alert["message"]))
+            after = named.get(alert["rule"]["name"], (round(when - begin, 2),))[0]  # the first; and what it has come to
+            named[alert["rule"]["name"]] = (after, SEVERITY[alert["event"]["severity"]], alert["message"])
     memory = world.memory()
     print(f"the flood: {sent} frames in {seconds:.1f} s, {mine['flows']} flows ({during} of them while the other guest was at work); "
           f"{', '.join(f'{word} {mine[word]}' for word in LOST)}")
