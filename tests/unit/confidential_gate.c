@@ -36,8 +36,8 @@ static const struct {
 };
 
 /* Both ends of one connection: what the gate says, and what the guest has. */
-static int serve(const struct gate *gate, const struct authority *authority, enum gate_lie lie,
-                 struct attest_verdict *verdict, char *why, int *guest_has)
+static int serve_guest(const struct gate *gate, struct gate_guest *guest,
+                       struct attest_verdict *verdict, char *why, int *guest_has)
 {
 	int pair[2], err, status;
 	pid_t pid;
@@ -46,10 +46,9 @@ static int serve(const struct gate *gate, const struct authority *authority, enu
 	pid = fork();
 	ck_assert_int_ge(pid, 0);
 	if (pid == 0) {
-		struct gate_guest guest = {.fd = pair[1], .authority = authority, .lie = lie};
-
+		guest->fd = pair[1];
 		close(pair[0]);
-		_exit(gate_guest_run(&guest));
+		_exit(gate_guest_run(guest));
 	}
 	close(pair[1]);
 	ck_assert_int_eq(fcntl(pair[0], F_SETFL, O_NONBLOCK), 0);
@@ -59,6 +58,14 @@ static int serve(const struct gate *gate, const struct authority *authority, enu
 	ck_assert(WIFEXITED(status));
 	*guest_has = WEXITSTATUS(status);
 	return err;
+}
+
+static int serve(const struct gate *gate, const struct authority *authority, enum gate_lie lie,
+                 struct attest_verdict *verdict, char *why, int *guest_has)
+{
+	struct gate_guest guest = {.authority = authority, .lie = lie};
+
+	return serve_guest(gate, &guest, verdict, why, guest_has);
 }
 
 START_TEST(test_guest)
@@ -84,6 +91,60 @@ START_TEST(test_guest)
 	ck_assert_msg(strstr(why, expected[_i].why), "%s", why);
 	attest_collateral_free(collateral);
 	authority_close(&authority);
+}
+END_TEST
+
+/* The same lies of a TDX guest. */
+START_TEST(test_tdx)
+{
+	static const enum gate_lie lies[] = {HONEST, OLD_REPORT,  OTHER_KEY,
+	                                     FORGED, OTHER_GUEST, DEBUGGED};
+	const enum gate_lie lie = lies[_i % (int)BASE_COUNT(lies)];
+	struct attest_collateral *collateral = attest_collateral_new();
+	struct quote quote;
+	struct gate_guest guest = {.quote = &quote, .lie = lie};
+	struct attest_verdict verdict;
+	struct gate gate;
+	char why[WHY_MAX] = "";
+	int has;
+
+	quote_open(&quote, _i < (int)BASE_COUNT(lies) ? 4 : 5, &quote_plain);
+	gate_open_tdx(&gate, &quote, &quote_current, collateral);
+	ck_assert_int_eq(serve_guest(&gate, &guest, &verdict, why, &has), expected[lie].err);
+	ck_assert_int_eq(has, expected[lie].guest);
+	attest_expect(&verdict, expected[lie].failed);
+	attest_collateral_free(collateral);
+	quote_close(&quote);
+}
+END_TEST
+
+/* A platform of which Intel says nothing, something bad, or nothing any more. */
+START_TEST(test_tdx_platform)
+{
+	struct attest_collateral *collateral = attest_collateral_new();
+	struct quote_documents documents = quote_current;
+	struct quote quote;
+	struct gate_guest guest = {.quote = &quote};
+	struct attest_verdict verdict;
+	struct gate gate;
+	char why[WHY_MAX] = "";
+	int has;
+
+	if (_i == 1)
+		documents.status = "OutOfDate";
+	quote_open(&quote, 4, &quote_plain);
+	gate_open_tdx(&gate, &quote, _i == 2 ? NULL : &documents, collateral);
+	if (_i == 0)
+		gate.at = attest_day("2025-03-01"); /* later than the documents are for */
+	ck_assert_int_eq(serve_guest(&gate, &guest, &verdict, why, &has), -EACCES);
+	ck_assert_int_eq(has, 1);
+	if (_i < 2)
+		attest_expect(&verdict,
+		              _i == 0 ? "tcb-info-current qe-identity-current" : "tcb-level");
+	else
+		ck_assert_int_eq(attest_status(&verdict, "tcb-level"), ATTEST_SKIPPED);
+	attest_collateral_free(collateral);
+	quote_close(&quote);
 }
 END_TEST
 
@@ -361,6 +422,8 @@ int main(void)
 
 	tcase_set_timeout(test, 120);
 	tcase_add_loop_test(test, test_guest, 0, LIES);
+	tcase_add_loop_test(test, test_tdx, 0, 12);
+	tcase_add_loop_test(test, test_tdx_platform, 0, 3);
 	tcase_add_test(test, test_strict);
 	tcase_add_loop_test(test, test_asked, 0, BASE_COUNT(asked));
 	tcase_add_test(test, test_debug);

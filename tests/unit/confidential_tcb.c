@@ -5,127 +5,14 @@
  */
 #include <check.h>
 
-#include "tests/unit/quote_fixture.h"
+#include "tests/unit/quote_documents.h"
 
 #include "base/base.h"
-
-static const struct quote_options plain = {.svns = {3, 3, 2, 2, 2, 1, 0, 2}, .pce_svn = 11};
-
-/* --- documents --- */
-
-struct document {
-	const char *fmspc, *issued, *next;
-	const char *status, *module, *qe; /* of the highest level */
-	int svn, tdx, pce, module_svn, qe_svn;
-	int tdx_first; /* the first number of TDX: of a module of version 0, and otherwise not compared */
-};
-static const struct document current = {"50806f000000",
-                                        "2024-12-01T00:00:00Z",
-                                        "2025-02-01T00:00:00Z",
-                                        "UpToDate",
-                                        "UpToDate",
-                                        "UpToDate",
-                                        3,
-                                        7,
-                                        11,
-                                        5,
-                                        4,
-                                        0};
-
-/* 16 components: the third of them is the one of TDX that module and platform share. */
-static void components(char *out, size_t size, int first, int svn, size_t at)
-{
-	size_t length = 0;
-
-	for (size_t i = 0; i < 16; i++)
-		length += (size_t)snprintf(out + length, size - length, "%s{\"svn\": %d}",
-		                           i ? "," : "",
-		                           i == at ? svn
-		                           : i     ? 0
-		                                   : first);
-}
-
-static char *level(const struct document *document, int below, const char *status)
-{
-	char sgx[512], tdx[512], *text = NULL;
-
-	components(sgx, sizeof(sgx), 0, document->svn - below, 0);
-	components(tdx, sizeof(tdx), BASE_MAX(document->tdx_first - below, 0),
-	           document->tdx - below, 2);
-	ck_assert_int_gt(asprintf(&text,
-	                          "{\"tcb\": {\"sgxtcbcomponents\": [%s],\"pcesvn\": %d,"
-	                          "\"tdxtcbcomponents\": [%s]},"
-	                          "\"tcbDate\": \"2024-11-13T00:00:00Z\",\"tcbStatus\": \"%s\"}",
-	                          sgx, document->pce - below, tdx, status),
-	                 0);
-	return text;
-}
-
-static char *tcb_info(const struct document *document)
-{
-	static const char module[] = "\"mrsigner\": \"%0*d\",\"attributes\": \"0000000000000000\","
-	                             "\"attributesMask\": \"FFFFFFFFFFFFFFFF\"";
-	BASE_AUTO_FREE char *first = level(document, 0, document->status);
-	BASE_AUTO_FREE char *second = level(document, 1, "OutOfDate");
-	char who[256], *text = NULL;
-
-	snprintf(who, sizeof(who), module, 96, 0);
-	ck_assert_int_gt(
-	        asprintf(&text,
-	                 "{\"id\": \"TDX\",\"version\": 3,\"issueDate\": \"%s\",\"nextUpdate\": "
-	                 "\"%s\","
-	                 "\"fmspc\": \"%s\",\"pceId\": \"0000\",\"tdxModule\": {%s},"
-	                 "\"tdxModuleIdentities\": [{\"id\": \"TDX_03\",%s,\"tcbLevels\": []},"
-	                 "{\"id\": \"TDX_01\",%s,\"tcbLevels\": [{\"tcb\": {\"isvsvn\": %d},"
-	                 "\"tcbStatus\": \"%s\"}]}],\"tcbLevels\": [%s,%s]}",
-	                 document->issued, document->next, document->fmspc, who, who, who,
-	                 document->module_svn, document->module, first, second),
-	        0);
-	return text;
-}
-
-static char *qe_identity(const struct document *document)
-{
-	char *text = NULL;
-
-	ck_assert_int_gt(
-	        asprintf(&text,
-	                 "{\"id\": \"TD_QE\",\"version\": 2,\"issueDate\": \"%s\","
-	                 "\"nextUpdate\": \"%s\",\"miscselect\": \"00000000\","
-	                 "\"miscselectMask\": \"FFFFFFFF\","
-	                 "\"attributes\": \"11000000000000000000000000000000\","
-	                 "\"attributesMask\": \"FBFFFFFFFFFFFFFF0000000000000000\","
-	                 "\"mrsigner\": "
-	                 "\"DC9E2A7C6F948F17474E34A7FC43ED030F7C1563F1BABDDF6340C82E0E54A8C5\","
-	                 "\"isvprodid\": 2,\"tcbLevels\": [{\"tcb\": {\"isvsvn\": %d},"
-	                 "\"tcbStatus\": \"%s\"}]}",
-	                 document->issued, document->next, document->qe_svn, document->qe),
-	        0);
-	return text;
-}
-
-enum { SPOIL_INFO = 1, SPOIL_QE = 2 };
-
-static void add(const struct quote *quote, struct attest_collateral *collateral,
-                const struct document *document, unsigned int flags)
-{
-	BASE_AUTO_FREE char *info = tcb_info(document), *qe = qe_identity(document);
-
-	quote_document(quote, collateral, "tcbInfo", info, flags & SPOIL_INFO);
-	quote_document(quote, collateral, "enclaveIdentity", qe, flags & SPOIL_QE);
-}
-
-static void lists(const struct quote *quote, struct attest_collateral *collateral)
-{
-	for (int i = QUOTE_ROOT; i <= QUOTE_CA; i++)
-		attest_issue_crl(collateral, quote->certs[i], quote->keys[i], NULL, false,
-		                 "2024-12-01", "2025-06-01");
-}
 
 /* A quote, and what vouches for documents about its platform. */
 static void open_signed(struct quote *quote, uint16_t version, struct attest_collateral *collateral)
 {
-	quote_open(quote, version, &plain);
+	quote_open(quote, version, &quote_plain);
 	quote_make(quote);
 	attest_issue_add(collateral, quote->certs[QUOTE_SIGNER]);
 	attest_issue_add(collateral, quote->certs[QUOTE_ROOT]);
@@ -178,7 +65,7 @@ START_TEST(test_statuses)
 	static const char *const checks[] = {"tcb-level", "tdx-module", "qe-identity"};
 
 	for (size_t where = 0; where < BASE_COUNT(checks); where++) {
-		struct document document = current;
+		struct quote_documents document = quote_current;
 		ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 		uint32_t bit = attest_tcb_parse(status->name);
 		struct quote quote;
@@ -187,8 +74,8 @@ START_TEST(test_statuses)
 		  : where == 1 ? &document.module
 		               : &document.qe) = status->name;
 		open_signed(&quote, 5, collateral);
-		lists(&quote, collateral);
-		add(&quote, collateral, &document, 0);
+		quote_lists(&quote, collateral);
+		quote_documents_add(&quote, collateral, &document, 0);
 		verify(&quote, collateral, 0, true, _i == 0 ? "" : checks[where]);
 		verify(&quote, collateral, bit, true, status->acceptable ? "" : checks[where]);
 		verify(&quote, collateral, ~bit, true, _i == 0 ? "" : checks[where]);
@@ -205,35 +92,36 @@ static const struct stale {
 	uint16_t version;
 	const char *failed, *tolerant; /* with OutOfDate accepted */
 } stale[] = {
-        {offsetof(struct document, svn), 3, 4, "", ""},
-        {offsetof(struct document, svn), 4, 4, "tcb-level", ""}, /* the second level */
-        {offsetof(struct document, svn), 5, 4, "tcb-level", "tcb-level"},
-        {offsetof(struct document, pce), 12, 4, "tcb-level", ""},
-        {offsetof(struct document, pce), 13, 4, "tcb-level", "tcb-level"},
-        {offsetof(struct document, tdx), 8, 4, "tcb-level", ""},
-        {offsetof(struct document, tdx), 8, 5, "tcb-level", ""},
-        {offsetof(struct document, tdx), 9, 5, "tcb-level", "tcb-level"},
-        {offsetof(struct document, tdx_first), 5, 4, "", ""},
-        {offsetof(struct document, tdx_first), 6, 4, "tcb-level", ""},
-        {offsetof(struct document, tdx_first), 200, 5, "", ""},
-        {offsetof(struct document, module_svn), 6, 4, "", ""}, /* of version 0 there is none */
-        {offsetof(struct document, module_svn), 5, 5, "", ""},
-        {offsetof(struct document, module_svn), 6, 5, "tdx-module", "tdx-module"},
-        {offsetof(struct document, qe_svn), 5, 5, "qe-identity", "qe-identity"},
-        {offsetof(struct document, qe_svn), 3, 5, "", ""},
+        {offsetof(struct quote_documents, svn), 3, 4, "", ""},
+        {offsetof(struct quote_documents, svn), 4, 4, "tcb-level", ""}, /* the second level */
+        {offsetof(struct quote_documents, svn), 5, 4, "tcb-level", "tcb-level"},
+        {offsetof(struct quote_documents, pce), 12, 4, "tcb-level", ""},
+        {offsetof(struct quote_documents, pce), 13, 4, "tcb-level", "tcb-level"},
+        {offsetof(struct quote_documents, tdx), 8, 4, "tcb-level", ""},
+        {offsetof(struct quote_documents, tdx), 8, 5, "tcb-level", ""},
+        {offsetof(struct quote_documents, tdx), 9, 5, "tcb-level", "tcb-level"},
+        {offsetof(struct quote_documents, tdx_first), 5, 4, "", ""},
+        {offsetof(struct quote_documents, tdx_first), 6, 4, "tcb-level", ""},
+        {offsetof(struct quote_documents, tdx_first), 200, 5, "", ""},
+        {offsetof(struct quote_documents, module_svn), 6, 4, "",
+         ""}, /* of version 0 there is none */
+        {offsetof(struct quote_documents, module_svn), 5, 5, "", ""},
+        {offsetof(struct quote_documents, module_svn), 6, 5, "tdx-module", "tdx-module"},
+        {offsetof(struct quote_documents, qe_svn), 5, 5, "qe-identity", "qe-identity"},
+        {offsetof(struct quote_documents, qe_svn), 3, 5, "", ""},
 };
 
 START_TEST(test_levels)
 {
 	const struct stale *test = &stale[_i];
-	struct document document = current;
+	struct quote_documents document = quote_current;
 	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	struct quote quote;
 
 	memcpy((char *)&document + test->field, &test->value, sizeof(test->value));
 	open_signed(&quote, test->version, collateral);
-	lists(&quote, collateral);
-	add(&quote, collateral, &document, 0);
+	quote_lists(&quote, collateral);
+	quote_documents_add(&quote, collateral, &document, 0);
 	verify(&quote, collateral, 0, true, test->failed);
 	verify(&quote, collateral, ATTEST_TCB_OUT_OF_DATE, true, test->tolerant);
 	quote_close(&quote);
@@ -248,8 +136,8 @@ static const struct trust {
 	const char *failed;
 } trusts[] = {
         {0, "2024-12-01T00:00:00Z", "2025-02-01T00:00:00Z", ""},
-        {SPOIL_INFO, "2024-12-01T00:00:00Z", "2025-02-01T00:00:00Z", "tcb-info-signature"},
-        {SPOIL_QE, "2024-12-01T00:00:00Z", "2025-02-01T00:00:00Z", "qe-identity-signature"},
+        {QUOTE_SPOIL_INFO, "2024-12-01T00:00:00Z", "2025-02-01T00:00:00Z", "tcb-info-signature"},
+        {QUOTE_SPOIL_QE, "2024-12-01T00:00:00Z", "2025-02-01T00:00:00Z", "qe-identity-signature"},
         {0, "2024-11-01T00:00:00Z", "2024-12-31T00:00:00Z", "tcb-info-current qe-identity-current"},
         {0, "2025-01-02T00:00:00Z", "2025-02-01T00:00:00Z", "tcb-info-current qe-identity-current"},
         {0, "yesterday", "2025-02-01T00:00:00Z", "tcb-info-current qe-identity-current"},
@@ -259,14 +147,14 @@ static const struct trust {
 START_TEST(test_trust)
 {
 	const struct trust *test = &trusts[_i];
-	struct document document = current;
+	struct quote_documents document = quote_current;
 	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	struct quote quote;
 
 	document.issued = test->issued;
 	document.next = test->next;
 	open_signed(&quote, 5, collateral);
-	add(&quote, collateral, &document, test->flags);
+	quote_documents_add(&quote, collateral, &document, test->flags);
 	verify(&quote, collateral, 0, false, test->failed);
 	quote_close(&quote);
 }
@@ -275,15 +163,15 @@ END_TEST
 /* Without its signer's certificate a document refuses what it calls bad, and lets nothing pass. */
 START_TEST(test_unsigned)
 {
-	struct document document = current;
+	struct quote_documents document = quote_current;
 	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	struct quote quote;
 
 	document.status = document.qe = _i ? "Revoked" : "UpToDate";
-	quote_open(&quote, 5, &plain);
+	quote_open(&quote, 5, &quote_plain);
 	quote_make(&quote);
-	lists(&quote, collateral);
-	add(&quote, collateral, &document, 0);
+	quote_lists(&quote, collateral);
+	quote_documents_add(&quote, collateral, &document, 0);
 	verify(&quote, collateral, 0, false, _i ? "tcb-level qe-identity" : "");
 	if (_i == 0) {
 		const struct attest_input input = {.report = quote.bytes,
@@ -314,7 +202,7 @@ START_TEST(test_signer_revoked)
 	open_signed(&quote, 5, collateral);
 	attest_issue_crl(collateral, quote.certs[QUOTE_ROOT], quote.keys[QUOTE_ROOT],
 	                 quote.certs[QUOTE_SIGNER], false, "2024-12-01", "2025-06-01");
-	add(&quote, collateral, &current, 0);
+	quote_documents_add(&quote, collateral, &quote_current, 0);
 	verify(&quote, collateral, 0, false, "tcb-info-revocation qe-identity-revocation");
 	quote_close(&quote);
 }
@@ -322,27 +210,27 @@ END_TEST
 
 START_TEST(test_newest)
 {
-	struct document document = current;
+	struct quote_documents document = quote_current;
 	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
 	struct quote quote;
 
 	open_signed(&quote, 5, collateral);
-	lists(&quote, collateral);
+	quote_lists(&quote, collateral);
 	/* another platform's, and an old one; then the one that is current; then one that is a week newer */
 	document.fmspc = "90c06f000000";
 	document.status = "Revoked";
-	add(&quote, collateral, &document, 0);
+	quote_documents_add(&quote, collateral, &document, 0);
 	verify(&quote, collateral, 0, false, "");
-	document.fmspc = current.fmspc;
+	document.fmspc = quote_current.fmspc;
 	document.issued = "2024-06-01T00:00:00Z";
 	document.next = "2024-07-01T00:00:00Z";
-	add(&quote, collateral, &document, 0);
+	quote_documents_add(&quote, collateral, &document, 0);
 	verify(&quote, collateral, 0, false, "tcb-info-current tcb-level");
-	add(&quote, collateral, &current, 0);
+	quote_documents_add(&quote, collateral, &quote_current, 0);
 	verify(&quote, collateral, 0, true, "");
 	document.issued = "2024-12-08T00:00:00Z";
-	document.next = current.next;
-	add(&quote, collateral, &document, 0);
+	document.next = quote_current.next;
+	quote_documents_add(&quote, collateral, &document, 0);
 	verify(&quote, collateral, 0, true, "tcb-level");
 	quote_close(&quote);
 }

@@ -67,18 +67,37 @@ bool gate_take(int fd, void *to, size_t size)
 	return true;
 }
 
+/* The same as a quote. */
+static void guest_quote(struct gate_guest *guest)
+{
+	struct quote *quote = guest->quote;
+	uint8_t hello[GATE_HELLO];
+
+	memcpy(hello, guest->hello, sizeof(hello));
+	hello[GATE_HELLO - 1] ^= guest->lie == OLD_REPORT;
+	memcpy(quote->body + QUOTE_MRTD, gate_measurement, sizeof(gate_measurement));
+	quote->body[QUOTE_MRTD] ^= guest->lie == OTHER_GUEST;
+	quote->body[QUOTE_ATTRIBUTES] ^= guest->lie == DEBUGGED;
+	gate_report_data(hello, guest->public_key, quote->body + QUOTE_REPORT_DATA);
+	quote_make(quote);
+	quote->bytes[QUOTE_HEADER + QUOTE_RTMRS] ^= guest->lie == FORGED;
+}
+
 static void guest_send(const struct gate_guest *guest)
 {
+	const uint8_t *evidence = guest->quote ? guest->quote->bytes : guest->report;
+	const size_t evidence_size = guest->quote ? guest->quote->size : (size_t)GATE_REPORT;
 	const uint32_t size = guest->lie == TOO_LARGE ? GATE_EVIDENCE_MAX + 1
 	                      : guest->lie == NO_SIZE ? 0
-	                                              : GATE_REPORT;
-	uint8_t message[4 + GATE_KEY + GATE_REPORT];
-	const size_t length = guest->lie == HALF ? sizeof(message) / 2 : sizeof(message);
+	                                              : (uint32_t)evidence_size;
+	uint8_t message[4 + GATE_KEY + QUOTE_MAX];
+	const size_t whole = 4 + GATE_KEY + evidence_size;
+	const size_t length = guest->lie == HALF ? whole / 2 : whole;
 
 	memcpy(message, &size, 4);
 	memcpy(message + 4, guest->public_key, GATE_KEY);
 	message[4] ^= guest->lie == OTHER_KEY;
-	memcpy(message + 4 + GATE_KEY, guest->report, GATE_REPORT);
+	memcpy(message + 4 + GATE_KEY, evidence, evidence_size);
 	for (size_t at = 0; at < length; at += guest->lie == SLOW ? 1 : length)
 		if (write(guest->fd, message + at, guest->lie == SLOW ? 1 : length) < 0)
 			return;
@@ -155,7 +174,10 @@ int gate_guest_run(struct gate_guest *guest)
 		memset(guest->public_key, 0, GATE_KEY);
 	if (!gate_take(guest->fd, guest->hello, GATE_HELLO))
 		return 2;
-	guest_report(guest);
+	if (guest->quote)
+		guest_quote(guest);
+	else
+		guest_report(guest);
 	if (guest->lie == HANGS_UP)
 		return 2;
 	if (guest->lie != SILENT)
@@ -163,13 +185,11 @@ int gate_guest_run(struct gate_guest *guest)
 	return guest_answer(guest);
 }
 
-void gate_open(struct gate *gate, const struct authority *authority,
-               struct attest_collateral *collateral)
+static void gate_fill(struct gate *gate, const struct attest_root *root,
+                      const struct attest_collateral *collateral)
 {
-	authority_add(authority, collateral);
-	authority_crl(authority, collateral, 0, 0, -1, "2024-06-01", "2025-06-01");
 	*gate = (struct gate){.input = {.collateral = collateral,
-	                                .roots = &authority->root,
+	                                .roots = root,
 	                                .root_count = 1,
 	                                .strict = true,
 	                                .measurement = gate_measurement},
@@ -177,4 +197,23 @@ void gate_open(struct gate *gate, const struct authority *authority,
 	                      .secret = (const uint8_t *)gate_secret,
 	                      .secret_size = sizeof(gate_secret),
 	                      .seconds = GATE_SECONDS};
+}
+
+void gate_open(struct gate *gate, const struct authority *authority,
+               struct attest_collateral *collateral)
+{
+	authority_add(authority, collateral);
+	authority_crl(authority, collateral, 0, 0, -1, "2024-06-01", "2025-06-01");
+	gate_fill(gate, &authority->root, collateral);
+}
+
+void gate_open_tdx(struct gate *gate, const struct quote *quote,
+                   const struct quote_documents *documents, struct attest_collateral *collateral)
+{
+	attest_issue_add(collateral, quote->certs[QUOTE_SIGNER]);
+	attest_issue_add(collateral, quote->certs[QUOTE_ROOT]);
+	quote_lists(quote, collateral);
+	if (documents)
+		quote_documents_add(quote, collateral, documents, 0);
+	gate_fill(gate, &quote->root, collateral);
 }

@@ -7,7 +7,7 @@
 #define CORDON_TESTS_GATE_GUEST_H
 
 #include "confidential/gate.h"
-#include "tests/unit/attest_fixture.h"
+#include "tests/unit/quote_documents.h"
 
 enum { GATE_REPORT = 1184, GATE_TEST_SECRET = 33 };
 /* What fills these fields of their reports. */
@@ -45,6 +45,7 @@ enum gate_lie {
 struct gate_guest {
 	int fd;
 	const struct authority *authority;
+	struct quote *quote; /* of a TDX guest, in place of the authority */
 	enum gate_lie lie;
 	EVP_PKEY *key;
 	uint8_t hello[GATE_HELLO], public_key[GATE_KEY], report[GATE_REPORT];
@@ -58,5 +59,8 @@ bool gate_take(int fd, void *to, size_t size);
 /* A gate that asks for the measurement, with the authority's certificates and current CRLs in `collateral`. */
 void gate_open(struct gate *gate, const struct authority *authority,
                struct attest_collateral *collateral);
+/* The same of a TDX guest's authority, and documents (or none) of its platform. */
+void gate_open_tdx(struct gate *gate, const struct quote *quote,
+                   const struct quote_documents *documents, struct attest_collateral *collateral);
 
 #endif
