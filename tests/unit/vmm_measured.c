@@ -236,6 +236,11 @@ static void setup(void)
 	sev_fd = stand_for(FAKE_SEV, 0);
 }
 
+static void teardown(void)
+{
+	fake_free(&fake);
+}
+
 static int firmware(uint32_t vcpus, uint8_t **file, size_t *size)
 {
 	const struct igvm_guest guest = {
@@ -370,12 +375,61 @@ static unsigned int open_fds(void)
 	return count;
 }
 
+/* The machine alone, up to its launch. */
+static int launch(struct machine *m, const char *words, int memfd, char *why)
+{
+	struct measured_options options;
+	int error;
+
+	vm_init(m, "test");
+	ck_assert_int_eq(measured_parse(&options, words, why), 0);
+	error = vm_memory_map(m, memfd, MEMORY, why);
+	if (!error)
+		error = measured_open(m, &options, 2, "", why);
+	if (!error)
+		error = vm_create(m, kvm_fd, why);
+	if (!error)
+		error = vcpus_create(m, 2, NULL, why);
+	return error ? error : measured_launch(m, why);
+}
+
+/* Devices see what the file calls shared, and nothing else; of the launch nothing is left. */
+START_TEST(what_devices_see)
+{
+	static const char *const kinds[] = {"sev-snp", "tdx"};
+	BASE_AUTO_FREE uint8_t *file = NULL;
+	char words[64], why[WHY_MAX] = "";
+	size_t size;
+	int fd = firmware(2, &file, &size), memfd = vmm_fixture_memfd(MEMORY), more;
+	struct machine m;
+	uint64_t map;
+
+	snprintf(words, sizeof(words), "%s:firmware=%d,sev=%d", kinds[_i], fd, sev_fd);
+	more = (int)open_fds();
+	ck_assert_msg(launch(&m, words, memfd, why) == 0, "%s", why);
+	ck_assert(!m.measured && machine_hidden(&m) && machine_shared_map(&m, &map) >= 0);
+	/* epoll and its eventfd, the VM, guest_memfd, the map, two vCPUs; and neither /dev/sev nor a file */
+	more = (int)open_fds() - more;
+	ck_assert_int_eq(more, 7);
+	ck_assert(machine_shared(&m, BASE + IGVM_SHARED, 4096));
+	ck_assert(!machine_shared(&m, BASE + IGVM_SHARED - 1, 1));
+	ck_assert(!machine_shared(&m, BASE + IGVM_SHARED + 4096, 1));
+	for (uint64_t at = 0; at < MEMORY; at += 4096)
+		ck_assert_int_eq(machine_shared(&m, at, 1), at == BASE + IGVM_SHARED);
+	/* a page that the guest shares later, and takes back */
+	ck_assert_int_eq(private_convert(&m, 0, 4096, false), 0);
+	ck_assert(machine_shared(&m, 0, 4096) && !fake.slots[0].is_private[0]);
+	ck_assert_int_eq(private_convert(&m, 0, 4096, true), 0);
+	ck_assert(!machine_shared(&m, 0, 4096) && fake.slots[0].is_private[0]);
+	vm_destroy(&m);
+}
+END_TEST
+
 /* One step of the launch fails: nothing of the machine is left, and no instruction was run. */
 START_TEST(a_step_that_fails_is_named)
 {
 	const struct broken *each = &broken[_i];
 	BASE_AUTO_FREE uint8_t *file = NULL;
-	struct measured_options options;
 	char words[64], text[1024], why[WHY_MAX] = "";
 	size_t size;
 	int fd = firmware(2, &file, &size), memfd = vmm_fixture_memfd(MEMORY), error;
@@ -388,23 +442,14 @@ START_TEST(a_step_that_fails_is_named)
 	fault.error = each->error;
 	fault.after = each->after;
 	before = open_fds();
-	vm_init(&m, "test");
-	ck_assert_int_eq(measured_parse(&options, words, why), 0);
-	error = vm_memory_map(&m, memfd, MEMORY, why);
-	if (!error)
-		error = measured_open(&m, &options, 2, "", why);
-	if (!error)
-		error = vm_create(&m, kvm_fd, why);
-	if (!error)
-		error = vcpus_create(&m, 2, NULL, why);
-	if (!error)
-		error = measured_launch(&m, why);
+	error = launch(&m, words, memfd, why);
 	ck_assert_msg(error < 0 && strstr(why, each->why), "%d: %s", error, why);
 	vm_destroy(&m);
 	ck_assert_uint_eq(open_fds(), before);
 	ck_assert(!m.measured && m.region_count == 0 && !m.private.map);
 
 	/* the same, as the whole program says it */
+	teardown();
 	setup();
 	snprintf(words, sizeof(words), "%s:firmware=%d,sev=%d", each->type, fd, sev_fd);
 	fault.request = each->request;
@@ -487,9 +532,10 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_add_checked_fixture(tests, setup, NULL);
+	tcase_add_checked_fixture(tests, setup, teardown);
 	tcase_set_timeout(tests, 60);
 	tcase_add_loop_test(tests, the_digest_is_the_measured_one, 0, BASE_COUNT(same));
+	tcase_add_loop_test(tests, what_devices_see, 0, 2);
 	tcase_add_loop_test(tests, a_step_that_fails_is_named, 0, BASE_COUNT(broken));
 	tcase_add_loop_test(tests, what_is_missing_is_named, 0, BASE_COUNT(lacks));
 	tcase_add_loop_test(tests, options_that_are_none, 0, BASE_COUNT(options_wrong));
