@@ -36,8 +36,9 @@
  * answered, by hash: what is slower than the hour is found by counting bits.
  *
  * Limits. Two targets whose hashes meet count once: of scans of 18 targets a day one in twenty is missed.
- * 15 targets a day (one every 90 minutes) are found as medium, of one host or on one port, if not
- * three times as many were answered; of web servers (TCP 80, 443) 15 an hour, as their addresses change.
+ * 15 targets in 12 hours are found as medium, of one host or on one port, if they are three times as many as were
+ * answered, and in 24 hours where these begin at noon or midnight (UTC); of web servers (TCP 80, 443) 15 an hour, as
+ * their addresses change.
  * Below that nothing is said but that 5 in an hour without an answer are low. Not seen: a scan that completes its connections, sends something,
  * and finds more than a quarter open; UDP where closed ports are silent, below 30 an hour; ACK probes that a
  * firewall swallows; one spread over so many networks that none gathers enough, below 100 targets a second.
@@ -260,10 +261,10 @@ static struct scan_burst *scan_burst(struct scan *scan, const struct scan_try *t
 	return burst;
 }
 
-/* One more waits; true when it is one of many that have something in common. */
-static bool scan_bursts(struct scan *scan, const struct scan_try *t)
+/* One more waits: is it one of many, or of very many? */
+static void scan_hurry(struct scan *scan, const struct scan_try *t)
 {
-	bool many = false;
+	bool many = scan->waiting >= SCAN_MANY_WAIT, flood = scan->waiting >= SCAN_FLOOD_WAIT;
 
 	for (int host = 0; host < 2; host++) {
 		struct scan_burst *burst = scan_burst(scan, t, host);
@@ -274,9 +275,14 @@ static bool scan_bursts(struct scan *scan, const struct scan_try *t)
 			burst->since_ns = t->first_ns;
 			burst->count = 0;
 		}
-		many |= ++burst->count >= SCAN_BURST_AT;
+		burst->count++;
+		many |= burst->count >= SCAN_BURST_AT;
+		flood |= host && burst->count >= 2 * SCAN_BURST_AT;
 	}
-	return many;
+	if (many)
+		scan->hurry_ns = BASE_MAX(scan->hurry_ns, t->first_ns);
+	if (flood)
+		scan->flood_ns = BASE_MAX(scan->flood_ns, t->first_ns);
 }
 
 /* Who answers is there, and others may be. */
@@ -295,8 +301,9 @@ static void scan_burst_ends(struct scan *scan, const struct scan_try *t)
 /*
  * Where many wait at once it is less than TCP waits before it sends again for the first time (1 s: RFC 6298, 2), and
  * more than an answer takes by a satellite (some 600 ms), so that a fast scan is known within a second. On the guest's
- * own link nothing is as far away; and where very many wait, they were sent faster than programs do that wait for
- * answers. Also when those before it are no longer waited for: what was one of many is not one of few by that.
+ * own link nothing is as far away; and where very many wait, or 30 ports of one host, they were sent faster than
+ * programs do that wait for answers. Also when those before it are no longer waited for: what was one of many is not
+ * one of few by that.
  */
 static uint64_t scan_patience(const struct scan *scan, const struct scan_try *t)
 {
@@ -319,10 +326,7 @@ static struct scan_try *scan_try_add(struct scan_work *work, const struct scan_t
 		scan_try_drop(work, t, false);
 	*t = *key;
 	scan->waiting++;
-	if (scan_bursts(scan, t) || scan->waiting >= SCAN_MANY_WAIT)
-		scan->hurry_ns = BASE_MAX(scan->hurry_ns, t->first_ns);
-	if (scan->waiting >= SCAN_FLOOD_WAIT)
-		scan->flood_ns = BASE_MAX(scan->flood_ns, t->first_ns);
+	scan_hurry(scan, t);
 	slot = scan_slot(scan, t);
 	t->next = *slot;
 	*slot = (int32_t)scan->head;

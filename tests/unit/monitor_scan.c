@@ -103,7 +103,7 @@ START_TEST(vertical_by_silence)
 	struct seen seen = {0};
 
 	for (uint16_t port = 1; port <= 40; port++)
-		try(scan, &seen, TCP, HOST, port, START + port * SECOND / 50, FLOW_OUTCOME_NONE);
+		try(scan, &seen, TCP, HOST, port, START + port * SECOND / 100, FLOW_OUTCOME_NONE);
 	ck_assert_uint_eq(seen.count[ALERT_NEW], 0); /* nothing is known yet */
 	scan_tick(scan, START + 10 * SECOND, seen_add, &seen);
 	ck_assert_uint_eq(seen.count[ALERT_NEW], 1);
