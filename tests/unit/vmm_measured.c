@@ -425,6 +425,30 @@ START_TEST(what_devices_see)
 }
 END_TEST
 
+/* What the file asks its host for: of SEV it is not encrypted, so it can be seen here. */
+START_TEST(what_the_guest_is_told)
+{
+	BASE_AUTO_FREE uint8_t *file = NULL;
+	char words[64], why[WHY_MAX] = "";
+	const uint8_t *at;
+	size_t size;
+	int fd = firmware(2, &file, &size);
+	struct machine m;
+
+	snprintf(words, sizeof(words), "sev:firmware=%d,sev=%d", fd, sev_fd);
+	ck_assert_msg(launch(&m, words, vmm_fixture_memfd(MEMORY), why) == 0, "%s", why);
+	at = machine_memory(&m, BASE + IGVM_PARAMETERS, 4096);
+	ck_assert_uint_eq(base_le32(at + IGVM_AT_COUNT), 2);
+	ck_assert_uint_eq(base_le32(at + IGVM_AT_ENVIRONMENT), 0);
+	ck_assert_mem_eq(at + IGVM_AT_MADT, "APIC", 4);
+	ck_assert_uint_eq(base_le64(at + IGVM_AT_MAP), 0);
+	ck_assert_uint_eq(base_le64(at + IGVM_AT_MAP + 8), MEMORY / 4096); /* all of it is memory */
+	ck_assert_uint_eq(base_le64(at + IGVM_AT_MAP + 24), MACHINE_ECAM_BASE / 4096);
+	ck_assert_uint_eq(base_le64(at + IGVM_AT_MAP + 40), 1);
+	vm_destroy(&m);
+}
+END_TEST
+
 /* One step of the launch fails: nothing of the machine is left, and no instruction was run. */
 START_TEST(a_step_that_fails_is_named)
 {
@@ -536,6 +560,7 @@ int main(void)
 	tcase_set_timeout(tests, 60);
 	tcase_add_loop_test(tests, the_digest_is_the_measured_one, 0, BASE_COUNT(same));
 	tcase_add_loop_test(tests, what_devices_see, 0, 2);
+	tcase_add_test(tests, what_the_guest_is_told);
 	tcase_add_loop_test(tests, a_step_that_fails_is_named, 0, BASE_COUNT(broken));
 	tcase_add_loop_test(tests, what_is_missing_is_named, 0, BASE_COUNT(lacks));
 	tcase_add_loop_test(tests, options_that_are_none, 0, BASE_COUNT(options_wrong));
