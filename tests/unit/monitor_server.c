@@ -253,6 +253,9 @@ START_TEST(malformed_requests)
 	bad = request;
 	memset(bad.vm, 'a', sizeof(bad.vm));
 	closed_after(&bad, sizeof(bad), fds, 1);
+	bad = request;
+	memset(bad.group, 'a', sizeof(bad.group));
+	closed_after(&bad, sizeof(bad), fds, 1);
 	bad = request_new(MONITOR_REGISTER, "a\"b");
 	closed_after(&bad, sizeof(bad), fds, 1);
 	bad = request;
