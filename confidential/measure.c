@@ -120,9 +120,6 @@ static bool measure_option(struct measure *measure, int option, const char *valu
 /* What one option needs of another. */
 static bool measure_whole(const struct measure *measure)
 {
-	const bool registers = (measure->input.type == CONFIDENTIAL_SEV_ES ||
-	                        measure->input.type == CONFIDENTIAL_SEV_SNP) &&
-	                       !measure->input.igvm;
 	const char *missing = NULL;
 
 	if (!measure->has_type)
@@ -132,12 +129,25 @@ static bool measure_whole(const struct measure *measure)
 	else if ((measure->initrd_name || (measure->append && *measure->append)) &&
 	         !measure->kernel_name)
 		missing = "--initrd and --append need --kernel";
-	else if (registers && !measure->has_vcpus)
+	else if (measure->input.es_init && measure->input.type != CONFIDENTIAL_SEV_ES)
+		missing = "--es-init is for --type sev-es";
+	if (missing)
+		fprintf(stderr, "cordon: %s\n", missing);
+	return !missing;
+}
+
+/* Of processors that are not in the file: known when it has been read. */
+static bool measure_processors(const struct measure *measure)
+{
+	const bool registers = (measure->input.type == CONFIDENTIAL_SEV_ES ||
+	                        measure->input.type == CONFIDENTIAL_SEV_SNP) &&
+	                       !measure->input.igvm;
+	const char *missing = NULL;
+
+	if (registers && !measure->has_vcpus)
 		missing = "--vcpus is missing: a digest of sev-es and sev-snp depends on it";
 	else if (registers && measure->input.vmm == CONFIDENTIAL_QEMU && !measure->has_cpu)
 		missing = "--cpu-type (or --cpu-sig) is missing: QEMU's VMSAs have the signature";
-	else if (measure->input.es_init && measure->input.type != CONFIDENTIAL_SEV_ES)
-		missing = "--es-init is for --type sev-es";
 	if (missing)
 		fprintf(stderr, "cordon: %s\n", missing);
 	return !missing;
@@ -255,6 +265,8 @@ static int measure_run(struct measure *measure)
 	measure->input.bytes = bytes;
 	/* such a file begins with its name, which no other firmware does */
 	measure->input.igvm = measure->input.igvm || igvm_is(bytes, measure->input.size);
+	if (!measure_processors(measure))
+		return TOOL_FAILED;
 	err = confidential_measure(&measure->input, &digest, why);
 	if (err) {
 		fprintf(stderr, "cordon: %s: %s\n", measure->firmware_name, why);

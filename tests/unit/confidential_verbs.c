@@ -14,6 +14,7 @@
 #include "tests/unit/attest_fixture.h"
 
 #include "base/base.h"
+#include "tests/unit/igvm_fixture.h"
 
 enum { ARGS_MAX = 16, OUTPUT_MAX = 1 << 16, SKIPPED = 77 };
 
@@ -297,6 +298,37 @@ START_TEST(test_id_block)
 }
 END_TEST
 
+/* The digest of a policy's guest, whose IGVM file has its kernel and its processors: it is the launch's own. */
+START_TEST(test_measure_igvm)
+{
+	static const char *const types[] = {"sev", "sev-es", "sev-snp", "tdx"};
+	const struct igvm_guest guest = {
+	        .base = 0x100000, .vcpus = 2, .code = "\xf4", .code_size = 1};
+	struct launch_input input = {
+	        .type = (enum confidential_type)_i, .vcpus = 2, .features = 1, .igvm = true};
+	BASE_AUTO_FREE uint8_t *file = igvm_fixture(&guest, &input.size);
+	BASE_AUTO_FREE char *text = NULL;
+	struct confidential_digest digest;
+	char hex[2 * CONFIDENTIAL_DIGEST_MAX + 2], why[WHY_MAX];
+	struct run result;
+	int size = asprintf(&text,
+	                    "version: 1\nvm: {name: a, vcpus: 2}\n"
+	                    "confidential: {type: %s, firmware: ./guest.igvm}\n",
+	                    types[_i]);
+
+	ck_assert_int_gt(size, 0);
+	put("policy.yaml", text, (size_t)size);
+	put("guest.igvm", file, input.size);
+	input.bytes = file;
+	ck_assert_int_eq(confidential_measure(&input, &digest, why), 0);
+	for (size_t i = 0; i < digest.size; i++)
+		snprintf(hex + 2 * i, 4, "%02x\n", digest.bytes[i]);
+	run(&result, "CORDON", "cordon", (const char *const[ARGS_MAX]){"measure", "policy.yaml"});
+	ck_assert_int_eq(result.status, 0);
+	ck_assert_str_eq(result.output, hex);
+}
+END_TEST
+
 /* What a policy's file asks for, by way of `cordon`. */
 static const struct asked {
 	const char *confidential, *report;
@@ -437,6 +469,7 @@ int main(void)
 	tcase_add_loop_test(test, test_asked, 0, BASE_COUNT(asked));
 	tcase_add_loop_test(test, test_broken, 0, BASE_COUNT(broken));
 	tcase_add_test(test, test_id_block);
+	tcase_add_loop_test(test, test_measure_igvm, 0, CONFIDENTIAL_TYPES);
 	tcase_add_loop_test(test, test_help, 0, 3);
 	suite_add_tcase(suite, test);
 	runner = srunner_create(suite);
