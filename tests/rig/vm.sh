@@ -11,10 +11,21 @@
 VM_DIR=$(mktemp -d)
 at_end rm -rf "$VM_DIR"
 
+# vm_image: the guest as Debian would boot it.
 vm_image() {
-	"$CORDON" image list | grep -qx debian-12 ||
-		want "$CORDON" image import debian-12 --kernel /cordon-guest/vmlinuz \
-			--initrd /cordon-guest/initrd.img --disk /cordon-guest/disk.raw
+	import_with debian-12 initrd.img
+}
+
+# vm_quick: the same kernel and disk, with an initrd that only mounts the disk: a guest is up in a third of the time.
+vm_quick() {
+	import_with quick quick.img
+}
+
+import_with() {
+	VM_IMAGE=$1
+	"$CORDON" image list | grep -x "$1" >/dev/null ||
+		want "$CORDON" image import "$1" --kernel /cordon-guest/vmlinuz \
+			--initrd "/cordon-guest/$2" --disk /cordon-guest/disk.raw
 }
 
 # vm_policy NAME [LINE…]: writes a policy that may talk to the world's server and neighbour, with LINEs
@@ -28,7 +39,7 @@ vm:
   name: $name
   vcpus: 1
   memory: 256M
-  kernel: debian-12
+  kernel: $VM_IMAGE
   cmdline: "quiet nohz=off guest.script=agent"
   nics: [{mode: nat}]
 firewall:

@@ -3,7 +3,7 @@
 # time: 120
 . "$CORDON_TREE/tests/rig/vm.sh"
 
-vm_image
+vm_quick
 policy=$(vm_policy bad "surprise: 1")
 want_status 126 "$CORDON" run --detach "$policy" 2>"$VM_DIR/said"
 want_match "$(cat "$VM_DIR/said")" 'bad.yaml:[0-9]+:1'
@@ -18,7 +18,7 @@ done
 
 # no such image, no such disk
 policy=$(vm_policy bad)
-sed -i 's/kernel: debian-12/kernel: no-such-image/' "$policy"
+sed -i 's/kernel: quick/kernel: no-such-image/' "$policy"
 want_status 127 "$CORDON" run --detach "$policy"
 no_leftovers
 policy=$(vm_policy bad)

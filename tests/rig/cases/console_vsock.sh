@@ -4,7 +4,7 @@
 # time: 400
 . "$CORDON_TREE/tests/rig/vm.sh"
 
-vm_image
+vm_quick
 vm=chatty
 work=$(mktemp -d)
 at_end rm -rf "$work"
@@ -57,7 +57,7 @@ vm:
   name: $vm
   vcpus: 1
   memory: 256M
-  kernel: debian-12
+  kernel: $VM_IMAGE
   cmdline: "quiet nohz=off guest.network=off"
   disks: [{path: $work/disk.raw}]
   console: virtio

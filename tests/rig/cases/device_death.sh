@@ -4,7 +4,7 @@
 # time: 600
 . "$CORDON_TREE/tests/rig/vm.sh"
 
-vm_image
+vm_quick
 world_up
 at_end world_down
 cp --sparse=always /cordon-guest/disk.raw "$VM_DIR/disk.raw"

@@ -4,7 +4,7 @@
 . "$CORDON_TREE/tests/rig/vm.sh"
 
 SEND=$CORDON_TREE/build/tests/traffic/evasion_send
-vm_image
+vm_quick
 world_up
 at_end world_down
 ip -6 addr add 2001:db8:9::1/64 dev cw-host nodad

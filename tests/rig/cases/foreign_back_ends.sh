@@ -6,14 +6,14 @@
 . "$CORDON_TREE/tests/rig/vm.sh"
 command -v qemu-storage-daemon >/dev/null || skip "there is no qemu-storage-daemon here"
 
-vm_image
+vm_quick
 cp --sparse=always /cordon-guest/disk.raw "$VM_DIR/disk.raw"
 cat >"$VM_DIR/foreign.yaml" <<END
 version: 1
 vm:
   name: foreign
   memory: 256M
-  kernel: debian-12
+  kernel: $VM_IMAGE
   cmdline: "quiet nohz=off guest.network=off guest.script=agent"
   vhost_user: [{socket: $VM_DIR/socket, type: blk}]
 END

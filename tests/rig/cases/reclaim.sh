@@ -20,7 +20,7 @@ resident() {
 	echo $(($(field resident) / MIB))
 }
 
-vm_image
+vm_quick
 world_up
 at_end world_down
 want_status 127 "$CORDON" balloon nobody

@@ -9,7 +9,7 @@
 want "$CORDON_TREE/build/tests/unit/test_vmm_guest"
 want "$CORDON_TREE/build/tests/unit/test_vmm_igvm"
 
-vm_image
+vm_quick
 world_up
 at_end world_down
 

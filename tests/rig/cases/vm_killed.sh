@@ -3,7 +3,7 @@
 # time: 600
 . "$CORDON_TREE/tests/rig/vm.sh"
 
-vm_image
+vm_quick
 world_up
 at_end world_down
 

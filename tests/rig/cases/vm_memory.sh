@@ -6,7 +6,7 @@
 thp=/sys/kernel/mm/transparent_hugepage/shmem_enabled
 pool=/sys/kernel/mm/hugepages/hugepages-2048kB
 
-vm_image
+vm_quick
 echo never >$thp
 at_end sh -c 'echo 0 >/proc/sys/vm/nr_hugepages'
 
@@ -20,7 +20,7 @@ vm:
   name: $name
   vcpus: 2
   memory: 256M
-  kernel: debian-12
+  kernel: $VM_IMAGE
   cmdline: "quiet nohz=off guest.network=off guest.script=cpu"
   cpu: $cpu
 END

@@ -4,7 +4,7 @@
 # time: 400
 . "$CORDON_TREE/tests/rig/vm.sh"
 
-vm_image
+vm_quick
 world_up
 at_end world_down
 ip netns exec $WORLD busybox httpd -f -p $WORLD_FORBIDDEN:8080 -h "$WORLD_WWW" &
