@@ -29,6 +29,12 @@ say() {
 }
 until systemctl -q is-active multi-user.target && ip -4 route | grep -q ^default; do sleep 1; done
 say target "\$(systemctl is-active multi-user.target)"
+# by an advertisement and DHCPv6, of systemd-networkd's own accord
+for try in {1..40}; do
+	[ -z "\$(ip -6 -o addr show scope global -tentative)" ] || break
+	sleep 1
+done
+say ipv6 "\$(ip -6 -o addr show scope global | awk '{ print \$4 }')" "\$(ip -6 route show default | wc -l)"
 say failed "\$(systemctl list-units --failed --quiet --no-legend | wc -l)"
 exec 3<>/dev/tcp/$WORLD_SERVER/8080
 printf 'GET / HTTP/1.0\r\n\r\n' >&3
@@ -78,9 +84,10 @@ timeout 800 "$CORDON" run --quiet "$VM_DIR/debian.yaml" </dev/null || {
 	"$CORDON" logs debian | tail -n 20
 	fail "the guest did not switch itself off"
 }
-said=$("$CORDON" logs debian | tr -d '\r' | grep -oE 'check: (target|failed|http|queues|blob) .*' || true)
+said=$("$CORDON" logs debian | tr -d '\r' | grep -oE 'check: (target|ipv6|failed|http|queues|blob) .*' || true)
 want mount -o ro "$disk" "$VM_DIR/disk"
-want_equal "$said" "check: target active
+want_equal "$(sed -E 's,^(check: ipv6 )fd[0-9a-f:]+/128 ,\1one ,' <<<"$said")" "check: target active
+check: ipv6 one 1
 check: failed 0
 check: http hello
 check: queues 2 2
