@@ -102,8 +102,11 @@ static bool measure_option(struct measure *measure, int option, const char *valu
 	case 'm':
 		return confidential_vmm_parse(value, &measure->input.vmm) == 0 ||
 		       measure_refuse("--vmm-type", value, "one of qemu, ec2, gce");
-	case 'i': measure->input.igvm = true; /* fallthrough */
-	case 'f': measure->firmware_name = value; return true;
+	case 'i':
+	case 'f':
+		measure->input.igvm |= option == 'i';
+		measure->firmware_name = value;
+		return true;
 	case 'k': measure->kernel_name = value; return true;
 	case 'r': measure->initrd_name = value; return true;
 	case 'a': measure->append = value; return true;
