@@ -1,6 +1,6 @@
 # One guest with a virtio console and a vsock: people attach, type, resize, detach and come back; 10 MiB go
-# through sockets both ways, each echoed; ports that the policy does not name are refused, both ways; the
-# processes behind it are in their roles.
+# through sockets both ways, each echoed; `cordon attest gate` refuses a guest whose report is not about it; ports that
+# the policy does not name are refused, both ways; the processes behind it are in their roles.
 # time: 400
 . "$CORDON_TREE/tests/rig/vm.sh"
 
@@ -31,17 +31,28 @@ while read -r verb word; do
 		cmp /tmp/blob /tmp/back && echo "said: same bytes" || echo "said: other bytes"
 		rm /tmp/back
 		;;
+	gate)
+		/cordon/vsock_pipe connect 7000 sh -c 'head -c 80 >/tmp/hello; cat /cordon/evidence; head -c 2 >/tmp/answer'
+		echo "said: $(head -c 13 /tmp/hello) answered $(tr '\001' 1 </tmp/answer)"
+		;;
 	denied) echo "said: $(/cordon/vsock_pipe connect "$word" cat 2>&1)" ;;
 	off) exit 0 ;;
 	esac
 done
 END
 chmod 755 "$work/run-in-guest"
+# a published report: true, and about nothing that a gate of today has asked
+python3 - "$CORDON_TREE/tests/attest/report_milan.hex" >"$work/evidence" <<'END'
+import sys
+report = bytes.fromhex(open(sys.argv[1]).read())
+sys.stdout.buffer.write(len(report).to_bytes(4, "little") + bytes(range(32)) + report)
+END
 cp --sparse=always /cordon-guest/disk.raw "$work/disk.raw"
 want debugfs -w "$work/disk.raw" -f - >/dev/null 2>"$work/debugfs.log" <<END
 cd /cordon
 write $work/run-in-guest run-in-guest
 write $CORDON_TREE/build/tests/unit/vsock_pipe vsock_pipe
+write $work/evidence evidence
 write $(modinfo -n virtio_console) virtio_console.ko
 END
 
@@ -50,6 +61,13 @@ mkdir "$work/service"
 socat "UNIX-LISTEN:$work/service/echo.sock,fork,mode=660,group=cordon" EXEC:cat &
 at_end kill $!
 wait_for 20 test -S "$work/service/echo.sock"
+
+# what the gate has; its folder gives the socket that group
+mkdir "$work/certs"
+cp "$CORDON_TREE"/tests/attest/{vcek_milan.der,cert_chain_milan} "$work/certs"
+chgrp cordon "$work/service"
+chmod g+s "$work/service"
+echo "a secret" >"$work/secret"
 
 cat >"$work/$vm.yaml" <<END
 version: 1
@@ -62,7 +80,9 @@ vm:
   disks: [{path: $work/disk.raw}]
   console: virtio
   vsock:
-    guest_to_host: [{port: 5000, socket: $work/service/echo.sock}]
+    guest_to_host:
+      - {port: 5000, socket: $work/service/echo.sock}
+      - {port: 7000, socket: $work/service/gate.sock}
     host_to_guest: [1024, 1025]
 END
 
@@ -72,6 +92,12 @@ want_status 126 "$CORDON" run --detach "$work/$vm.yaml" 2>"$work/said"
 want_match "$(cat "$work/said")" 'echo.sock is not writable for the group cordon'
 no_leftovers
 chmod 660 "$work/service/echo.sock"
+
+"$CORDON" attest gate --secret "$work/secret" --listen "$work/service/gate.sock" --certs "$work/certs" \
+	--type sev-snp --at 2025-01-01 --measurement "$(printf '%096d' 0)" >"$work/gate" 2>&1 &
+gate=$!
+at_end eval "kill $gate 2>/dev/null || true"
+wait_for 20 test -S "$work/service/gate.sock"
 
 at_end vm_gone $vm
 want "$CORDON" run --detach "$work/$vm.yaml"
@@ -93,7 +119,10 @@ for role in console0 vsock0 dial0; do
 	want_equal "$(sed -n 's/^CapBnd:\t//p' "/proc/$pid/status")" 0000000000000000 "$role CapBnd"
 	case $role in
 	# what it may connect to is all that it sees
-	dial0) want_equal "$(cd "/proc/$pid/root" && find . ! -type d)" ".$work/service/echo.sock" "$role root" ;;
+	dial0)
+		want_equal "$(cd "/proc/$pid/root" && find . ! -type d | sort)" \
+			".$work/service/echo.sock"$'\n'".$work/service/gate.sock" "$role root"
+		;;
 	*) want_equal "$(ls -A "/proc/$pid/root/")" "" "$role root" ;;
 	esac
 done
@@ -205,6 +234,11 @@ END
 want timeout 200 python3 "$work/echo" /run/cordon/vms/$vm/vsock.sock
 
 echo "10 MiB in and back ($SECONDS s)"
+# the gate tells the guest that it is refused, and nothing else; why is said on the host
+tell gate
+wait_for 30 said 'cordon-gate-1 answered 1'
+want_match "$(cat "$work/gate")" '^refused: .*; report-data: '
+want_match "$(cat "$work/gate")" '; measurement: '
 # a port that is not in the policy
 tell denied 5001
 wait_for 30 said 'connect: Connection reset by peer'
@@ -218,4 +252,6 @@ wait_for 30 eval "[ \$(grep -c 'said: connect: ' $console) = 2 ]"
 want_equal "$("$CORDON" inspect --format json $vm | jq -r .state)" running
 tell off
 wait_for 60 test ! -e /run/cordon/vms/$vm
+kill "$gate"
+wait "$gate" || true
 no_leftovers
