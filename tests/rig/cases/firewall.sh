@@ -5,7 +5,7 @@
 for name in batch flow judge life bridge dnsmasq; do
 	want "$CORDON_TREE/build/tests/traffic/traffic_firewall_$name"
 done
-# of names, what the kernel does: their sets
+# of names, what the kernel does: their sets; of repairs, what it tells of
 CK_RUN_CASE=sets want "$CORDON_TREE/build/tests/traffic/traffic_firewall_names"
 cd "$(mktemp -d)"
-want "$CORDON_TREE/build/tests/traffic/traffic_cordon_repair"
+CK_RUN_CASE=changes want "$CORDON_TREE/build/tests/traffic/traffic_cordon_repair"

@@ -30,38 +30,33 @@ want_equal "$(jq -r 'select(.host.name == "v1") | "\(.rule.id) \(.cordon.process
 	"process.died vmm"
 no_leftovers
 
-echo '-- a device'
+echo '-- a device, and the monitor'
 vm_start v2
 traffic v2
-kill -9 "$(vm_pid v2 net0)"
-guest_detach
-"$CORDON" kill v2 || true
-wait_for 10 test ! -e /run/cordon/vms/v2
-no_leftovers
-
-echo '-- a device, and the monitor'
-vm_start v3
-traffic v3
-kill -9 "$(vm_pid v3 rng0)"
+kill -9 "$(vm_pid v2 rng0)"
 before=$(pgrep -x cordon-monitor)
 kill -9 "$before"
 still_guarded
 # somebody starts another, and it knows the VM
 monitor_is_new() {
 	local now
-	now=$(pgrep -x cordon-monitor) && [ "$now" != "$before" ] && "$CORDON" flows v3 | grep v3 >/dev/null
+	now=$(pgrep -x cordon-monitor) && [ "$now" != "$before" ] && "$CORDON" flows v2 | grep v2 >/dev/null
 }
 wait_for 20 monitor_is_new
+
+echo '-- the device of its network'
+kill -9 "$(vm_pid v2 net0)"
 guest_detach
-want "$CORDON" kill v3
+"$CORDON" kill v2 || true
+wait_for 10 test ! -e /run/cordon/vms/v2
 no_leftovers
 
 echo '-- cordond'
 "$CORDON" daemon 2>"$VM_DIR/cordond.log" &
 daemon=$!
 wait_for 10 test -S /run/cordon/cordond.sock
-vm_start v4
-traffic v4
+vm_start v3
+traffic v3
 kill -9 $daemon
 wait $daemon || true
 still_guarded
@@ -69,23 +64,23 @@ still_guarded
 daemon=$!
 at_end kill "$daemon"
 wait_for 10 "$CORDON" ps
-want_match "$("$CORDON" ps)" 'v4 +running'
+want_match "$("$CORDON" ps)" 'v3 +running'
 still_guarded
 
 echo '-- cordond again, and then the vmm with nobody watching'
 kill -9 $daemon
 wait $daemon || true
-kill -9 "$(vm_pid v4 vmm)"
+kill -9 "$(vm_pid v3 vmm)"
 guest_detach
-wait_for 10 test ! -e /run/cordon/vms/v4
+wait_for 10 test ! -e /run/cordon/vms/v3
 no_leftovers
 
 echo '-- the keeper'
-vm_start v5
-kill -9 "$("$CORDON" inspect --format json v5 | jq .keeper)"
+vm_start v4
+kill -9 "$("$CORDON" inspect --format json v4 | jq .keeper)"
 # its children die with it; the next command that looks removes what is left
 wait_for 10 sh -c '! pgrep -x cordon-vmm'
 want "$CORDON" doctor
-want_status 127 "$CORDON" kill v5
-"$CORDON" reap v5
+want_status 127 "$CORDON" kill v4
+"$CORDON" reap v4
 no_leftovers
