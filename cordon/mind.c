@@ -109,7 +109,7 @@ static bool mind_read(struct mind *mind)
 
 	while (!mind->gone) {
 		ssize_t n = recv(mind->netlink, buffer, sizeof(buffer), MSG_DONTWAIT);
-		int left = (int)n;
+		unsigned int left = n < 0 ? 0 : (unsigned int)n;
 
 		if (n < 0 && errno != ENOBUFS && errno != EINTR)
 			break;

@@ -256,11 +256,11 @@ START_TEST(other_bases)
 {
 	static const char *const bases[] = {
 	        "version: 1\nguard: {name: a, mac: \"02:00:00:00:00:01\", addresses: [10.0.0.2]}",
-	        "firewall: {egress: [{to: any}],\n  ingress: []}\nversion: 1\nguard: {name: a, "
-	        "mac: "
-	        "\"02:00:00:00:00:01\", addresses: [10.0.0.2]}\n",
-	        "version: 1\nguard: {name: a, mac: \"02:00:00:00:00:01\", addresses: [10.0.0.2]}\n"
-	        "firewall:\n  egress:\n    - to: any\n      proto: tcp\n  # none\n",
+	        ("firewall: {egress: [{to: any}],\n  ingress: []}\nversion: 1\nguard: {name: a, "
+	         "mac: "
+	         "\"02:00:00:00:00:01\", addresses: [10.0.0.2]}\n"),
+	        ("version: 1\nguard: {name: a, mac: \"02:00:00:00:00:01\", addresses: [10.0.0.2]}\n"
+	         "firewall:\n  egress:\n    - to: any\n      proto: tcp\n  # none\n"),
 	};
 
 	for (size_t i = 0; i < BASE_COUNT(bases); i++)

@@ -390,8 +390,8 @@ START_TEST(broken_states)
 	        "{\"slot\": -62500000, \"keeper\": -1, \"keeper_start\": -5, \"memory\": -1}",
 	        "{\"slot\": 16384, \"keeper\": 9223372036854775807}",
 	        "{\"slot\": 99999999999999999999}",
-	        "{\"nics\": [7, null, {\"link\": -3, \"ifindex\": -1, \"mode\": 99, \"mac\": "
-	        "\"x\"}, {}, {}, {}, {}]}",
+	        ("{\"nics\": [7, null, {\"link\": -3, \"ifindex\": -1, \"mode\": 99, \"mac\": "
+	         "\"x\"}, {}, {}, {}, {}]}"),
 	        "{\"nics\": [{\"link\": 16384, \"ifindex\": 4294967296}]}",
 	};
 	struct host_vm *vm = make("");
