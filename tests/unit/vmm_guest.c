@@ -11,6 +11,7 @@
 #include "tests/unit/vmm_fixture.h"
 #include "vmm/boot.h"
 #include "vmm/console.h"
+#include "vmm/fw_cfg.h"
 #include "vmm/power.h"
 #include "vmm/pvpanic.h"
 
@@ -127,6 +128,49 @@ START_TEST(unknown_ports_and_memory_read_as_ones)
 	ck_assert_int_eq(m.end, VMM_END_RESET);
 	ck_assert_mem_eq(machine_memory(&m, RESULT, 4), ones, 4);
 	ck_assert_uint_eq(m.unknown_io, 3);
+	guest_destroy();
+}
+END_TEST
+
+/* As firmware does it: a string instruction at the data port, and a command for all at once. */
+START_TEST(firmware_device_answers)
+{
+	static const uint8_t code[] = {
+	        0xba, 0x10, 0x05,                         /* mov dx, 0x510 */
+	        0x31, 0xc0,                               /* xor ax, ax: the signature */
+	        0xef,                                     /* out dx, ax */
+	        0x42,                                     /* inc dx */
+	        0xbf, 0x00, 0x20,                         /* mov di, 0x2000 */
+	        0xb9, 0x04, 0x00,                         /* mov cx, 4 */
+	        0xfc,                                     /* cld */
+	        0xf3, 0x6c,                               /* rep insb */
+	        0xba, 0x18, 0x05,                         /* mov dx, 0x518 */
+	        0x66, 0xb8, 0x00, 0x00, 0x21, 0x00,       /* mov eax, 0x2100, big-endian */
+	        0x66, 0xef,                               /* out dx, eax */
+	        0xba, 0x00, 0x06, 0xb0, 0x34, 0xee, 0xf4, /* off */
+	};
+	/* select the first file and read 8 bytes to 0x2008 */
+	static const uint8_t command[FWCFG_COMMAND] = {0,    FWCFG_FILE_FIRST,
+	                                               0,    FWCFG_DMA_SELECT | FWCFG_DMA_READ,
+	                                               0,    0,
+	                                               0,    8,
+	                                               0,    0,
+	                                               0,    0,
+	                                               0,    0,
+	                                               0x20, 0x08};
+	struct fwcfg f;
+
+	guest_create(code, sizeof(code));
+	fwcfg_init(&f, &m);
+	ck_assert_int_eq(fwcfg_add_file(&f, "etc/tables", "firmware", 8), 0);
+	ck_assert_int_eq(machine_io_add(&m, MACHINE_PIO, FWCFG_PORT, FWCFG_PORTS, &fwcfg_io, &f),
+	                 0);
+	memcpy(machine_memory(&m, 0x2100, sizeof(command)), command, sizeof(command));
+	guest_run();
+	ck_assert_int_eq(m.end, VMM_END_POWEROFF);
+	ck_assert_mem_eq(machine_memory(&m, RESULT, 16), "QEMU\0\0\0\0firmware", 16);
+	ck_assert_mem_eq(machine_memory(&m, 0x2100, 4), "\0\0\0\0", 4);
+	fwcfg_destroy(&f);
 	guest_destroy();
 }
 END_TEST
@@ -331,6 +375,7 @@ int main(void)
 	vm_destroy(&probe);
 	tcase_add_test(tests, says_hello_and_powers_off);
 	tcase_add_test(tests, unknown_ports_and_memory_read_as_ones);
+	tcase_add_test(tests, firmware_device_answers);
 	tcase_add_test(tests, triple_fault_ends_the_vm);
 	tcase_add_test(tests, what_kvm_cannot_run_ends_with_the_registers);
 	tcase_add_test(tests, a_triple_fault_shows_its_code);
