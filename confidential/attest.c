@@ -77,6 +77,16 @@ void attest_wanted(struct attest *attest, const char *name, const uint8_t *wante
 		attest_check(attest, name, same, "it is%s what was expected", same ? "" : " not");
 }
 
+void attest_migration(struct attest *attest, uint64_t policy, uint64_t bit)
+{
+	const uint64_t *wanted = attest->input->policy;
+
+	attest_check(attest, "migration", !(policy & bit) || (wanted && *wanted & bit),
+	             policy & bit ? "0x%llx lets somebody whom its host chooses take the guest over"
+	                          : "0x%llx lets nobody move the guest",
+	             (unsigned long long)policy);
+}
+
 /* --- collateral --- */
 
 struct attest_collateral *attest_collateral_new(void)

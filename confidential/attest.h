@@ -54,6 +54,12 @@ const uint8_t *attest_take(struct attest_rest *rest, size_t size);
 void attest_wanted(struct attest *attest, const char *name, const uint8_t *wanted,
                    const uint8_t *has, size_t size);
 
+/*
+ * Checks `migration`: a guest that another one may move elsewhere has no more secrets than that one, which its host
+ * chooses, and no digest says so. It is accepted only where the policy that was asked for has the bit.
+ */
+void attest_migration(struct attest *attest, uint64_t policy, uint64_t bit);
+
 /* --- attest_table.c: the table of certificates beside an SNP report --- */
 
 struct attest_table {

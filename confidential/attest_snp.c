@@ -39,6 +39,7 @@ enum {
 	SNP_ECDSA_P384 = 1,
 	SNP_CHIP_ID_SIZE = 64,
 	SNP_KEY_AUTHOR = 1, /* of SNP_KEY: there is an author's key */
+	SNP_VMPL_MAX = 3,
 	SNP_NO_PART = 0xff,
 };
 enum snp_key { SNP_VCEK = 0, SNP_VLEK = 1 };
@@ -322,6 +323,20 @@ static void snp_check_tcb(struct snp *snp)
 		             part ? part->name : "");
 }
 
+/* Without a level that is wanted: any of the guest's. A report that its host has asked for has ones here (table 23). */
+static void snp_check_vmpl(struct attest *attest, uint32_t vmpl)
+{
+	const uint64_t *wanted = attest->input->vmpl;
+
+	if (wanted)
+		attest_check(attest, "vmpl", vmpl == *wanted, "%u, where %llu was expected", vmpl,
+		             (unsigned long long)*wanted);
+	else
+		attest_check(attest, "vmpl", vmpl <= SNP_VMPL_MAX, "%u, %s", vmpl,
+		             vmpl <= SNP_VMPL_MAX ? "asked for by the guest"
+		                                  : "asked for by its host");
+}
+
 static void snp_check_guest(struct attest *attest, const uint8_t *report)
 {
 	const struct attest_input *input = attest->input;
@@ -332,15 +347,13 @@ static void snp_check_guest(struct attest *attest, const uint8_t *report)
 	             debug ? "the guest's policy 0x%llx lets its host read its memory"
 	                   : "the guest's policy 0x%llx does not allow debugging",
 	             (unsigned long long)policy);
+	attest_migration(attest, policy, SNP_POLICY_MIGRATE_MA);
 	if (input->policy)
 		attest_check(attest, "policy",
 		             policy == *input->policy && policy & SNP_POLICY_RESERVED_ONE,
 		             "0x%llx, where 0x%llx was expected", (unsigned long long)policy,
 		             (unsigned long long)*input->policy);
-	if (input->vmpl)
-		attest_check(attest, "vmpl", base_le32(report + SNP_VMPL) == *input->vmpl,
-		             "%u, where %llu was expected", base_le32(report + SNP_VMPL),
-		             (unsigned long long)*input->vmpl);
+	snp_check_vmpl(attest, base_le32(report + SNP_VMPL));
 	attest_wanted(attest, "measurement", input->measurement, report + SNP_MEASUREMENT, 48);
 	attest_wanted(attest, "report-data", input->report_data, report + SNP_REPORT_DATA, 64);
 	attest_wanted(attest, "host-data", input->host_data, report + SNP_HOST_DATA, 32);

@@ -12,6 +12,7 @@
 #include "confidential/bytes.h"
 #include "confidential/ec.h"
 #include "confidential/hash.h"
+#include "confidential/uapi.h"
 
 enum {
 	TDX_HEADER = 48,
@@ -367,6 +368,7 @@ static void tdx_check_domain(struct tdx *tdx)
 	             debug ? "the domain's attributes 0x%llx let its host read its memory"
 	                   : "the domain's attributes 0x%llx do not allow debugging",
 	             (unsigned long long)attributes);
+	attest_migration(attest, attributes, CC_TDX_ATTRIBUTE_MIGRATABLE);
 	if (input->policy)
 		attest_check(attest, "policy", attributes == *input->policy,
 		             "0x%llx, where 0x%llx was expected", (unsigned long long)attributes,

@@ -302,6 +302,8 @@ enum snp_policy {
 	SNP_POLICY_ABI_MAJOR = 8, /* a shift; the minor one is below it */
 	SNP_POLICY_SMT = 1 << 16,
 	SNP_POLICY_RESERVED_ONE = 1 << 17,
+	SNP_POLICY_MIGRATE_MA =
+	        1 << 18, /* a migration agent may be bound to it, and gets all of it */
 	SNP_POLICY_DEBUG = 1 << 19,
 };
 

@@ -466,5 +466,6 @@ CC_AT(cc_tdx_init_mem_region, nr_pages, 16);
 /* TD_ATTRIBUTES (TDX module ABI, table "TD_ATTRIBUTES"). */
 #define CC_TDX_ATTRIBUTE_DEBUG           (1ull << 0)
 #define CC_TDX_ATTRIBUTE_SEPT_VE_DISABLE (1ull << 28)
+#define CC_TDX_ATTRIBUTE_MIGRATABLE      (1ull << 29)
 
 #endif

@@ -252,6 +252,7 @@ static const struct change {
         {HEADER, 12, 0, "format"}, /* another vendor's enclave */
         {BODY, QUOTE_ATTRIBUTES, 0x01, "debug"},
         {BODY, QUOTE_ATTRIBUTES, 0x80, "debug"},
+        {BODY, QUOTE_ATTRIBUTES + 3, 0x30, "migration"},
         {BODY, QUOTE_SEAM_SIGNER + 47, 1, "seam-signer"},
         {BODY, QUOTE_SEAM_ATTRIBUTES, 1, "seam-signer"},
         {QE, 48, 0x13, "qe-debug"},
@@ -272,6 +273,33 @@ START_TEST(test_changes)
 	                        : quote.qe)[change->at] = change->value;
 	quote_make(&quote);
 	verify(&quote, collateral, change->failed);
+	quote_close(&quote);
+}
+END_TEST
+
+/* Whoever wants a guest that can be moved says so, by all of its attributes. */
+START_TEST(test_migration)
+{
+	static const struct {
+		uint64_t policy;
+		const char *failed;
+	} tests[] = {{0x30000000, ""}, {0x10000000, "migration policy"}, {0x30000001, "policy"}};
+	ATTEST_AUTO_COLLATERAL *collateral = attest_collateral_new();
+	struct attest_verdict verdict;
+	struct quote quote;
+
+	quote_open(&quote, 4, &plain);
+	quote.body[QUOTE_ATTRIBUTES + 3] = 0x30;
+	quote_make(&quote);
+	attest_verify(&(struct attest_input){.report = quote.bytes,
+	                                     .size = quote.size,
+	                                     .collateral = collateral,
+	                                     .policy = &tests[_i].policy,
+	                                     .roots = &quote.root,
+	                                     .root_count = 1,
+	                                     .at = attest_day("2025-01-01")},
+	              &verdict);
+	attest_expect(&verdict, tests[_i].failed);
 	quote_close(&quote);
 }
 END_TEST
@@ -498,6 +526,7 @@ int main(void)
 	tcase_add_test(test, test_sample_chain);
 	tcase_add_loop_test(test, test_sample_chain_end, 0, 2);
 	tcase_add_loop_test(test, test_changes, 0, 2 * BASE_COUNT(changes));
+	tcase_add_loop_test(test, test_migration, 0, 3);
 	tcase_add_loop_test(test, test_fields, 0, BASE_COUNT(fields));
 	tcase_add_loop_test(test, test_platforms, 0, 7);
 	tcase_add_loop_test(test, test_revocations, 0, BASE_COUNT(revocations));

@@ -284,6 +284,11 @@ static const struct change {
         {0x48, 2 << 2, "format"},      /* signed by neither */
         {0x48, 1 << 2, "certificate"}, /* by a VLEK, which is not there */
         {0x0a, 0x0b, "debug"},
+        {0x0a, 0x07, "migration"},
+        {0x0a, 0x0f, "debug migration"},
+        {0x30, 3, ""},
+        {0x30, 4, "vmpl"},
+        {0x33, 0xff, "vmpl"},     /* its host has asked for it */
         {0x189, 0x11, "product"}, /* a Genoa's report */
         {0x188, 0x1a, "product"},
         {CHIP, 9, "chip-id"},
