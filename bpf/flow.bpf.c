@@ -101,10 +101,11 @@ PACKET_INLINE struct flow_record *flow_table_record(struct flow_context *context
 	return &context->scratch->record;
 }
 
-/* Takes the lock if its count is still the even `seen`. */
+/* Takes the lock if its word is still `seen`, and that free. */
 PACKET_INLINE bool flow_lock_seen(uint32_t *sequence, uint32_t seen)
 {
-	bool taken = !(seen & 1) && __sync_val_compare_and_swap(sequence, seen, seen + 1) == seen;
+	bool taken = !(seen & FLOW_LOCKED) &&
+	             __sync_val_compare_and_swap(sequence, seen, seen + FLOW_LOCKED) == seen;
 
 	__asm__ volatile("" ::: "memory");
 	return taken;
@@ -147,7 +148,7 @@ PACKET_INLINE bool flow_lock(uint32_t *sequence)
 PACKET_INLINE void flow_unlock(uint32_t *sequence)
 {
 	__asm__ volatile("" ::: "memory");
-	*(volatile uint32_t *)sequence = *sequence + 1;
+	*(volatile uint32_t *)sequence = *sequence + FLOW_LOCKED;
 }
 
 /*
@@ -324,12 +325,12 @@ PACKET_INLINE bool tap_quick(struct __sk_buff *skb, enum flow_side_index side)
 	uint32_t index = skb->ifindex & (TAP_SLOTS - 1), zero = 0, tagged = skb->vlan_present;
 	void *map = bpf_map_lookup_elem(&slots, &index);
 	struct flow_tap *tap = map ? bpf_map_lookup_elem(map, &zero) : 0;
+	struct quick_change change;
 	struct flow_hot *hot;
 	struct flow_set *set;
 	struct quick quick;
-	uint32_t way, seen;
 	uint64_t hash, id;
-	bool done;
+	uint32_t way;
 
 	if (!tap || tap->ifindex != skb->ifindex)
 		return false;
@@ -347,17 +348,15 @@ PACKET_INLINE bool tap_quick(struct __sk_buff *skb, enum flow_side_index side)
 	set = bpf_map_lookup_elem(map, &index);
 	if (!set)
 		return false;
-	way = quick_find(set, id, hash);
+	way = quick_find(set, side, id, hash);
 	if (way >= FLOW_WAYS)
 		return false;
-	/* its count before the id: if it's still that when it is locked, so is the id */
-	hot = &set->hot[way & (FLOW_WAYS - 1)];
-	seen = *(volatile uint32_t *)&hot->lock;
-	if (*(volatile uint64_t *)&hot->id != id || !flow_lock_seen(&hot->lock, seen))
+	hot = &set->hot[side & 1][way & (FLOW_WAYS - 1)];
+	if (!quick_count(hot, id, &quick, tick_clock(tap), &change) ||
+	    !flow_lock_seen(&hot->lock, change.seen))
 		return false;
-	done = quick_update(hot, &quick, side, tick_clock(tap));
-	flow_unlock(&hot->lock);
-	return done;
+	quick_store(hot, &change);
+	return true;
 }
 
 SEC("tc")

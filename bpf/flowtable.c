@@ -66,13 +66,13 @@ static inline struct flow_record *flow_table_record(struct flow_context *context
 
 static inline bool flow_lock(uint32_t *sequence)
 {
-	++*sequence;
+	*sequence += FLOW_LOCKED;
 	return true;
 }
 
 static inline void flow_unlock(uint32_t *sequence)
 {
-	++*sequence;
+	*sequence += FLOW_LOCKED;
 }
 
 static inline void flow_add(uint64_t *counter, uint64_t amount)
@@ -129,7 +129,7 @@ static size_t table_size(const struct flowtable *table)
 static const struct flow_record *record_at(const struct flowtable *table, uint32_t set,
                                            uint32_t way, struct flow_record *record)
 {
-	flow_load(record, &set_at(table, set)->hot[way], cold_at(table, set, way));
+	flow_load(record, set_at(table, set), way, cold_at(table, set, way));
 	record->lock = 0;
 	return record;
 }
@@ -141,7 +141,8 @@ static void end_flow(struct flow_context *context, uint32_t set, uint32_t way)
 	struct flow_record record;
 
 	flow_end(context, record_at(table, set, way, &record), &table->tap.stats);
-	set_at(table, set)->hot[way].id = 0;
+	set_at(table, set)->hot[FLOW_GUEST][way].id = 0;
+	set_at(table, set)->hot[FLOW_PEER][way].id = 0;
 	set_at(table, set)->tags[way] = 0;
 }
 
@@ -225,14 +226,13 @@ static void move_in(struct flow_context *context, const struct flow_record *reco
 	uint32_t way;
 
 	flow_place_of(context, &table->tap, &record->key, &place);
-	way = flow_set_victim(place.set, flow_way(place.hash));
+	way = flow_set_victim(place.set, flow_way(place.hash), context->now);
 	if (place.set->tags[way]) {
 		table->tap.stats.evicted++;
 		end_flow(context, place.index, way);
 	}
-	flow_store(record, place.id, &place.set->hot[way], cold_at(table, place.index, way));
+	flow_store(record, place.id, place.set, way, cold_at(table, place.index, way));
 	place.set->tags[way] = flow_tag(place.hash);
-	place.set->sequence += 2;
 }
 
 /* Twice the sets, if there is memory for them. */
@@ -307,8 +307,8 @@ static void end_idle(struct flow_context *context, uint32_t index)
 {
 	const struct flow_set *set = set_at(context->table, index);
 
-	for (uint32_t way = 0; way < FLOW_WAYS && set->sequence; way++) {
-		if (set->tags[way] && context->now > flow_hot_idle_at(&set->hot[way]))
+	for (uint32_t way = 0; way < FLOW_WAYS; way++) {
+		if (set->tags[way] && context->now > flow_set_idle_at(set, way, context->now))
 			end_flow(context, index, way);
 	}
 }
@@ -381,6 +381,7 @@ static void parse_ahead(const struct flowtable *table, const struct flowtable_fr
                         struct parsed *parsed)
 {
 	const struct flow_set *set;
+	uint32_t way;
 
 	parsed->read = quick_parse(
 	        frame->bytes, frame->bytes + frame->captured, frame->captured, frame->wire, 0,
@@ -390,30 +391,36 @@ static void parse_ahead(const struct flowtable *table, const struct flowtable_fr
 	parsed->hash = flow_hash(&parsed->quick.key, table->tap.seed);
 	parsed->id = flow_id(&parsed->quick.key, table->tap.seed);
 	set = set_at(table, flow_set_index(parsed->hash, table->tap.sets));
+	way = flow_way(parsed->hash);
 	__builtin_prefetch(set);
-	__builtin_prefetch(&set->hot[flow_way(parsed->hash)], 1);
+	if (frame->sender != FLOWTABLE_PEER)
+		__builtin_prefetch(&set->hot[FLOW_GUEST][way], 1);
+	if (frame->sender != FLOWTABLE_GUEST)
+		__builtin_prefetch(&set->hot[FLOW_PEER][way], 1);
 }
 
 /* The set's tags have come: they say which way it is, if it's not the usual one; and that one's flags, whether
  * the record will be needed. */
-static void look_ahead(const struct flowtable *table, const struct parsed *parsed)
+static void look_ahead(const struct flowtable *table, const struct flowtable_frame *frame,
+                       const struct parsed *parsed)
 {
-	const unsigned int both = FLOW_HOT_WHOLE | FLOW_HOT_WHOLE << 1,
-	                   head = FLOW_HOT_HEAD | FLOW_HOT_HEAD << 1;
 	const uint32_t index = flow_set_index(parsed->hash, table->tap.sets),
 	               tag = flow_tag(parsed->hash), usual = flow_way(parsed->hash);
 	const struct flow_set *set = set_at(table, index);
 	uint32_t way = usual;
+	uint8_t flags = 0;
 
 	if (parsed->read == QUICK_NOTHING)
 		return;
 	for (uint32_t i = 0; i < FLOW_WAYS && set->tags[usual] != tag; i++)
 		if (set->tags[i] == tag)
 			way = i;
-	if (way != usual)
-		__builtin_prefetch(&set->hot[way], 1);
-	if (parsed->read == QUICK_KEY || way != usual || set->tags[way] != tag ||
-	    set->hot[way].flags & (parsed->quick.bytes ? both | head : both))
+	if (frame->sender != FLOWTABLE_PEER)
+		flags |= set->hot[FLOW_GUEST][way].flags;
+	if (frame->sender != FLOWTABLE_GUEST)
+		flags |= set->hot[FLOW_PEER][way].flags;
+	if (parsed->read == QUICK_KEY || (way ^ usual) > 1 || set->tags[way] != tag ||
+	    flags & (parsed->quick.bytes ? FLOW_HOT_WHOLE | FLOW_HOT_HEAD : FLOW_HOT_WHOLE))
 		prefetch_cold(table, index, way);
 }
 
@@ -427,20 +434,23 @@ static void turn_round(struct flow_key *key)
 	key->peer_port = other.guest_port;
 }
 
-/* The frame's flow, or NULL. As in side_of(), its sender is the guest if there is such a flow. */
+/* What the frame's flow has of its direction, or NULL. As in side_of(), its sender is the guest if there is such a flow;
+ * then the id is the one of who it turned out to be. */
 static struct flow_hot *find_parsed(const struct flowtable *table, enum flowtable_sender sender,
                                     struct parsed *parsed, enum flow_side_index *side)
 {
 	struct flow_set *set = set_at(table, flow_set_index(parsed->hash, table->tap.sets));
-	uint32_t way = quick_find(set, parsed->id, parsed->hash);
+	uint32_t way;
 
 	*side = sender == FLOWTABLE_PEER ? FLOW_PEER : FLOW_GUEST;
+	way = quick_find(set, *side, parsed->id, parsed->hash);
 	if (way == FLOW_WAYS && sender == FLOWTABLE_EITHER) {
-		turn_round(&parsed->quick.key);
-		way = quick_find(set, flow_id(&parsed->quick.key, table->tap.seed), parsed->hash);
 		*side = FLOW_PEER;
+		turn_round(&parsed->quick.key);
+		parsed->id = flow_id(&parsed->quick.key, table->tap.seed);
+		way = quick_find(set, FLOW_PEER, parsed->id, parsed->hash);
 	}
-	return way < FLOW_WAYS ? &set->hot[way] : NULL;
+	return way < FLOW_WAYS ? &set->hot[*side][way] : NULL;
 }
 
 static void take_parsed(struct flowtable *table, const struct flowtable_frame *frame,
@@ -455,14 +465,17 @@ static void take_parsed(struct flowtable *table, const struct flowtable_frame *f
 	}
 	if (parsed->read != QUICK_NOTHING) {
 		enum flow_side_index side;
-		struct flow_hot *record = find_parsed(table, sender, parsed, &side);
+		struct flow_hot *hot = find_parsed(table, sender, parsed, &side);
+		struct quick_change change;
 
-		if (record && parsed->read == QUICK_ALL &&
-		    quick_update(record, &parsed->quick, side, frame->now))
+		if (hot && parsed->read == QUICK_ALL &&
+		    quick_count(hot, parsed->id, &parsed->quick, frame->now, &change)) {
+			quick_store(hot, &change);
 			return;
+		}
 		/* who opens a flow is its guest */
 		if (sender == FLOWTABLE_EITHER)
-			sender = record && side == FLOW_PEER ? FLOWTABLE_PEER : FLOWTABLE_GUEST;
+			sender = hot && side == FLOW_PEER ? FLOWTABLE_PEER : FLOWTABLE_GUEST;
 	}
 	flowtable_packet(table, frame->bytes, frame->captured, frame->wire, sender, frame->now);
 }
@@ -477,7 +490,7 @@ void flowtable_frames(struct flowtable *table, const struct flowtable_frame *fra
 		for (size_t i = 0; i < some; i++)
 			parse_ahead(table, &frames[i], &parsed[i]);
 		for (size_t i = 0; i < some; i++)
-			look_ahead(table, &parsed[i]);
+			look_ahead(table, &frames[i], &parsed[i]);
 		for (size_t i = 0; i < some; i++)
 			take_parsed(table, &frames[i], &parsed[i]);
 		frames += some;

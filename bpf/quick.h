@@ -2,11 +2,12 @@
 /*
  * quick: the short way for the packets that most packets are: TCP without SYN, FIN and RST, or UDP, over
  * plain IPv4 or IPv6, of a flow that is there already and to which they add nothing but counts. It reads the
- * frame in place and touches the one line of the table that its flow has for it (struct flow_hot).
+ * frame in place and touches the one line of the table that its flow has for its direction (struct flow_hot).
  *
  *   quick_parse()   frame -> key and what is counted, or the key alone, or nothing: it takes the whole
  *                   parser (packet.h)
- *   quick_update()  counts it; false, and nothing is changed: it takes flow_update()
+ *   quick_count()   what that line will be; false: it takes flow_update()
+ *   quick_store()   writes it, once the lock is held
  *
  * Whatever either does not know for certain it leaves to the whole way, so that both ways give the same
  * records and events: tests feed the same frames to both. At a tap, `end` is the end of what lies in the
@@ -19,6 +20,8 @@
 
 /* A key that rested for so long may be a new flow's. */
 #define QUICK_REST_NS FLOW_REUSE_NS
+/* Packets come so much out of their order, and clocks differ so much. */
+#define QUICK_BACK_NS FLOW_SECOND
 
 /* What quick_parse() could read. With QUICK_KEY only the key is there, and it's the one that the whole
  * way will find. */
@@ -174,50 +177,78 @@ PACKET_INLINE bool quick_is_foreign(const struct flow_tap *tap, const uint8_t *s
 	       (first != quick_u32(src_mac) || last != quick_u16(src_mac + 4));
 }
 
-/* Counts the packet, if it's one of many: it changes no state, begins and ends nothing, and is no reason for
- * an event. The flow is locked. */
-PACKET_INLINE bool quick_update(struct flow_hot *hot, const struct quick *quick,
-                                enum flow_side_index sender, uint64_t now)
-{
-	const int side = sender & 1;
+/* What quick_count() read, and what it makes of it. */
+struct quick_change {
+	uint32_t seen; /* flow_hot.lock */
+	uint64_t id, last;
+	uint32_t seq_next, bytes_left, due;
+};
 
-	if (hot->flags & (FLOW_HOT_WHOLE << side) ||
-	    (quick->bytes && hot->flags & (FLOW_HOT_HEAD << side)))
+/* Whether the packet is one of many: it changes no state, begins and ends nothing, and is no reason for an event; and
+ * what it changes, which is true as long as the lock's word is still `change->seen`. */
+PACKET_INLINE bool quick_count(const struct flow_hot *hot, uint64_t id, const struct quick *quick,
+                               uint64_t now, struct quick_change *change)
+{
+	uint64_t later; /* 40 bits of ns, above 24 that are 0: a few ns earlier is nearly 2^64 */
+
+	change->seen = *(const volatile uint32_t *)&hot->lock; /* before all else */
+	__asm__ volatile("" ::: "memory");
+	change->id = hot->id;
+	change->last = hot->last;
+	change->seq_next = hot->seq_next;
+	change->bytes_left = hot->bytes_left;
+	change->due = hot->due;
+	if ((change->id & FLOW_HOT_ID) != id || change->seen & FLOW_LOCKED ||
+	    change->id & (quick->bytes ? FLOW_HOT_WHOLE | FLOW_HOT_HEAD : FLOW_HOT_WHOLE))
 		return false;
-	if (hot->packets_left[side] == 0 || hot->bytes_left[side] < quick->wire)
+	if ((change->seen & FLOW_HOT_PACKETS_MAX) == 0 || change->bytes_left >> 8 < quick->wire)
 		return false;
-	if ((int64_t)(now - hot->last_ns) >= (int64_t)QUICK_REST_NS ||
-	    (int32_t)((uint32_t)(now >> 30) - hot->due) >= 0)
+	later = (now << 24) - (change->last & ~(uint64_t)FLOW_HOT_BYTES_MAX);
+	if (later + (QUICK_BACK_NS << 24) >= (QUICK_REST_NS + QUICK_BACK_NS) << 24 ||
+	    (int32_t)(((uint32_t)(now >> 22) & ~0xffu) - (change->due & ~0xffu)) >= 0)
 		return false;
 	if (quick->key.proto == PACKET_PROTO_TCP) {
 		const uint32_t next = quick->seq + quick->payload;
 
-		if ((int32_t)(next - hot->seq_next[side]) > 0)
-			hot->seq_next[side] = next;
+		if ((int32_t)(next - change->seq_next) > 0)
+			change->seq_next = next;
 		else if (quick->payload)
 			return false; /* a retransmission */
-		hot->tcp_flags[side] |= quick->tcp_flags;
+		change->id |= (uint64_t)quick->tcp_flags << 8;
 	}
-	if (now > hot->last_ns)
-		hot->last_ns = now;
-	if (quick->ttl < hot->ttl_min[side])
-		hot->ttl_min[side] = quick->ttl;
-	if (quick->ttl > hot->ttl_max[side])
-		hot->ttl_max[side] = quick->ttl;
-	hot->packets_left[side]--;
-	hot->bytes_left[side] -= quick->wire;
-	hot->payload[side] += quick->payload;
+	if ((int64_t)later > 0)
+		change->last += later;
+	change->last += quick->payload; /* at most the bytes that were left */
+	change->bytes_left -= quick->wire << 8;
+	if (quick->ttl < (uint8_t)change->bytes_left)
+		change->bytes_left = (change->bytes_left & ~0xffu) | quick->ttl;
+	if (quick->ttl > (uint8_t)change->due)
+		change->due = (change->due & ~0xffu) | quick->ttl;
 	return true;
 }
 
+/* The lock is held since it was `change->seen`, and is released with this. Stores are seen in their order on x86, so the
+ * last of them needs no locked instruction. */
+PACKET_INLINE void quick_store(struct flow_hot *hot, const struct quick_change *change)
+{
+	hot->id = change->id;
+	hot->last = change->last;
+	hot->seq_next = change->seq_next;
+	hot->bytes_left = change->bytes_left;
+	hot->due = change->due;
+	__asm__ volatile("" ::: "memory");
+	*(volatile uint32_t *)&hot->lock = change->seen + 2 * FLOW_LOCKED - 1;
+}
+
 /* The way that seems to have the flow, or FLOW_WAYS; the set is not locked. */
-PACKET_INLINE uint32_t quick_find(const struct flow_set *set, uint64_t id, uint64_t hash)
+PACKET_INLINE uint32_t quick_find(const struct flow_set *set, enum flow_side_index side,
+                                  uint64_t id, uint64_t hash)
 {
 	const uint32_t way = flow_way(hash);
 
-	if (set->hot[way].id == id)
+	if ((set->hot[side & 1][way].id & FLOW_HOT_ID) == id)
 		return way;
-	if (set->hot[way ^ 1].id == id)
+	if ((set->hot[side & 1][way ^ 1].id & FLOW_HOT_ID) == id)
 		return way ^ 1;
 	return flow_set_find(set, id, flow_tag(hash));
 }

@@ -82,24 +82,35 @@ void flow_map_close(struct flow_map *map)
 }
 
 /* A copy of the record as it was between two writes. False when there was no such moment, or no flow. */
-static bool record_copy(const struct flow_map *map, uint32_t set, uint32_t way,
+static bool record_copy(const struct flow_map *map, uint32_t at, uint32_t way,
                         struct flow_record *copy)
 {
-	const struct flow_hot *hot = &map->set[set].hot[way];
-	const struct flow_set *rest = &map->set[flow_cold_index(map->sets, set, way)];
+	const struct flow_set *set = &map->set[at];
+	const struct flow_set *rest = &map->set[flow_cold_index(map->sets, at, way)];
+	const uint32_t *guest = &set->hot[FLOW_GUEST][way].lock;
+	const uint32_t *peer = &set->hot[FLOW_PEER][way].lock;
 
 	for (int i = 0; i < RECORD_TRIES; i++) {
-		uint32_t sequence = __atomic_load_n(&hot->lock, __ATOMIC_ACQUIRE);
+		const uint32_t seen[] = {__atomic_load_n(guest, __ATOMIC_ACQUIRE),
+		                         __atomic_load_n(peer, __ATOMIC_ACQUIRE)};
 
-		if (sequence & 1)
+		if ((seen[0] | seen[1]) & FLOW_LOCKED)
 			continue;
-		flow_load(copy, hot, &rest->cold[way % FLOW_COLD_WAYS]);
+		flow_load(copy, set, way, &rest->cold[way % FLOW_COLD_WAYS]);
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		copy->lock = 0;
-		if (__atomic_load_n(&hot->lock, __ATOMIC_RELAXED) == sequence)
+		if (__atomic_load_n(guest, __ATOMIC_RELAXED) == seen[0] &&
+		    __atomic_load_n(peer, __ATOMIC_RELAXED) == seen[1])
 			return copy->state != 0;
 	}
 	return false;
+}
+
+static bool goes_idle(const struct flow_set *set, uint32_t way, uint64_t since, uint64_t until)
+{
+	const uint64_t at = flow_set_idle_at(set, way, until);
+
+	return at > since && at <= until;
 }
 
 /* Flows that go idle after `since` and until `until`; with 0, all. */
@@ -111,12 +122,10 @@ static int each_idle(const struct flow_map *map, uint64_t since, uint64_t until,
 	for (uint32_t i = 0; i < map->sets; i++) {
 		const struct flow_set *set = &map->set[i];
 
-		/* Sequence 0: nothing was ever written here. */
-		for (uint32_t way = 0; way < FLOW_WAYS && set->sequence; way++) {
-			uint64_t at = flow_hot_idle_at(&set->hot[way]);
+		for (uint32_t way = 0; way < FLOW_WAYS; way++) {
 			int stop = 0;
 
-			if (set->tags[way] && (!until || (at > since && at <= until)) &&
+			if (set->tags[way] && (!until || goes_idle(set, way, since, until)) &&
 			    record_copy(map, i, way, &copy))
 				stop = each(&copy, data);
 			if (stop)

@@ -4,20 +4,22 @@
  * reads it (reader.c).
  *
  * A flow's hash names one set of FLOW_WAYS, and the way in it that the flow has if that one is free when it
- * comes, as it mostly is. There it has one cache line, struct flow_hot, with all that a packet of a known flow
- * looks at or changes; its record is elsewhere, and is put together from both (flow_load()) for whatever
- * else happens to the flow. What a packet costs is mostly the lines that are not in the cache.
+ * comes, as it mostly is. There it has half a cache line for each direction, struct flow_hot, with all that a packet
+ * of a known flow looks at or changes; its record is elsewhere, and is put together from all three (flow_load()) for
+ * whatever else happens to the flow. What a packet costs is mostly the lines that are not in the cache: so two
+ * flows share one, the hash's way and its neighbour, which is where a flow is whose way was taken.
  *
- * In the hot line stands for the key a second hash of it, of 64 bits. Two flows of one VM that have it in common
- * would be counted as one, by chance in one of 2^34 VMs that have a full table; to bring it about, a guest
+ * In the hot half stands for the key a second hash of it, of 48 bits. Two flows of one VM in the same set that have it
+ * in common would be counted as one, by chance with one of 2^45 that come into a full set; to bring it about, a guest
  * would have to know the seed, which the kernel made for this tap. The whole way compares the key. The hash
  * that names the set is symmetric in the flow's two ends, so that offline, where nobody says which end is the
  * guest, both ways round meet in the same set.
  *
- * Two kinds of lock, each a sequence count that is odd while it is held: the set's, for who looks for a
- * flow that may not be there, and makes room for it; and each flow's, for any change in it. Who holds both
- * took the set's first. A packet of a known flow takes the flow's alone, if it has not moved since
- * the hash was compared. Who only reads copies between two looks at the count.
+ * Two kinds of lock, each a sequence count whose lowest bit, FLOW_LOCKED, is set while it is held: the set's, for who
+ * looks for a flow that may not be there, and makes room for it; and one of each half, for any change in it. Who
+ * holds several took the set's first and the guest's half's before the peer's. A packet of a known flow takes its
+ * half's alone, if it has not moved since all was read that the packet changes. Who only reads copies between two
+ * looks at the counts.
  */
 #ifndef CORDON_BPF_SET_H
 #define CORDON_BPF_SET_H
@@ -28,32 +30,46 @@ enum {
 	FLOW_WAYS = 8,
 	FLOW_SETS_DEFAULT = 2048, /* a power of two */
 	FLOW_SETS_MAX = 1 << 16,
-	FLOW_TAP_MAGIC = 0x43465406,
+	FLOW_TAP_MAGIC = 0x43465407,
 };
 
 enum flow_hot_flags {
-	FLOW_HOT_WHOLE = 1, /* of a side, shifted by it: its next packet goes the whole way, */
-	FLOW_HOT_HEAD = 4,  /* the same: or that with the next payload bytes */
-	FLOW_HOT_ENDED = 16,
-	FLOW_HOT_ANSWERED = 32,
-	FLOW_HOT_LONG = 64, /* idle after FLOW_IDLE_TCP_NS */
+	FLOW_HOT_WHOLE = 1, /* the next packet goes the whole way, */
+	FLOW_HOT_HEAD = 2,  /* the same: or that with the next payload bytes */
+	FLOW_HOT_ENDED = 4,
+	FLOW_HOT_ANSWERED = 8,
+	FLOW_HOT_LONG = 16, /* idle after FLOW_IDLE_TCP_NS */
 };
 
-/* What quick.h needs and changes; pairs by enum flow_side_index. Counts are those since the record was
- * written: packets and bytes as what is left until the whole way has to look. */
+/* In a lock's word: its count, above what else is there. */
+#define FLOW_LOCKED (1u << 16)
+
+/* What quick.h needs and changes of one direction. Counts are those since the record was written: packets and bytes as
+ * what is left until the whole way has to look. Words are shared so that two fit a cache line. */
 struct flow_hot {
-	uint64_t id; /* 0: free */
-	uint32_t lock;
-	uint16_t flags; /* enum flow_hot_flags */
-	uint8_t tcp_flags[2];
-	uint64_t last_ns;
-	uint32_t seq_next[2];
-	uint8_t ttl_min[2], ttl_max[2];
-	uint32_t packets_left[2];
-	uint32_t bytes_left[2];
-	uint32_t payload[2];
-	uint32_t due; /* in units of flow_record.sent: when an update is */
+	union {
+		uint64_t id; /* its upper 48 bits; 0: free */
+		struct {
+			uint8_t flags; /* enum flow_hot_flags */
+			uint8_t tcp_flags;
+		};
+	};
+	uint64_t last; /* 40 bits of the ns when it was last used, then 24 of payload bytes */
+	uint32_t lock; /* its count, then 16 bits of packets left */
+	uint32_t seq_next;
+	union {
+		uint32_t bytes_left; /* the upper 24 bits */
+		uint8_t ttl_min;
+	};
+	union {
+		uint32_t
+		        due; /* when an update is, in units of flow_record.sent: the upper 24 bits */
+		uint8_t ttl_max;
+	};
 };
+
+enum { FLOW_HOT_PACKETS_MAX = (1 << 16) - 1, FLOW_HOT_BYTES_MAX = (1 << 24) - 1 };
+#define FLOW_HOT_ID (~0xffffull)
 
 enum { FLOW_COLD_WAYS = 2, FLOW_COLD_SETS = FLOW_WAYS / FLOW_COLD_WAYS };
 
@@ -65,7 +81,7 @@ struct flow_set {
 			uint32_t sequence;
 			uint16_t tags[FLOW_WAYS]; /* of the flow in each way; 0: free */
 			uint32_t reserved[11];
-			struct flow_hot hot[FLOW_WAYS];
+			struct flow_hot hot[2][FLOW_WAYS]; /* by enum flow_side_index */
 		};
 		struct flow_record cold[FLOW_COLD_WAYS];
 	};
@@ -101,8 +117,8 @@ struct flow_tap {
 	struct tap_stats stats;
 } __attribute__((aligned(64)));
 
-_Static_assert(sizeof(struct flow_hot) == 64, "one cache line");
-_Static_assert(sizeof(struct flow_set) == 64 + FLOW_WAYS * 64, "sets fill cache lines");
+_Static_assert(sizeof(struct flow_hot) == 32, "half a cache line");
+_Static_assert(sizeof(struct flow_set) == 64 + FLOW_WAYS * 2 * 32, "sets fill cache lines");
 _Static_assert(sizeof(struct flow_tap) <= sizeof(struct flow_set), "element 0 holds the tap");
 
 PACKET_INLINE uint64_t flow_mix(uint64_t x)
@@ -130,14 +146,16 @@ PACKET_INLINE uint64_t flow_hash(const struct flow_key *key, uint64_t seed)
 	                flow_hash_end(key->peer, key->peer_port, seed) + other);
 }
 
-/* Another one, that is not the same both ways round; never 0. */
+/* Another one, that is not the same both ways round: flow_hot.id without its flags, never 0. */
 PACKET_INLINE uint64_t flow_id(const struct flow_key *key, uint64_t seed)
 {
 	const uint64_t guest = flow_hash_end(key->guest, key->guest_port, seed);
 	const uint64_t peer = flow_hash_end(key->peer, key->peer_port, seed);
 	const uint64_t other = (uint64_t)key->vlan << 16 | (uint64_t)key->proto << 8 | key->family;
 
-	return flow_mix((guest << 23 | guest >> 41) + peer + (other << 32 | other >> 32)) | 1;
+	return (flow_mix((guest << 23 | guest >> 41) + peer + (other << 32 | other >> 32)) &
+	        FLOW_HOT_ID) |
+	       1 << 16;
 }
 
 PACKET_INLINE uint16_t flow_tag(uint64_t hash)
@@ -167,47 +185,58 @@ PACKET_INLINE uint64_t flow_power_above(uint64_t x)
 	return (x | x >> 32) + 1;
 }
 
-/* How much may be added to a count before it reaches the next power of two from `least` on; or 2^30, after which
+/* How much may be added to a count before it reaches the next power of two from `least` on; or `most`, after which
  * the whole way looks, and finds that it may go on. */
-PACKET_INLINE uint32_t flow_left(uint64_t count, uint64_t least)
+PACKET_INLINE uint32_t flow_left(uint64_t count, uint64_t least, uint32_t most)
 {
 	const uint64_t above = flow_power_above(count | (least - 1));
 	const uint64_t left = above - 1 - count;
 
-	return left < 1u << 30 ? (uint32_t)left : 1u << 30;
+	return left < most ? (uint32_t)left : most;
 }
 
-PACKET_INLINE void flow_load_side(struct flow_side *side, const struct flow_hot *hot, int i)
+PACKET_INLINE uint32_t flow_packets_left(const struct flow_side *side)
 {
-	side->seq_next = hot->seq_next[i];
-	side->tcp_flags = hot->tcp_flags[i];
-	side->ttl_min = hot->ttl_min[i];
-	side->ttl_max = hot->ttl_max[i];
-	side->packets += flow_left(side->packets, FLOW_UPDATE_PACKETS) - hot->packets_left[i];
-	side->bytes += flow_left(side->bytes, FLOW_UPDATE_BYTES) - hot->bytes_left[i];
-	side->payload += hot->payload[i];
+	return flow_left(side->packets, FLOW_UPDATE_PACKETS, FLOW_HOT_PACKETS_MAX);
+}
+
+PACKET_INLINE uint32_t flow_bytes_left(const struct flow_side *side)
+{
+	return flow_left(side->bytes, FLOW_UPDATE_BYTES, FLOW_HOT_BYTES_MAX);
+}
+
+PACKET_INLINE void flow_load_side(struct flow_side *side, const struct flow_hot *hot)
+{
+	side->seq_next = hot->seq_next;
+	side->tcp_flags = hot->tcp_flags;
+	side->ttl_min = hot->ttl_min;
+	side->ttl_max = hot->ttl_max;
+	side->packets += flow_packets_left(side) - (hot->lock & FLOW_HOT_PACKETS_MAX);
+	side->bytes += flow_bytes_left(side) - (hot->bytes_left >> 8);
+	side->payload += hot->last & FLOW_HOT_BYTES_MAX;
+}
+
+/* How much later than the record's time this direction was used: an update is due before 40 bits are full. */
+PACKET_INLINE uint64_t flow_hot_later(const struct flow_hot *hot, const struct flow_record *cold)
+{
+	return ((hot->last & ~(uint64_t)FLOW_HOT_BYTES_MAX) - (cold->last_ns << 24)) >> 24;
 }
 
 /* The record as it is by now, of a way that is not free. */
-PACKET_INLINE void flow_load(struct flow_record *record, const struct flow_hot *hot,
+PACKET_INLINE void flow_load(struct flow_record *record, const struct flow_set *set, uint32_t way,
                              const struct flow_record *cold)
 {
-	__builtin_memcpy(record, cold, sizeof(*record));
-	record->last_ns = hot->last_ns;
-	record->lock = hot->lock;
-	flow_load_side(&record->sides[0], hot, 0);
-	flow_load_side(&record->sides[1], hot, 1);
-}
+	const struct flow_hot *guest = &set->hot[FLOW_GUEST][way],
+	                      *peer = &set->hot[FLOW_PEER][way];
+	uint64_t later;
 
-PACKET_INLINE void flow_store_side(const struct flow_side *side, struct flow_hot *hot, int i)
-{
-	hot->seq_next[i] = side->seq_next;
-	hot->tcp_flags[i] = side->tcp_flags;
-	hot->ttl_min[i] = side->ttl_min;
-	hot->ttl_max[i] = side->ttl_max;
-	hot->packets_left[i] = flow_left(side->packets, FLOW_UPDATE_PACKETS);
-	hot->bytes_left[i] = flow_left(side->bytes, FLOW_UPDATE_BYTES);
-	hot->payload[i] = 0;
+	__builtin_memcpy(record, cold, sizeof(*record));
+	later = flow_hot_later(guest, record);
+	if (flow_hot_later(peer, record) > later)
+		later = flow_hot_later(peer, record);
+	record->last_ns += later;
+	flow_load_side(&record->sides[FLOW_GUEST], guest);
+	flow_load_side(&record->sides[FLOW_PEER], peer);
 }
 
 /* What the next packet of this side may not do in short. */
@@ -219,17 +248,38 @@ PACKET_INLINE unsigned int flow_hot_side(const struct flow_record *record, int i
 	unsigned int flags = 0;
 
 	if (record->sides[i].packets == 0 || record->state == state)
-		flags |= FLOW_HOT_WHOLE << i;
+		flags |= FLOW_HOT_WHOLE;
 	if (record->sides[i].head_size == 0 || record->flags & FLOW_FLAG_STREAM(i))
-		flags |= FLOW_HOT_HEAD << i;
+		flags |= FLOW_HOT_HEAD;
 	return flags;
 }
 
-/* Writes the record to its two places. The lock, which is held, is not written. */
-PACKET_INLINE void flow_store(const struct flow_record *record, uint64_t id, struct flow_hot *hot,
-                              struct flow_record *cold)
+PACKET_INLINE void flow_store_side(const struct flow_record *record, uint64_t id,
+                                   struct flow_hot *hot, int i, unsigned int flags)
 {
-	unsigned int flags = flow_hot_side(record, 0) | flow_hot_side(record, 1);
+	const struct flow_side *side = &record->sides[i];
+	const uint32_t unit = (uint32_t)(record->last_ns >> 30);
+	uint32_t due = record->sent + FLOW_UPDATE_UNITS;
+
+	flags |= flow_hot_side(record, i);
+	/* ICMP errors came for so long: flow_hot_last() wants the two close together */
+	if ((int32_t)(unit - due) >= 0) {
+		due = unit;
+		flags |= FLOW_HOT_WHOLE;
+	}
+	hot->id = id | (uint64_t)side->tcp_flags << 8 | flags;
+	hot->last = record->last_ns << 24;
+	hot->lock = (hot->lock & ~(uint32_t)FLOW_HOT_PACKETS_MAX) | flow_packets_left(side);
+	hot->seq_next = side->seq_next;
+	hot->bytes_left = flow_bytes_left(side) << 8 | side->ttl_min;
+	hot->due = due << 8 | side->ttl_max;
+}
+
+/* Writes the record to its three places. The locks are held, and stay so. */
+PACKET_INLINE void flow_store(const struct flow_record *record, uint64_t id, struct flow_set *set,
+                              uint32_t way, struct flow_record *cold)
+{
+	unsigned int flags = 0;
 
 	if (record->state >= FLOW_STATE_CLOSED)
 		flags |= FLOW_HOT_ENDED;
@@ -238,18 +288,34 @@ PACKET_INLINE void flow_store(const struct flow_record *record, uint64_t id, str
 	if (flow_idle_ns(record) == FLOW_IDLE_TCP_NS)
 		flags |= FLOW_HOT_LONG;
 	__builtin_memcpy(cold, record, sizeof(*cold));
-	hot->id = id;
-	hot->flags = (uint16_t)flags;
-	hot->last_ns = record->last_ns;
-	hot->due = record->sent + FLOW_UPDATE_UNITS;
-	flow_store_side(&record->sides[0], hot, 0);
-	flow_store_side(&record->sides[1], hot, 1);
+	flow_store_side(record, id, &set->hot[FLOW_GUEST][way], FLOW_GUEST, flags);
+	flow_store_side(record, id, &set->hot[FLOW_PEER][way], FLOW_PEER, flags);
+}
+
+/* When this direction was last used, by a clock that says `now`: its 40 bits are within 17 minutes of `due`, whose 24
+ * bits are 208 days. */
+PACKET_INLINE uint64_t flow_hot_last(const struct flow_hot *hot, uint64_t now)
+{
+	const uint64_t from = ((uint64_t)(hot->due >> 8) - FLOW_UPDATE_UNITS - 256) << 30;
+	const uint64_t last = from + (((hot->last >> 24) - from) & ((1ull << 40) - 1));
+
+	return now - (uint64_t)((int64_t)((now - last) << 10) >> 10);
+}
+
+/* The same of the flow in this way. */
+PACKET_INLINE uint64_t flow_set_last(const struct flow_set *set, uint32_t way, uint64_t now)
+{
+	const uint64_t guest = flow_hot_last(&set->hot[FLOW_GUEST][way], now);
+	const uint64_t peer = flow_hot_last(&set->hot[FLOW_PEER][way], now);
+
+	return guest > peer ? guest : peer;
 }
 
 /* When the flow has ended if nothing more comes. */
-PACKET_INLINE uint64_t flow_hot_idle_at(const struct flow_hot *hot)
+PACKET_INLINE uint64_t flow_set_idle_at(const struct flow_set *set, uint32_t way, uint64_t now)
 {
-	return hot->last_ns + (hot->flags & FLOW_HOT_LONG ? FLOW_IDLE_TCP_NS : FLOW_IDLE_NS);
+	return flow_set_last(set, way, now) +
+	       (set->hot[FLOW_GUEST][way].flags & FLOW_HOT_LONG ? FLOW_IDLE_TCP_NS : FLOW_IDLE_NS);
 }
 
 /* The way that holds the flow with this id, or FLOW_WAYS. */
@@ -258,7 +324,7 @@ PACKET_FUNCTION uint32_t flow_set_find(const struct flow_set *set, uint64_t id, 
 	if (!set)
 		return FLOW_WAYS;
 	for (uint32_t way = 0; way < FLOW_WAYS; way++)
-		if (set->tags[way] == tag && set->hot[way].id == id)
+		if (set->tags[way] == tag && (set->hot[FLOW_GUEST][way].id & FLOW_HOT_ID) == id)
 			return way;
 	return FLOW_WAYS;
 }

@@ -46,16 +46,17 @@ static inline void flow_add(uint64_t *counter, uint64_t amount);
  * What the flow is worth: nothing when it has ended, more when it was answered, and the later it was used.
  * Without branches, whose paths the verifier would have to multiply over all ways.
  */
-PACKET_INLINE uint64_t flow_worth(const struct flow_hot *hot)
+PACKET_INLINE uint64_t flow_worth(const struct flow_set *set, uint32_t way, uint64_t now)
 {
-	const uint64_t lives = !(hot->flags & FLOW_HOT_ENDED);
-	const uint64_t answered = !!(hot->flags & FLOW_HOT_ANSWERED);
+	const uint8_t flags = set->hot[FLOW_GUEST][way].flags;
+	const uint64_t lives = !(flags & FLOW_HOT_ENDED);
+	const uint64_t answered = !!(flags & FLOW_HOT_ANSWERED);
 
-	return lives << 63 | answered << 62 | hot->last_ns >> 2;
+	return lives << 63 | answered << 62 | flow_set_last(set, way, now) >> 2;
 }
 
 /* A free way, `wanted` and its neighbour before others, or the one whose record is worth least. */
-PACKET_FUNCTION uint32_t flow_set_victim(const struct flow_set *set, uint32_t wanted)
+PACKET_FUNCTION uint32_t flow_set_victim(const struct flow_set *set, uint32_t wanted, uint64_t now)
 {
 	uint64_t least = UINT64_MAX;
 	uint32_t victim = 0;
@@ -72,7 +73,7 @@ PACKET_FUNCTION uint32_t flow_set_victim(const struct flow_set *set, uint32_t wa
 
 		if (!set->tags[way])
 			return way;
-		worth = flow_worth(&set->hot[way]);
+		worth = flow_worth(set, way, now);
 		if (worth < least) {
 			least = worth;
 			victim = way;
@@ -92,12 +93,10 @@ PACKET_INLINE void flow_end(struct flow_context *context, const struct flow_reco
 	}
 }
 
-/* Makes the record, which was another flow's if it has a state, a new flow's. Its lock stays as it is. */
+/* Makes the record, which was another flow's if it has a state, a new flow's. */
 PACKET_INLINE void flow_replace(struct flow_context *context, struct flow_record *record,
                                 const struct flow_key *key, struct tap_stats *stats, bool evicts)
 {
-	const uint32_t lock = record->lock;
-
 	if (record->state) {
 		if (evicts && record->state != FLOW_STATE_CLOSED &&
 		    record->state != FLOW_STATE_RESET)
@@ -106,7 +105,6 @@ PACKET_INLINE void flow_replace(struct flow_context *context, struct flow_record
 	}
 	__builtin_memset(record, 0, sizeof(*record));
 	record->key = *key;
-	record->lock = lock;
 	flow_add(&stats->flows, 1);
 }
 
@@ -153,6 +151,16 @@ PACKET_INLINE void flow_place_of(struct flow_context *context, const struct flow
 	place->set = flow_table_set(context, place->index);
 }
 
+PACKET_INLINE bool flow_lock_way(struct flow_set *set, uint32_t way)
+{
+	if (!flow_lock(&set->hot[FLOW_GUEST][way].lock))
+		return false;
+	if (flow_lock(&set->hot[FLOW_PEER][way].lock))
+		return true;
+	flow_unlock(&set->hot[FLOW_GUEST][way].lock);
+	return false;
+}
+
 /* Loads the record of this way for work on it. Returns where it has to be stored, or NULL: it stayed locked
  * for too long. A way that is free has a record of zeroes. */
 PACKET_INLINE struct flow_record *flow_open(struct flow_context *context,
@@ -163,11 +171,11 @@ PACKET_INLINE struct flow_record *flow_open(struct flow_context *context,
 	        flow_table_set(context, flow_cold_index(tap->sets, place->index, way));
 	struct flow_record *record = flow_table_record(context), *cold;
 
-	if (!rest || !flow_lock(&place->set->hot[way].lock))
+	if (!rest || !flow_lock_way(place->set, way))
 		return 0;
 	cold = &rest->cold[way & (FLOW_COLD_WAYS - 1)];
 	if (place->set->tags[way])
-		flow_load(record, &place->set->hot[way], cold);
+		flow_load(record, place->set, way, cold);
 	else
 		__builtin_memset(record, 0, sizeof(*record));
 	return cold;
@@ -176,9 +184,10 @@ PACKET_INLINE struct flow_record *flow_open(struct flow_context *context,
 PACKET_INLINE void flow_close(struct flow_context *context, const struct flow_place *place,
                               uint32_t way, struct flow_record *cold)
 {
-	flow_store(flow_table_record(context), place->id, &place->set->hot[way], cold);
+	flow_store(flow_table_record(context), place->id, place->set, way, cold);
 	place->set->tags[way] = flow_tag(place->hash);
-	flow_unlock(&place->set->hot[way].lock);
+	flow_unlock(&place->set->hot[FLOW_PEER][way].lock);
+	flow_unlock(&place->set->hot[FLOW_GUEST][way].lock);
 }
 
 /* The packet's effect on its flow in the set that it hashes to, which is locked. False: what is needed stayed
@@ -193,7 +202,7 @@ PACKET_INLINE bool flow_set_packet(struct flow_context *context, struct flow_tap
 	bool found = way < FLOW_WAYS;
 
 	if (!found)
-		way = flow_set_victim(place->set, flow_way(place->hash));
+		way = flow_set_victim(place->set, flow_way(place->hash), now);
 	way &= FLOW_WAYS - 1;
 	cold = flow_open(context, tap, place, way);
 	if (!cold)
