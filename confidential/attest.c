@@ -107,10 +107,16 @@ void attest_collateral_free(struct attest_collateral *collateral)
 	free(collateral);
 }
 
-static int attest_add_cert(struct attest_collateral *collateral, X509 *cert)
+/* DER is all of what is there, or it is not DER: what followed would be signed by nobody. */
+static int attest_add_cert(struct attest_collateral *collateral, const uint8_t *der, size_t size)
 {
-	if (!cert)
+	const unsigned char *at = der;
+	X509 *cert = d2i_X509(NULL, &at, (long)size);
+
+	if (!cert || at != der + size) {
+		X509_free(cert);
 		return 0;
+	}
 	if (collateral->cert_count == ATTEST_CERTS_MAX) {
 		X509_free(cert);
 		return -ENOSPC;
@@ -119,10 +125,15 @@ static int attest_add_cert(struct attest_collateral *collateral, X509 *cert)
 	return 1;
 }
 
-static int attest_add_crl(struct attest_collateral *collateral, X509_CRL *crl)
+static int attest_add_crl(struct attest_collateral *collateral, const uint8_t *der, size_t size)
 {
-	if (!crl)
+	const unsigned char *at = der;
+	X509_CRL *crl = d2i_X509_CRL(NULL, &at, (long)size);
+
+	if (!crl || at != der + size) {
+		X509_CRL_free(crl);
 		return 0;
+	}
 	if (collateral->crl_count == ATTEST_CRLS_MAX) {
 		X509_CRL_free(crl);
 		return -ENOSPC;
@@ -140,13 +151,11 @@ static int attest_add_pem(struct attest_collateral *collateral, const uint8_t *b
 	long length;
 
 	while (bio && one >= 0 && PEM_read_bio(bio, &name, &header, &data, &length) == 1) {
-		const unsigned char *at = data;
-
 		one = 0;
 		if (strcmp(name, PEM_STRING_X509) == 0)
-			one = attest_add_cert(collateral, d2i_X509(NULL, &at, length));
+			one = attest_add_cert(collateral, data, (size_t)length);
 		else if (strcmp(name, PEM_STRING_X509_CRL) == 0)
-			one = attest_add_crl(collateral, d2i_X509_CRL(NULL, &at, length));
+			one = attest_add_crl(collateral, data, (size_t)length);
 		added += BASE_MAX(one, 0);
 		OPENSSL_free(name);
 		OPENSSL_free(header);
@@ -170,22 +179,11 @@ static int attest_add_document(struct attest_collateral *collateral, const char 
 	return 1;
 }
 
-/* DER is all of the file, or it is not DER. */
 static int attest_add_der(struct attest_collateral *collateral, const uint8_t *bytes, size_t size)
 {
-	const unsigned char *at = bytes;
-	X509 *cert = d2i_X509(NULL, &at, (long)size);
-	X509_CRL *crl;
+	int added = attest_add_cert(collateral, bytes, size);
 
-	if (cert && at == bytes + size)
-		return attest_add_cert(collateral, cert);
-	X509_free(cert);
-	at = bytes;
-	crl = d2i_X509_CRL(NULL, &at, (long)size);
-	if (crl && at == bytes + size)
-		return attest_add_crl(collateral, crl);
-	X509_CRL_free(crl);
-	return 0;
+	return added ? added : attest_add_crl(collateral, bytes, size);
 }
 
 static int attest_add_table(struct attest_collateral *collateral, struct attest_table *table)
