@@ -5,7 +5,7 @@ the command, and what is counted as its probes. In commands: {net} and {dark} ar
 address and where none answers, {on} and {off} an address of each, {gateway} and {mac} the guest's router's, {link} the
 guest's own network, {work} a folder, {peer} the peers' generator.
 
-`slow`: begun first, and left to itself; `long`: only with --long; `low`: too little to be more than a low alert;
+`slow`: begun first, and left to itself; `long`: only with --long;
 `world`: what has to run in the world for it; `after`: what is run in the guest when the tool is up, which then is ended.
 """
 
@@ -18,7 +18,7 @@ def row(name, family, command, probes=ANY, **more):
 
 NMAP = "nmap -n -Pn --max-retries 1"
 CASES = [
-    row("nmap -T0", "scan", f"{NMAP} -sS -T0 -p 20-28 {{on}}", TCP, slow=True, long=True, low=True),
+    row("nmap -T0", "scan", f"{NMAP} -sS -T0 -p 20-35 {{on}}", TCP, slow=True, long=True),
     row("nmap -T1", "scan", f"{NMAP} -sS -T1 -p 20-41 {{on}}", TCP, slow=True),
     row("nmap -sU", "scan", f"{NMAP} -sU --top-ports 100 {{on}}", UDP, slow=True),
     row("nmap -sU dark", "scan", f"{NMAP} -sU --top-ports 100 {{off}}", UDP, slow=True),

@@ -78,18 +78,16 @@ class Tools:
                 after = self.world.start(where, self.command(case, case["after"]), stdout=out, stderr=out)
                 after.wait(TOOL_MAX)
                 tool.terminate()
-            tool.wait(TOOL_MAX * 8 if case.get("long") else TOOL_MAX)
+            tool.wait(TOOL_MAX * 13 if case.get("long") else TOOL_MAX)
             out.seek(0)
             return tool.returncode if "after" not in case else after.returncode, out.read()[-600:]
 
     def found(self, case):
         """The first alert of the family that is severe enough, and others of medium or above."""
-        least = 0 if case.get("low") else MEDIUM
         alerts = [(when, alert) for when, alert in self.world.of(self.numbers[case["name"]]) if alert["cordon"]["stage"] != "end"]
         severe = [(when, alert) for when, alert in alerts if alert["event"]["severity"] >= MEDIUM]
         family = case["family"] + "."
-        mine = [(when, alert) for when, alert in alerts if alert["rule"]["name"].startswith(family) and
-                alert["event"]["severity"] >= least]
+        mine = [(when, alert) for when, alert in severe if alert["rule"]["name"].startswith(family)]
         others = {alert["rule"]["name"] for _, alert in severe if not case["family"] or
                   not alert["rule"]["name"].startswith(family)}
         return (mine[0] if mine and case["family"] else None), sorted(others)
