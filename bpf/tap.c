@@ -521,6 +521,10 @@ bool tap_watch_host_check(const char **missing)
 	*missing = "the kernel has no tc programs (CONFIG_NET_CLS_BPF)";
 	if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SCHED_CLS, NULL) != 1)
 		return false;
+	/* the verifier looks at functions with the packet for an argument one by one only where it knows its type */
+	*missing = "the kernel does not have its own types (CONFIG_DEBUG_INFO_BTF)";
+	if (access("/sys/kernel/btf/vmlinux", F_OK) < 0)
+		return false;
 	*missing = NULL;
 	return true;
 }

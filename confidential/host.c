@@ -71,7 +71,8 @@ static int host_check_module(const char *root, const struct host_type *type, cha
 	uname(&kernel);
 	if (value == 0)
 		return why_set(why, -ENOTSUP,
-		               "%s has no parameter %s: Linux %s is here, %s or later is needed",
+		               "%s has no parameter %s: Linux %s is here; %s or later, built with "
+		               "it, is needed",
 		               type->module, type->parameter, kernel.release, type->since);
 	return why_set(why, -ENOTSUP,
 	               "%s's parameter %s is %c: the processor, the firmware or the kernel's "

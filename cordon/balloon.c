@@ -159,6 +159,21 @@ static int balloon_target(const json_t *params, const struct host_vm *vm, uint64
 	return 0;
 }
 
+/* Why there is none: its policy says so, or may not say otherwise. */
+static void balloon_none(const struct host_vm *vm, struct host_error *error)
+{
+	BASE_AUTO_FREE struct policy *policy = calloc(1, sizeof(*policy));
+
+	if (policy && registry_policy(vm->name, policy) == 0 &&
+	    policy->confidential.type != POLICY_CC_NONE)
+		host_fail(error, -ENOENT, 125,
+		          "'%s' has no balloon: it is a confidential guest, whose pages the host "
+		          "cannot take",
+		          vm->name);
+	else
+		host_fail(error, -ENOENT, 125, "'%s' has no balloon: its policy says so", vm->name);
+}
+
 json_t *balloon_method(const json_t *params, struct host_error *error)
 {
 	BASE_AUTO_FREE struct host_vm *vm = calloc(1, sizeof(*vm));
@@ -171,7 +186,7 @@ json_t *balloon_method(const json_t *params, struct host_error *error)
 		return NULL;
 	BASE_AUTO_FD int fd = control_connect(vm->name, "balloon.sock");
 	if (fd == -ENOENT) {
-		host_fail(error, fd, 125, "'%s' has no balloon: its policy says so", vm->name);
+		balloon_none(vm, error);
 		return NULL;
 	}
 	m.target = vm->memory - keep;

@@ -22,24 +22,24 @@ static const enum confidential_type types[] = {
         [POLICY_CC_TDX] = CONFIDENTIAL_TDX,
 };
 
-int host_confidential(enum policy_confidential_type type, char *why)
-{
-	return cc_host_check(&cc_kernel, NULL, "", types[type], why);
-}
-
 /* Private memory for tests needs KVM's type alone; what else that takes, cordon-vmm looks at. */
-static int host_private_can(uint32_t line, struct host_error *error)
+static int host_private(char *why)
 {
 	BASE_AUTO_FD int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	int known = kvm < 0 ? 0 : ioctl(kvm, CC_CHECK_EXTENSION, CC_CAP_VM_TYPES);
 
 	if (known > 0 && known & 1 << CC_X86_SW_PROTECTED_VM)
 		return 0;
-	return host_fail(
-	        error, -ENOTSUP, 126,
-	        "policy line %u: this host has no sw-protected guests: KVM lacks the type "
-	        "KVM_X86_SW_PROTECTED_VM (CONFIG_KVM_SW_PROTECTED_VM of Linux 6.8 or later)",
-	        line);
+	return why_set(why, -ENOTSUP,
+	               "KVM lacks the type KVM_X86_SW_PROTECTED_VM (CONFIG_KVM_SW_PROTECTED_VM of "
+	               "Linux 6.8 or later)");
+}
+
+int host_confidential(enum policy_confidential_type type, char *why)
+{
+	if (type == POLICY_CC_SW_PROTECTED)
+		return host_private(why);
+	return cc_host_check(&cc_kernel, NULL, "", types[type], why);
 }
 
 int host_confidential_can(const struct policy *policy, struct host_error *error)
@@ -49,12 +49,15 @@ int host_confidential_can(const struct policy *policy, struct host_error *error)
 
 	if (c->type == POLICY_CC_NONE)
 		return 0;
-	if (c->type == POLICY_CC_SW_PROTECTED)
-		return host_private_can(c->line, error);
 	if (host_confidential(c->type, why) != 0)
 		return host_fail(error, -ENOTSUP, 126,
 		                 "policy line %u: this host has no %s guests: %s", c->line,
-		                 confidential_type_name(types[c->type]), why);
+		                 c->type == POLICY_CC_SW_PROTECTED
+		                         ? "sw-protected"
+		                         : confidential_type_name(types[c->type]),
+		                 why);
+	if (c->type == POLICY_CC_SW_PROTECTED)
+		return 0;
 	if (policy->vm.kernel[0] || policy->vm.initrd[0])
 		return host_fail(
 		        error, -ENOTSUP, 126,

@@ -240,6 +240,30 @@ START_TEST(a_guest_without_a_balloon)
 }
 END_TEST
 
+/* Whatever its kind of privacy: here the one that any policy can have. */
+START_TEST(a_confidential_guest)
+{
+	static const char policy[] =
+	        "version: 1\nvm: {name: web0, vcpus: 1, memory: 64M, kernel: ./kernel}\n"
+	        "confidential: {type: sw-protected}\n";
+	struct host_error error = {0};
+	char path[POLICY_PATH_MAX];
+	FILE *file;
+
+	registry_path(path, "web0", "policy.yaml");
+	file = fopen(path, "w");
+	ck_assert_ptr_nonnull(file);
+	fputs(policy, file);
+	fclose(file);
+	unlink(socket_path);
+	ck_assert_ptr_null(call("32M", &error));
+	ck_assert_int_eq(error.exit, 125);
+	ck_assert_str_eq(error.text, "'web0' has no balloon: it is a confidential guest, whose "
+	                             "pages the host cannot take");
+	unlink(path);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("cordon_balloon");
@@ -257,6 +281,7 @@ int main(void)
 	tcase_add_test(tests, a_device_that_says_anything);
 	tcase_add_loop_test(tests, a_device_that_does_not_answer, 0, 4);
 	tcase_add_test(tests, a_guest_without_a_balloon);
+	tcase_add_test(tests, a_confidential_guest);
 	suite_add_tcase(suite, tests);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
