@@ -188,6 +188,10 @@ void confidential_hashes_table(const struct confidential_kernel *kernel,
                                uint8_t table[CONFIDENTIAL_HASHES_SIZE]);
 /* SHA-256 of a command line with its final NUL; of none (NULL) as of an empty one. */
 int confidential_hash_command_line(const char *text, uint8_t hash[32]);
+/* All three, for who launches (kernel_hash.c): whole files, an initrd of no bytes where there is none. */
+void confidential_kernel_hash(const void *kernel, size_t kernel_size, const void *initrd,
+                              size_t initrd_size, const char *command_line,
+                              struct confidential_kernel *hashes);
 
 /* What the host tells a guest through its IGVM file (igvm_parameters.c); none of it is measured. */
 struct launch_range {

@@ -39,6 +39,7 @@ struct cc_memory {
 	bool has_memfd;
 	int memfd;
 	uint64_t offset;
+	bool firmware; /* where the image lies: no memory that the guest is told of */
 };
 
 /* What a policy may say of the guest beside its launch. */

@@ -95,7 +95,8 @@ int cc_hob(const struct cc_memory *memory, size_t memory_count, const struct cc_
 	int err = handoff ? 0 : -EINVAL;
 
 	for (size_t i = 0; i < memory_count && !err; i++)
-		err = hob_memory(&hob, &memory[i], accepted, accepted_count);
+		if (!memory[i].firmware)
+			err = hob_memory(&hob, &memory[i], accepted, accepted_count);
 	if (err || !hob_add(&hob, HOB_END, HOB_END_SIZE))
 		return -EINVAL;
 	bytes_put(handoff + 8, HOB_HANDOFF_VERSION, 4);

@@ -11,9 +11,9 @@
 #include "base/base.h"
 #include "cordon/launch.h"
 
-const char *const host_confidential_limits =
-        "from IGVM files alone (OVMF needs a device, fw_cfg, that cordon-vmm has not got); "
-        "implemented to the ABI, never run on hardware";
+const char *const host_confidential_limits = "from IGVM files, or from OVMF or TDVF images and a "
+                                             "kernel; implemented to the ABI, never run "
+                                             "on hardware";
 
 static const enum confidential_type types[] = {
         [POLICY_CC_SEV] = CONFIDENTIAL_SEV,
@@ -56,15 +56,6 @@ int host_confidential_can(const struct policy *policy, struct host_error *error)
 		                         ? "sw-protected"
 		                         : confidential_type_name(types[c->type]),
 		                 why);
-	if (c->type == POLICY_CC_SW_PROTECTED)
-		return 0;
-	if (policy->vm.kernel[0] || policy->vm.initrd[0])
-		return host_fail(
-		        error, -ENOTSUP, 126,
-		        "policy line %u: a kernel or initrd beside the firmware: such firmware "
-		        "(OVMF) asks for them at a device (fw_cfg) that is not in this version; an "
-		        "IGVM file has its own",
-		        c->line);
 	return 0;
 }
 

@@ -60,3 +60,26 @@ int images_open(const char *kernel, const char *dir, int *kernel_fd, int *initrd
 	}
 	return 0;
 }
+
+bool images_has_vhost_disk(const struct policy_vm *vm)
+{
+	for (size_t i = 0; i < vm->vhost_count; i++)
+		if (vm->vhosts[i].type == POLICY_VHOST_BLK)
+			return true;
+	return false;
+}
+
+void images_cmdline(const struct policy_vm *vm, bool image_disk, char *text, size_t size)
+{
+	const char *root = "";
+
+	if (vm->disk_count == 0 && images_has_vhost_disk(vm))
+		root = " root=/dev/vda rw";
+	else if (vm->disk_count > 0)
+		root = vm->disks[0].read_only ? " root=/dev/vda ro" : " root=/dev/vda rw";
+	else if (image_disk)
+		root = " root=/dev/vda ro";
+	snprintf(text, size, "console=ttyS0%s panic=-1%s%s%s",
+	         vm->console == POLICY_CONSOLE_VIRTIO ? " console=hvc0" : "", root,
+	         vm->cmdline[0] ? " " : "", vm->cmdline);
+}

@@ -9,7 +9,12 @@
 #include "cordon/host.h"
 #include "isolate/isolate.h"
 
-enum { LAUNCH_ARGS_MAX = 128, LAUNCH_FDS_MAX = 48, LAUNCH_DEVICES_MAX = VMM_DEVICES_MAX };
+enum {
+	LAUNCH_ARGS_MAX = 128,
+	LAUNCH_FDS_MAX = 48,
+	LAUNCH_DEVICES_MAX = VMM_DEVICES_MAX,
+	LAUNCH_CMDLINE_MAX = POLICY_CMDLINE_MAX + 256
+};
 
 struct launch {
 	const struct policy *policy;
@@ -34,7 +39,7 @@ struct launch {
 	int cgroup;
 	int node;           /* NUMA node of guest memory, or -1 */
 	int status, record; /* the keeper's: pipe to whoever watches, file that outlives it */
-	char cmdline[POLICY_CMDLINE_MAX + 256];
+	char cmdline[LAUNCH_CMDLINE_MAX];
 };
 
 void launch_init(struct launch *launch, const struct policy *policy);
@@ -71,5 +76,8 @@ int images_open(const char *kernel, const char *dir, int *kernel_fd, int *initrd
                 struct host_error *error);
 /* Opens a path that is absolute or relative to `dir`. */
 int images_open_path(const char *path, const char *dir, int flags, struct host_error *error);
+bool images_has_vhost_disk(const struct policy_vm *vm);
+/* The kernel's command line, of at most LAUNCH_CMDLINE_MAX bytes with its NUL: cordon's part, and the policy's. */
+void images_cmdline(const struct policy_vm *vm, bool image_disk, char *text, size_t size);
 
 #endif

@@ -158,14 +158,6 @@ static int launch_disk(struct launch *launch, int fd, bool read_only, const char
 	return 0;
 }
 
-static bool launch_has_vhost_disk(const struct launch *launch)
-{
-	for (size_t i = 0; i < launch->policy->vm.vhost_count; i++)
-		if (launch->policy->vm.vhosts[i].type == POLICY_VHOST_BLK)
-			return true;
-	return false;
-}
-
 static int launch_disks(struct launch *launch, int image_disk, const char *dir,
                         struct host_error *error)
 {
@@ -184,7 +176,7 @@ static int launch_disks(struct launch *launch, int image_disk, const char *dir,
 		base_take_fd(&fd);
 	}
 	/* A policy that names no disk gets its image's, which is shared and thus read-only. */
-	if (vm->disk_count == 0 && image_disk >= 0 && !launch_has_vhost_disk(launch)) {
+	if (vm->disk_count == 0 && image_disk >= 0 && !images_has_vhost_disk(vm)) {
 		BASE_AUTO_FD int fd = fcntl(image_disk, F_DUPFD_CLOEXEC, 0);
 
 		if (fd < 0 || launch_disk(launch, fd, true, "the image's disk", error) < 0)
@@ -192,19 +184,6 @@ static int launch_disks(struct launch *launch, int image_disk, const char *dir,
 		base_take_fd(&fd);
 	}
 	return 0;
-}
-
-static void launch_cmdline(struct launch *launch)
-{
-	const char *root = "";
-
-	if (launch->disk_count == 0 && launch_has_vhost_disk(launch))
-		root = " root=/dev/vda rw";
-	if (launch->disk_count > 0)
-		root = launch->disk_read_only[0] ? " root=/dev/vda ro" : " root=/dev/vda rw";
-	snprintf(launch->cmdline, sizeof(launch->cmdline), "console=ttyS0%s panic=-1%s%s%s",
-	         launch->policy->vm.console == POLICY_CONSOLE_VIRTIO ? " console=hvc0" : "", root,
-	         launch->policy->vm.cmdline[0] ? " " : "", launch->policy->vm.cmdline);
 }
 
 static int launch_cgroup(struct launch *launch, struct host_error *error)
@@ -258,10 +237,10 @@ int launch_open(struct launch *launch, const char *dir, struct host_error *error
 		return host_fail(error, -errno, 126,
 		                 "cannot open /dev/kvm: %s (is kvm-intel or kvm-amd loaded?)",
 		                 strerror(errno));
-	err = policy->confidential.firmware[0]
-	              ? launch_confidential(launch, dir, error)
-	              : images_open(policy->vm.kernel, dir, &launch->kernel, &launch->initrd,
-	                            &image_disk, error);
+	err = policy->confidential.firmware[0] ? launch_confidential(launch, dir, error) : 0;
+	if (!err && policy->vm.kernel[0])
+		err = images_open(policy->vm.kernel, dir, &launch->kernel, &launch->initrd,
+		                  &image_disk, error);
 	if (!err && policy->vm.initrd[0]) {
 		base_close(&launch->initrd);
 		launch->initrd = images_open_path(policy->vm.initrd, dir, O_RDONLY, error);
@@ -273,7 +252,8 @@ int launch_open(struct launch *launch, const char *dir, struct host_error *error
 		err = launch_vhosts(launch, error);
 	if (err)
 		return err;
-	launch_cmdline(launch);
+	images_cmdline(&policy->vm, launch->disk_count > 0 && policy->vm.disk_count == 0,
+	               launch->cmdline, sizeof(launch->cmdline));
 	thp_on(); /* before the memory is mapped, which then gets an address that they fit */
 	launch->node = memory_node(&policy->isolation, MEMORY_NODES, error);
 	if (launch->node < -1)

@@ -21,6 +21,7 @@ struct confidential_args {
 	char firmware[2 * POLICY_PATH_MAX], wishes[24];
 	char id_block[2 * POLICY_PATH_MAX], id_auth[2 * POLICY_PATH_MAX];
 	char host_data[2 * sizeof(((struct policy_confidential *)0)->host_data) + 1];
+	char cmdline[LAUNCH_CMDLINE_MAX];
 };
 
 static void confidential_arg(struct confidential_args *args, const char *option, char *value)
@@ -77,6 +78,7 @@ static int confidential_launch(struct confidential_args *args, const char *dir,
 {
 	static const char *const types[] = {NULL, "sev", "sev-es", "sev-snp", "tdx"};
 	const struct policy_vm *vm = &args->policy.vm;
+	char disk[2 * POLICY_PATH_MAX];
 
 	(void)error;
 	confidential_arg(args, "--type", (char *)(uintptr_t)types[args->policy.confidential.type]);
@@ -93,6 +95,11 @@ static int confidential_launch(struct confidential_args *args, const char *dir,
 	confidential_arg(args, "--kernel", args->kernel);
 	if (vm->initrd[0] || (!strchr(vm->kernel, '/') && access(args->initrd, F_OK) == 0))
 		confidential_arg(args, "--initrd", args->initrd);
+	/* the one that the guest is launched with */
+	confidential_path(disk, sizeof(disk), vm->kernel, dir, "disk");
+	images_cmdline(vm, !strchr(vm->kernel, '/') && access(disk, F_OK) == 0, args->cmdline,
+	               sizeof(args->cmdline));
+	confidential_arg(args, "--append", args->cmdline);
 	return 0;
 }
 

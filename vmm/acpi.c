@@ -236,7 +236,7 @@ static void acpi_notify(struct aml *aml, uint8_t bit, const char *path)
  *   }
  * }
  */
-static void acpi_events(struct aml *aml)
+static void acpi_events(struct aml *aml, bool generation)
 {
 	size_t device = aml_device(aml, "PWRB"), inner;
 	struct aml_resources resources;
@@ -274,12 +274,13 @@ static void acpi_events(struct aml *aml)
 	          "EBIT\x60",
 	          6); /* Store (EBIT, Local0) */
 	acpi_notify(aml, POWER_EVENT_BUTTON, "\\_SB_.PWRB");
-	acpi_notify(aml, POWER_EVENT_GENERATION, "\\_SB_.VGEN");
+	if (generation)
+		acpi_notify(aml, POWER_EVENT_GENERATION, "\\_SB_.VGEN");
 	aml_end(aml, inner);
 	aml_end(aml, device);
 }
 
-static uint64_t acpi_dsdt(struct acpi *acpi)
+static uint64_t acpi_dsdt(struct acpi *acpi, bool generation)
 {
 	size_t table = acpi_table_begin(acpi, "DSDT", 2), mark;
 	struct aml *aml = &acpi->out;
@@ -294,8 +295,9 @@ static uint64_t acpi_dsdt(struct acpi *acpi)
 	acpi_board(aml);
 	acpi_serial(aml);
 	acpi_panic(aml);
-	acpi_generation(aml);
-	acpi_events(aml);
+	if (generation)
+		acpi_generation(aml);
+	acpi_events(aml, generation);
 	aml_end(aml, mark);
 	return acpi_table_end(acpi, table);
 }
@@ -435,7 +437,7 @@ size_t acpi_write(void *memory, uint64_t guest, size_t size, const struct acpi_c
 	size_t mark, count = 0;
 
 	acpi_pad(&acpi, ACPI_RSDP);
-	tables[count++] = acpi_fadt(&acpi, acpi_dsdt(&acpi));
+	tables[count++] = acpi_fadt(&acpi, acpi_dsdt(&acpi, !config->no_generation));
 	tables[count++] = acpi_madt(&acpi, config->vcpus);
 	tables[count++] = acpi_mcfg(&acpi);
 	if (config->watchdog)

@@ -52,6 +52,30 @@ struct boot_initrd {
 	uint64_t address, size;
 };
 
+int boot_read(int fd, const char *what, uint64_t max, uint8_t **bytes, size_t *size, char *why)
+{
+	BASE_AUTO_FREE uint8_t *file = NULL;
+	struct stat status;
+	int error;
+
+	if (fstat(fd, &status) < 0)
+		return why_set(why, -errno, "the %s cannot be examined", what);
+	if (status.st_size < 0 || (uint64_t)status.st_size > max)
+		return why_set(why, -EFBIG, "the %s has %lld bytes, where %llu are allowed", what,
+		               (long long)status.st_size, (unsigned long long)max);
+	*size = (size_t)status.st_size;
+	file = malloc(*size + 1);
+	if (!file)
+		return why_set(why, -ENOMEM, "no memory for the %s of %zu bytes", what, *size);
+	error = base_read_at(fd, file, *size, 0);
+	if (error)
+		return why_set(why, error, "the %s cannot be read: %s", what, strerror(-error));
+	file[*size] = 0;
+	*bytes = file;
+	file = NULL;
+	return 0;
+}
+
 size_t boot_map(const struct machine *m, struct boot_map map[BOOT_MAP_MAX])
 {
 	struct machine_region regions[2];

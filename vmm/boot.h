@@ -21,6 +21,8 @@ enum {
 	BOOT_RESET_VECTOR = 0xffff0, /* F000:FFF0 */
 	BOOT_HIGH = 0x100000,
 
+	BOOT_FILE_MAX = 1 << 30, /* of what is read whole */
+
 	BOOT_GDT_ENTRIES = 5,
 	BOOT_SELECTOR_CODE = 0x10, /* __BOOT_CS and __BOOT_DS of the 64-bit boot protocol */
 	BOOT_SELECTOR_DATA = 0x18,
@@ -56,7 +58,9 @@ struct boot_host { /* what such a guest is told of its host */
 /* The cmdline stays the caller's; `host` is not to be moved. -ENOSPC with `why`. */
 int boot_igvm_host(const struct machine *m, const char *cmdline, unsigned int vcpus,
                    struct boot_host *host, char *why);
-/* A file in memory, for the caller to free. -ENOEXEC: it is no IGVM file. */
+/* A file of at most `max` bytes in memory, for the caller to free, with a byte of 0 behind it. `what` it is, for `why`. */
+int boot_read(int fd, const char *what, uint64_t max, uint8_t **bytes, size_t *size, char *why);
+/* The same of an IGVM file. -ENOEXEC: it is none. */
 int boot_igvm_read(int fd, uint8_t **bytes, size_t *size, char *why);
 /* boot_prepare() for an IGVM file, of its platform without encryption. -ENOEXEC: it is another file. */
 int boot_igvm(struct machine *m, const struct boot_source *source, unsigned int vcpus,

@@ -5,40 +5,19 @@
  * file gives it. The walk through the file is the one that confidential guests are launched with.
  */
 #include <errno.h>
-#include <sys/stat.h>
 
 #include "base/base.h"
 #include "vmm/acpi.h"
 #include "vmm/boot.h"
 
-enum { BOOT_IGVM_MAX = 1 << 30 };
-
 int boot_igvm_read(int fd, uint8_t **bytes, size_t *size, char *why)
 {
-	BASE_AUTO_FREE uint8_t *file = NULL;
 	uint8_t magic[4] = {0};
-	struct stat status;
-	int error;
 
-	if (fstat(fd, &status) < 0)
-		return why_set(why, -errno, "the IGVM file cannot be examined");
 	/* what is shorter, or cannot be read so, is no such file */
-	if (status.st_size < (off_t)sizeof(magic) ||
-	    base_read_at(fd, magic, sizeof(magic), 0) != 0 || !igvm_is(magic, sizeof(magic)))
+	if (base_read_at(fd, magic, sizeof(magic), 0) != 0 || !igvm_is(magic, sizeof(magic)))
 		return -ENOEXEC;
-	if (status.st_size > BOOT_IGVM_MAX)
-		return why_set(why, -EFBIG, "the IGVM file has %lld bytes, where 1 GiB is allowed",
-		               (long long)status.st_size);
-	*size = (size_t)status.st_size;
-	file = malloc(*size);
-	if (!file)
-		return why_set(why, -ENOMEM, "no memory for an IGVM file of %zu bytes", *size);
-	error = base_read_at(fd, file, *size, 0);
-	if (error)
-		return why_set(why, error, "the IGVM file cannot be read: %s", strerror(-error));
-	*bytes = file;
-	file = NULL;
-	return 0;
+	return boot_read(fd, "IGVM file", BOOT_FILE_MAX, bytes, size, why);
 }
 
 /* In whole pages: what is reserved grows, what is memory shrinks. Where nothing of the machine is in it, all of it is memory. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * cordon-vmm: one VM. In order: options, guest memory, KVM VM, serial port and power registers, PCI and
- * its devices (each a vhost-user back end in another process), kernel and tables, vCPUs, seccomp list,
+ * its devices (each a vhost-user back end in another process), kernel and tables or firmware, vCPUs, seccomp list,
  * and then the event loop. The vCPUs' threads wait there for VMM_START; nothing that the guest wrote
  * has been read before the list is in force.
  */
@@ -13,6 +13,7 @@
 #include "vmm/boot.h"
 #include "vmm/console.h"
 #include "vmm/control.h"
+#include "vmm/firmware.h"
 #include "vmm/list_vmm.h"
 #include "vmm/options.h"
 #include "vmm/virtio_pci.h"
@@ -23,6 +24,7 @@ struct vmm {
 	struct board board;
 	struct control control;
 	struct pci_bus *pci;
+	struct firmware firmware; /* of a guest that has m->rom */
 };
 
 /* Another back end for a device, or the word that there is none. */
@@ -40,7 +42,8 @@ static int vmm_device(void *self, const char *name, int vhost_fd)
 	return 0;
 }
 
-static int vmm_devices(struct vmm *vmm, const struct options *options, char *why)
+static int vmm_devices(struct vmm *vmm, const struct options *options,
+                       const struct boot_source *source, char *why)
 {
 	const struct console_fds fds = {.listener = options->console,
 	                                .log = options->serial_log,
@@ -61,6 +64,10 @@ static int vmm_devices(struct vmm *vmm, const struct options *options, char *why
 		error = pci_bus_create(m, &vmm->pci);
 	if (error)
 		return why_set(why, error, "no PCI bus or control socket: %s", strerror(-error));
+	if (m->rom.size > 0)
+		error = firmware_create(&vmm->firmware, m, vmm->pci, source, options->vcpus, why);
+	if (error)
+		return error;
 	for (unsigned int i = 0; i < options->device_count; i++) {
 		const struct options_device *device = &options->devices[i];
 
@@ -75,11 +82,9 @@ static int vmm_devices(struct vmm *vmm, const struct options *options, char *why
 /* They are in guest memory now, and the guest has nothing to look for in the files. */
 static void vmm_close_files(const struct options *options)
 {
-	const int files[] = {options->kernel,
-	                     options->initrd,
-	                     options->measured.firmware,
-	                     options->measured.sev,
-	                     options->measured.id_block,
+	const int files[] = {options->kernel,          options->initrd,
+	                     options->firmware,        options->measured.firmware,
+	                     options->measured.sev,    options->measured.id_block,
 	                     options->measured.id_auth};
 
 	for (size_t i = 0; i < BASE_COUNT(files); i++)
@@ -99,18 +104,26 @@ static int vmm_build(struct vmm *vmm, const struct options *options, char *why)
 	const bool measured = options->measured.given;
 	struct machine *m = &vmm->machine;
 	struct vcpu_start start;
+	bool loads;
 	int error = vm_memory_map(m, options->memfd, options->memory, why);
 
 	if (!error && measured)
 		error = measured_open(m, &options->measured, options->vcpus, options->cmdline, why);
+	if (!error && options->firmware >= 0)
+		error = firmware_load(m, options->firmware, why);
+	if (!error && measured && m->rom.size == 0 && (source.kernel >= 0 || source.initrd >= 0))
+		error = why_set(why, -EINVAL,
+		                "there is a kernel or an initrd beside an IGVM file, which has its "
+		                "own");
 	if (!error)
 		error = vm_create(m, options->kvm, why);
 	if (!error)
-		error = vmm_devices(vmm, options, why);
-	if (!error && !measured)
+		error = vmm_devices(vmm, options, &source, why);
+	loads = !measured && m->rom.size == 0; /* else it begins as a processor does */
+	if (!error && loads)
 		error = boot_prepare(m, &source, options->vcpus, &start, why);
 	if (!error)
-		error = vcpus_create(m, options->vcpus, measured ? NULL : &start, why);
+		error = vcpus_create(m, options->vcpus, loads ? &start : NULL, why);
 	if (!error && measured)
 		error = measured_launch(m, why);
 	vmm_close_files(options);
@@ -186,5 +199,6 @@ int main(int argc, char *argv[])
 	}
 	end = vmm_run(&vmm, &options);
 	vm_destroy(&vmm.machine);
+	firmware_destroy(&vmm.firmware);
 	return end;
 }

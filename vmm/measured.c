@@ -7,8 +7,9 @@
  *   measured_memory()      each region: pinned (SEV), or with a guest_memfd (SEV-SNP, TDX), which private.c has made
  *   measured_launch()      the pages, and the vCPUs' registers
  *
- * An IGVM file needs nothing of the machine but its memory and what it asks for as parameters. Other firmware (OVMF)
- * asks for its kernel and its tables at a device that this machine has not got (fw_cfg), so it is refused.
+ * An IGVM file needs nothing of the machine but its memory and what it asks for as parameters. Other firmware (OVMF,
+ * TDVF) lies below 4 GiB, and asks for its kernel and its tables at a device (firmware.h); the kernel's hashes are
+ * measured with it.
  */
 #include "vmm/measured.h"
 
@@ -22,6 +23,7 @@ struct measured {
 	struct cc_guest guest;
 	struct launch_input input;
 	struct boot_host host;
+	struct confidential_kernel kernel;
 	uint8_t *file;
 	uint8_t id_block[IDBLOCK_SIZE], id_auth[IDBLOCK_AUTH_SIZE];
 	const char *cmdline;
@@ -205,19 +207,27 @@ int measured_open(struct machine *m, const struct measured_options *options, uns
 	cc_guest_init(&d->guest, &measured_ops, d, -1, &d->input);
 	d->guest.wishes = options->wishes;
 	error = boot_igvm_read(options->firmware, &d->file, &d->input.size, why);
+	d->input.igvm = !error;
 	if (error == -ENOEXEC)
-		return why_set(why, -ENOTSUP,
-		               "the firmware is no IGVM file: other firmware (OVMF, TDVF) asks for "
-		               "its kernel at a device (fw_cfg) that this version has not got");
+		error = boot_read(options->firmware, "firmware", VM_ROM_MAX, &d->file,
+		                  &d->input.size, why)
+		                ?: vm_rom_map(m, d->input.size, why);
 	if (error)
 		return error;
 	d->input.type = options->type;
 	d->input.vcpus = vcpus;
 	d->input.features = 1;
 	d->input.bytes = d->file;
-	d->input.igvm = true;
 	d->input.host = &d->host.told;
 	return measured_read_block(d, options, why);
+}
+
+void measured_kernel(struct machine *m, const struct confidential_kernel *kernel)
+{
+	struct measured *d = m->measured;
+
+	d->kernel = *kernel;
+	d->input.kernel = d->input.type == CONFIDENTIAL_TDX ? NULL : &d->kernel;
 }
 
 /* ---- the VM ---- */
@@ -268,8 +278,10 @@ static void measured_shares(void *data, uint64_t guest, uint64_t size)
 int measured_vm_create(struct machine *m, char *why)
 {
 	struct measured *d = m->measured;
+	const struct kvm_cpuid_entry2 *signature = cpuid_find(m->cpuid, 1, 0);
 	int error;
 
+	d->input.cpu_signature = signature ? signature->eax : 0; /* KVM has it in RDX */
 	d->guest.kvm = m->kvm;
 	d->guest.cpuid = (const struct cc_cpuid_entry *)m->cpuid->entries;
 	d->guest.cpuid_count = m->cpuid->count;
@@ -280,15 +292,15 @@ int measured_vm_create(struct machine *m, char *why)
 	return error;
 }
 
-int measured_memory(struct machine *m, unsigned int index, char *why)
+int measured_memory(struct machine *m, const struct machine_region *region, char *why)
 {
-	const struct machine_region *region = &m->regions[index];
 	const struct cc_memory memory = {.gpa = region->guest,
 	                                 .size = region->size,
 	                                 .host = region->host,
 	                                 .has_memfd = m->private.memfd >= 0,
 	                                 .memfd = m->private.memfd,
-	                                 .offset = region->offset};
+	                                 .offset = region->offset,
+	                                 .firmware = region == &m->rom};
 
 	return cc_memory_add(&m->measured->guest, &memory, why);
 }
@@ -306,8 +318,10 @@ int measured_launch(struct machine *m, char *why)
 		error = cc_launch(&d->guest, fds, why);
 	if (error)
 		return error;
-	machine_log(m, "launched as %s: implemented to the ABI, never run on such hardware",
-	            confidential_type_name(d->input.type));
+	machine_log(m,
+	            "launched as %s (--cpu-sig 0x%x): implemented to the ABI, never run on such "
+	            "hardware",
+	            confidential_type_name(d->input.type), d->input.cpu_signature);
 	measured_close(m);
 	return 0;
 }

@@ -27,15 +27,17 @@ struct measured_options {
 int measured_parse(struct measured_options *options, const char *text, char *why);
 
 /*
- * Reads the files, before there is a VM, and sets m->measured and m->private.type. Firmware that is no IGVM file is
- * refused. 0, or a negative errno with `why`; what was made goes with vm_destroy().
+ * Reads the files, before there is a VM, and sets m->measured and m->private.type. Firmware that is no IGVM file gets
+ * its place below 4 GiB (m->rom). 0, or a negative errno with `why`; what was made goes with vm_destroy().
  */
 int measured_open(struct machine *m, const struct measured_options *options, unsigned int vcpus,
                   const char *cmdline, char *why);
+/* The kernel that firmware is given, of which the table of hashes is made; TDX has none. Before the launch. */
+void measured_kernel(struct machine *m, const struct confidential_kernel *kernel);
 /* In vm_create(): what the guest has to know of its encryption; the VM; and one of its regions of memory. */
 int measured_cpuid(struct machine *m, struct cpuid_table *host, char *why);
 int measured_vm_create(struct machine *m, char *why);
-int measured_memory(struct machine *m, unsigned int index, char *why);
+int measured_memory(struct machine *m, const struct machine_region *region, char *why);
 /* Behind vcpus_create(): encrypts and measures. The guest can run then, and m->measured is gone. */
 int measured_launch(struct machine *m, char *why);
 void measured_close(struct machine *m);

@@ -3,6 +3,8 @@
  * memory: guest RAM is one memfd, mapped once, shared with the device processes. RAM ends at the PCI
  * hole; the rest of the file goes on at 4 GiB. The seals are what makes a host pointer safe: without
  * F_SEAL_SHRINK anyone with the fd could truncate it under us (SIGBUS).
+ *
+ * Firmware is memory too, but none that devices see: it is the vmm's own, behind no fd.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -98,10 +100,36 @@ int vm_memory_map(struct machine *m, int memfd, uint64_t size, char *why)
 	return 0;
 }
 
+int vm_rom_map(struct machine *m, uint64_t size, char *why)
+{
+	uint64_t after = 0;
+	void *host;
+
+	if (size == 0 || size > VM_ROM_MAX || size % MEMORY_PAGE != 0)
+		return why_set(why, -EINVAL,
+		               "the firmware has %llu bytes, where whole pages were expected, at "
+		               "most %d MiB",
+		               (unsigned long long)size, VM_ROM_MAX >> 20);
+	host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (host == MAP_FAILED)
+		return why_set(why, -errno, "no memory for %llu bytes of firmware",
+		               (unsigned long long)size);
+	madvise(host, size, MADV_DONTDUMP);
+	for (size_t i = 0; i < m->region_count; i++)
+		after += m->regions[i].size;
+	/* in private memory it comes behind all else */
+	m->rom = (struct machine_region){
+	        .guest = MACHINE_HIGH_RAM_BASE - size, .size = size, .offset = after, .host = host};
+	return 0;
+}
+
 void vm_memory_unmap(struct machine *m)
 {
 	uint64_t size = 0;
 
+	if (m->rom.size > 0)
+		munmap(m->rom.host, m->rom.size);
+	m->rom.size = 0;
 	for (size_t i = 0; i < m->region_count; i++)
 		size += m->regions[i].size;
 	if (size > 0)

@@ -43,6 +43,7 @@ static const struct {
         {"memfd", OPTION_FD, OPTIONS_AT(memfd), false},
         {"kernel", OPTION_FD, OPTIONS_AT(kernel), false},
         {"initrd", OPTION_FD, OPTIONS_AT(initrd), false},
+        {"firmware", OPTION_FD, OPTIONS_AT(firmware), false},
         {"cmdline", OPTION_TEXT, OPTIONS_AT(cmdline), false},
         {"control", OPTION_FD, OPTIONS_AT(control), false},
         {"console", OPTION_FD, OPTIONS_AT(console), false},
@@ -187,6 +188,7 @@ int options_parse(struct options *options, int argc, char *const argv[], char *w
 	        .memfd = -1,
 	        .kernel = -1,
 	        .initrd = -1,
+	        .firmware = -1,
 	        .control = -1,
 	        .console = -1,
 	        .serial_log = -1,
@@ -207,15 +209,17 @@ int options_parse(struct options *options, int argc, char *const argv[], char *w
 	if (optind < argc)
 		return why_set(why, -EINVAL, "'%.60s': expected no argument", argv[optind]);
 	if (options->kvm < 0 || options->memfd < 0 || options->memory == 0 ||
-	    (options->kernel < 0 && !options->measured.given))
+	    (options->kernel < 0 && options->firmware < 0 && !options->measured.given))
 		return why_set(why, -EINVAL,
-		               "--kvm, --memfd, --memory and --kernel (or --confidential) are "
-		               "needed");
-	if (options->measured.given &&
-	    (options->kernel >= 0 || options->initrd >= 0 || options->private))
-		return why_set(why, -EINVAL,
-		               "--confidential with --kernel, --initrd or --private: its firmware "
-		               "has its own kernel");
+		               "--kvm, --memfd, --memory and --kernel (or --firmware, "
+		               "--confidential) are needed");
+	if (options->measured.given && (options->firmware >= 0 || options->private))
+		return why_set(
+		        why, -EINVAL,
+		        "--confidential with --firmware or --private: it has a firmware, and "
+		        "private memory, of its own");
+	if (options->initrd >= 0 && options->kernel < 0)
+		return why_set(why, -EINVAL, "--initrd without --kernel");
 	if (options->control < 0 && !options->stdio)
 		return why_set(why, -EINVAL, "--control is needed (or --stdio, to run by hand)");
 	return 0;

@@ -24,7 +24,7 @@ struct options {
 	uint64_t memory;  /* bytes */
 	uint32_t private; /* enum cc_vm_type */
 	struct measured_options measured;
-	int kvm, memfd, kernel, initrd, control, console, serial_log, serial_old,
+	int kvm, memfd, kernel, initrd, firmware, control, console, serial_log, serial_old,
 	        last; /* -1: not given */
 	bool stdio, sandbox;
 	struct board_options board;

@@ -25,12 +25,19 @@ enum {
 	PORT_RESET_OFFSET = 1, /* 0xcf9, inside the address's dword: the reset control register */
 	RESET_NOW = 1 << 2,
 	RESET_KIND = 1 << 1 | 1 << 3,
+
+	CHIPSET_SLOT = 1,
+	CHIPSET_POWER = 3,
+	CHIPSET_MULTIFUNCTION = 0x80,
+	CHIPSET_PMBA = 0x40,      /* PIIX4's: bits 6 to 15 are the address */
+	CHIPSET_PMREGMISC = 0x80, /* bit 0: the ports answer */
 };
 
 struct pci_bus {
 	struct machine *machine;
 	struct pci_device *slots[PCI_SLOTS];
 	struct pci_device bridge;
+	struct pci_device isa, power; /* of pci_bus_chipset() */
 	uint64_t next_bar;
 	uint32_t port_address; /* what CF8 holds */
 	uint8_t reset_control;
@@ -170,6 +177,8 @@ static void config_write(struct pci_bus *bus, struct pci_device *device, unsigne
 
 static struct pci_device *device_at(struct pci_bus *bus, unsigned int slot, unsigned int function)
 {
+	if (slot == CHIPSET_SLOT && function == CHIPSET_POWER && bus->slots[slot] == &bus->isa)
+		return &bus->power;
 	return function == 0 ? bus->slots[slot] : NULL;
 }
 
@@ -275,11 +284,12 @@ int pci_bus_add(struct pci_bus *bus, struct pci_device *device)
 	return slot;
 }
 
+static const struct pci_device_ops pci_no_ops;
+
 int pci_bus_create(struct machine *m, struct pci_bus **created)
 {
 	static const struct pci_identity bridge = {
 	        .vendor = 0x1b36, .device = 0x0008, .class = 0x060000}; /* a generic host bridge */
-	static const struct pci_device_ops no_ops;
 	struct pci_bus *bus = calloc(1, sizeof(*bus));
 	int error;
 
@@ -288,7 +298,7 @@ int pci_bus_create(struct machine *m, struct pci_bus **created)
 	bus->machine = m;
 	bus->next_bar = MACHINE_MMIO32_BASE;
 	pci_device_init(&bus->bridge, &bridge, 0);
-	bus->bridge.ops = &no_ops;
+	bus->bridge.ops = &pci_no_ops;
 	bus->slots[0] = &bus->bridge;
 	error = machine_io_add(m, MACHINE_MMIO, MACHINE_ECAM_BASE, MACHINE_ECAM_SIZE, &ecam_ops,
 	                       bus);
@@ -322,6 +332,29 @@ void pci_bus_destroy(struct pci_bus *bus)
 			device->ops->destroy(device->self);
 	}
 	free(bus);
+}
+
+int pci_bus_chipset(struct pci_bus *bus)
+{
+	static const struct pci_identity host = {
+	        .vendor = 0x8086, .device = 0x1237, .class = 0x060000};
+	static const struct pci_identity isa = {
+	        .vendor = 0x8086, .device = 0x7000, .class = 0x060100};
+	static const struct pci_identity power = {
+	        .vendor = 0x8086, .device = 0x7113, .class = 0x068000};
+
+	if (bus->slots[CHIPSET_SLOT])
+		return -EEXIST;
+	pci_device_init(&bus->bridge, &host, 0);
+	pci_device_init(&bus->isa, &isa, 0);
+	pci_device_init(&bus->power, &power, 0);
+	bus->bridge.ops = bus->isa.ops = bus->power.ops = &pci_no_ops;
+	bus->isa.config[PCI_HEADER_TYPE] = CHIPSET_MULTIFUNCTION;
+	bus->power.config[CHIPSET_PMBA] = 1; /* ports */
+	put16(bus->power.writable + CHIPSET_PMBA, 0xffc0);
+	bus->power.writable[CHIPSET_PMREGMISC] = 1;
+	bus->slots[CHIPSET_SLOT] = &bus->isa;
+	return 0;
 }
 
 struct pci_device *pci_bus_at(const struct pci_bus *bus, unsigned int slot)

@@ -15,6 +15,7 @@ enum pci_register { /* PCI Local Bus 3.0, 6.1: the type-0 header */
 	            PCI_STATUS = 0x06,
 	            PCI_REVISION = 0x08,
 	            PCI_CLASS = 0x09,
+	            PCI_HEADER_TYPE = 0x0e,
 	            PCI_BAR0 = 0x10,
 	            PCI_SUBSYSTEM_VENDOR = 0x2c,
 	            PCI_SUBSYSTEM = 0x2e,
@@ -79,6 +80,11 @@ unsigned int pci_device_capability(struct pci_device *device, uint8_t id, const 
  * Returns the slot (1..31) or -ENOSPC. The bus calls ops->destroy at its end.
  */
 int pci_bus_add(struct pci_bus *bus, struct pci_device *device);
+/*
+ * For OVMF, which knows its platform by its host bridge: an Intel 440FX, an ISA bridge in slot 1, and as its function 3
+ * the power management whose PM timer is at the ports that OVMF gives it. -EEXIST: there is something in that slot.
+ */
+int pci_bus_chipset(struct pci_bus *bus);
 /* What is in a slot below PCI_SLOTS, or NULL. */
 struct pci_device *pci_bus_at(const struct pci_bus *bus, unsigned int slot);
 

@@ -136,6 +136,7 @@ int private_create(struct machine *m, char *why)
 		               strerror(errno));
 	for (size_t i = 0; i < m->region_count; i++)
 		create.size += m->regions[i].size;
+	create.size += m->rom.size;
 	p->memfd = ioctl(m->vm, CC_CREATE_GUEST_MEMFD, &create);
 	if (p->memfd < 0)
 		return why_set(why, -errno, "KVM makes no private memory of %llu bytes: %s",
@@ -154,9 +155,8 @@ void private_shared_at_start(struct machine *m, uint64_t guest, uint64_t size)
 		private_mark(&m->private, guest, size, true);
 }
 
-int private_slot(struct machine *m, unsigned int index)
+int private_slot(struct machine *m, unsigned int index, const struct machine_region *region)
 {
-	const struct machine_region *region = &m->regions[index];
 	struct cc_memory_region2 slot = {
 	        .slot = index,
 	        .flags = CC_MEM_GUEST_MEMFD,

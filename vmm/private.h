@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct machine;
+struct machine_region;
 struct vcpu;
 
 enum {
@@ -23,9 +24,9 @@ enum {
 
 struct private_memory {
 	uint32_t type; /* enum cc_vm_type; CC_X86_DEFAULT_VM: none of this is used */
-	int memfd;     /* guest_memfd of all RAM, at the offsets that the shared memfd has */
-	int map_fd;    /* which pages are shared, for the devices; -1: there is no private memory */
-	uint8_t *map;  /* the same here, for writing */
+	int memfd; /* guest_memfd of all RAM, at the offsets that the shared memfd has; firmware behind it */
+	int map_fd;   /* which pages are shared, for the devices; -1: there is no private memory */
+	uint8_t *map; /* the same here, for writing */
 	uint64_t map_size;
 	pthread_mutex_t
 	        lock; /* one request at a time; taken without or inside the machine's lock */
@@ -43,12 +44,12 @@ void private_init(struct private_memory *p);
 
 /*
  * In vm_create(): private_check() says before KVM_CREATE_VM what this host lacks; private_create() makes the
- * guest_memfd and the map of shared pages; private_slot() hands region `index` to KVM. All do nothing for, or
+ * guest_memfd and the map of shared pages; private_slot() hands a region to KVM as its slot `index`. All do nothing for, or
  * are not called of, a machine whose memory is all shared. 0 or a negative errno with `why`.
  */
 int private_check(int kvm, uint32_t type, char *why);
 int private_create(struct machine *m, char *why);
-int private_slot(struct machine *m, unsigned int index);
+int private_slot(struct machine *m, unsigned int index, const struct machine_region *region);
 void private_destroy(struct private_memory *p);
 
 /*

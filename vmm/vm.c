@@ -12,9 +12,9 @@
 #include "vmm/measured.h"
 #include "vmm/msr.h"
 
-/* Three pages for Intel's real-mode TSS and one for its identity map, below the BIOS's old place. */
-#define VM_IDENTITY_MAP 0xfffbc000ull
-#define VM_TSS          0xfffbd000ul
+/* Three pages for Intel's real-mode TSS and one for its identity map, below the largest firmware (VM_ROM_MAX). */
+#define VM_IDENTITY_MAP 0xfeffc000ull
+#define VM_TSS          0xfeffd000ul
 
 static const struct {
 	int number;
@@ -49,31 +49,35 @@ static int vm_check_host(int kvm, char *why)
 	return 0;
 }
 
+static int vm_set_region(struct machine *m, unsigned int slot, const struct machine_region *region,
+                         char *why)
+{
+	struct kvm_userspace_memory_region plain = {
+	        .slot = slot,
+	        .guest_phys_addr = region->guest,
+	        .memory_size = region->size,
+	        .userspace_addr = (uint64_t)(uintptr_t)region->host,
+	};
+	int error = 0;
+
+	if (m->measured)
+		return measured_memory(m, region, why);
+	if (m->private.map_fd >= 0)
+		error = private_slot(m, slot, region);
+	else if (ioctl(m->vm, KVM_SET_USER_MEMORY_REGION, &plain) < 0)
+		error = -errno;
+	return error ? why_set(why, error, "KVM refuses guest memory: %s", strerror(-error)) : 0;
+}
+
 static int vm_set_memory(struct machine *m, char *why)
 {
-	for (size_t i = 0; i < m->region_count; i++) {
-		struct kvm_userspace_memory_region region = {
-		        .slot = (uint32_t)i,
-		        .guest_phys_addr = m->regions[i].guest,
-		        .memory_size = m->regions[i].size,
-		        .userspace_addr = (uint64_t)(uintptr_t)m->regions[i].host,
-		};
+	int error = 0;
 
-		int error = m->measured ? measured_memory(m, (unsigned int)i, why) : 0;
-
-		if (error)
-			return error;
-		if (m->measured)
-			continue;
-		if (m->private.map_fd >= 0)
-			error = private_slot(m, (unsigned int)i);
-		else if (ioctl(m->vm, KVM_SET_USER_MEMORY_REGION, &region) < 0)
-			error = -errno;
-		if (error)
-			return why_set(why, error, "KVM refuses guest memory: %s",
-			               strerror(-error));
-	}
-	return 0;
+	for (size_t i = 0; !error && i < m->region_count; i++)
+		error = vm_set_region(m, (unsigned int)i, &m->regions[i], why);
+	if (!error && m->rom.size > 0)
+		error = vm_set_region(m, (unsigned int)m->region_count, &m->rom, why);
+	return error;
 }
 
 /* #syscall vmm: ioctl(arg1 = KVM_SET_GSI_ROUTING) - the guest moves an interrupt */

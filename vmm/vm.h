@@ -23,7 +23,8 @@ enum {
 	VM_WATCHES_MAX = 64,
 	VM_NAME_MAX = 32,
 	VM_VCPU_STACK = 64 * 1024,
-	VM_NODES_MAX = 1024, /* as many as Linux can be built for */
+	VM_NODES_MAX = 1024,   /* as many as Linux can be built for */
+	VM_ROM_MAX = 16 << 20, /* KVM's own pages are below */
 };
 
 struct vm_route {
@@ -59,6 +60,7 @@ struct machine {
 	int kvm, vm, memfd; /* kvm and memfd belong to the caller */
 	struct machine_region regions[2];
 	size_t region_count;
+	struct machine_region rom;     /* of a guest that starts from firmware; a size of 0: none */
 	int node;                      /* set before vm_memory_map(): NUMA node, or -1 */
 	struct cpuid_model cpu;        /* set before vm_create(); all zero: the host's */
 	struct cpuid_table *cpuid;     /* as built for this VM */
@@ -94,6 +96,11 @@ struct machine {
  */
 int vm_memory_map(struct machine *m, int memfd, uint64_t size, char *why);
 void vm_memory_unmap(struct machine *m);
+/*
+ * Room for `size` bytes of firmware, in whole pages, that end at 4 GiB: memory that no device is told of. Behind
+ * vm_memory_map(); undone with it.
+ */
+int vm_rom_map(struct machine *m, uint64_t size, char *why);
 
 /* vm.c: a KVM VM around the mapped memory, with its I/O APIC. Undone by vm_destroy(). */
 void vm_init(struct machine *m, const char *name);

@@ -10,7 +10,8 @@
  *              [--on-panic stop|pause|log] [--watchdog reset|stop|pause [--watchdog-fired]]
  *              [--last FD] [--private sw-protected]
  *              [--confidential TYPE:firmware=FD[,sev=FD][,id-block=FD,id-auth=FD][,host-data=HEX]
- *                              [,abi=MAJOR.MINOR][,debug][,no-smt]]   in place of --kernel and --initrd
+ *                              [,abi=MAJOR.MINOR][,debug][,no-smt]]
+ *              [--firmware FD]
  *              [--device TYPE:FD[:key=value...]]...   TYPE net|blk|console|rng|balloon|vsock|fs;
  *              FD a vhost-user socket
  *              [--no-sandbox]   only for running it by hand
@@ -31,8 +32,12 @@
  * testing that, which protects from nothing. A balloon is refused then, and each back end has to keep to the
  * pages that the guest shares (VHOST_USER_SET_SHARED_MAP).
  *
- * --confidential has the hardware hide the guest's memory and measure its start, which is in an IGVM file: sev, sev-es,
- * sev-snp or tdx; `sev` is /dev/sev. What the host cannot give is an error. Never run on such hardware.
+ * --confidential has the hardware hide the guest's memory and measure its start: sev, sev-es, sev-snp or tdx; `sev` is
+ * /dev/sev. Its firmware is an IGVM file, which has its own kernel, or an OVMF or TDVF image, which starts the one that
+ * --kernel and --initrd give it. What the host cannot give is an error. Never run on such hardware.
+ *
+ * --firmware starts a guest without encryption from an OVMF image, with or without a kernel. Firmware starts kernels
+ * that are EFI programs, as a bzImage is; the vmm holds a copy of it and of its initrd.
  *
  * It builds the machine, finishes the vhost-user negotiation, enters its seccomp list, then waits for
  * VMM_START on the control socket (with --stdio and no --control it starts at once). The guest has not

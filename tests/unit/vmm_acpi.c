@@ -55,7 +55,9 @@ START_TEST(every_table_is_linked_and_summed)
 {
 	static const char *const names[] = {"FACP", "APIC", "MCFG", "DSDT", "WDAT"};
 
-	ck_assert_uint_gt(acpi_write(tables, GUEST, SIZE, &(struct acpi_config){64, true}), 0);
+	ck_assert_uint_gt(acpi_write(tables, GUEST, SIZE,
+	                             &(struct acpi_config){.vcpus = 64, .watchdog = true}),
+	                  0);
 	ck_assert_mem_eq(tables, "RSD PTR ", 8);
 	ck_assert_uint_eq(sum(tables, 20), 0);
 	ck_assert_uint_eq(sum(tables, 36), 0);
@@ -70,7 +72,7 @@ START_TEST(the_madt_has_every_processor)
 	unsigned int seen = 0;
 	uint32_t size;
 
-	acpi_write(tables, GUEST, SIZE, &(struct acpi_config){64, true});
+	acpi_write(tables, GUEST, SIZE, &(struct acpi_config){.vcpus = 64, .watchdog = true});
 	madt = find("APIC");
 	size = base_le32(madt + 4);
 	for (uint32_t at = 44; at < size; at += madt[at + 1]) {
@@ -163,7 +165,7 @@ START_TEST(iasl_reads_the_same)
 	want(text, "Value to cause reset : 5A");
 	disassemble("MCFG", text, sizeof(text));
 	want(text, "Base Address : 00000000E0000000");
-	acpi_write(tables, GUEST, SIZE, &(struct acpi_config){2, true});
+	acpi_write(tables, GUEST, SIZE, &(struct acpi_config){.vcpus = 2, .watchdog = true});
 	disassemble("WDAT", text, sizeof(text));
 	want(text, "Enabled : 1");
 	want(text, "Timer Period : 00000064");

@@ -152,7 +152,7 @@ START_TEST(what_kvm_is_handed)
 	ck_assert_uint_eq(kvm.exits, 1 << CC_HC_MAP_GPA_RANGE);
 	ck_assert_uint_eq(kvm.memfd_size, SIZE);
 	for (unsigned int i = 0; i < 2; i++) {
-		ck_assert_int_eq(private_slot(&m, i), 0);
+		ck_assert_int_eq(private_slot(&m, i, &m.regions[i]), 0);
 		ck_assert_uint_eq(kvm.slots[i].flags, CC_MEM_GUEST_MEMFD);
 		ck_assert_uint_eq(kvm.slots[i].guest_phys_addr, i ? HIGH : 0);
 		ck_assert_uint_eq(kvm.slots[i].memory_size, i ? HIGH_SIZE : LOW_END);
