@@ -4,7 +4,11 @@
  *
  *   0x70, 0x71  CMOS: an index, and the byte there (Motorola MC146818A). The time in BCD, read only; memory between
  *               16 MiB and 4 GiB (0x34, 0x35) and above (0x5b to 0x5d) in units of 64 KiB, as QEMU and Bochs have it
- *   0xb008      the ACPI PM timer (ACPI 6.4, 4.8.3.3), 24 bits: where OVMF puts it on a 440FX, and counts its delays
+ *   0xb004      ACPI's PM1a control (ACPI 6.4, 4.8.3.2.1): S5, which is type 0 on a PIIX4, is how OVMF's runtime service
+ *               switches off, and that is how a kernel does it that has EFI and a hardware-reduced platform
+ *   0xb008      the ACPI PM timer (4.8.3.3), 24 bits, with which OVMF counts its delays
+ *
+ * The ports at 0xb000 are where OVMF puts them on a 440FX.
  */
 #include "vmm/chipset.h"
 
@@ -33,6 +37,8 @@ enum {
 	CMOS_FROM = 16 << 20,
 	DAY_SECONDS = 86400,
 	TIMER_MASK = 0xffffff,
+	CONTROL_SLEEP = 1 << 13,
+	CONTROL_TYPE = 7 << 10,
 };
 
 struct cmos_date {
@@ -104,26 +110,46 @@ static void cmos_write(void *self, uint64_t offset, const void *data, unsigned i
 		chipset->index = *(const uint8_t *)data & CMOS_INDEX;
 }
 
-static void timer_read(void *self, uint64_t offset, void *data, unsigned int size)
+static uint32_t power_timer(const struct chipset *chipset)
 {
-	const struct chipset *chipset = self;
 	const uint64_t ns = chipset->host.now(chipset->host.self);
 	/* the seconds by themselves: their product with the frequency has no more than 64 bits for 160,000 years */
 	const uint64_t ticks = ns / 1000000000 * CHIPSET_TIMER_HZ +
 	                       ns % 1000000000 * CHIPSET_TIMER_HZ / 1000000000;
-	const uint32_t value = (uint32_t)(ticks & TIMER_MASK);
 
-	for (unsigned int i = 0; i < size; i++)
-		((uint8_t *)data)[i] = (uint8_t)(value >> 8 * (offset + i));
+	return (uint32_t)(ticks & TIMER_MASK);
 }
 
-static void timer_write(void *self, uint64_t offset, const void *data, unsigned int size)
+static void power_read(void *self, uint64_t offset, void *data, unsigned int size)
 {
-	(void)self;
-	(void)offset;
-	(void)data;
-	(void)size;
+	const struct chipset *chipset = self;
+	const uint32_t timer = offset >= CHIPSET_TIMER ? power_timer(chipset) : 0;
+
+	for (unsigned int i = 0; i < size; i++) {
+		const uint64_t at = offset + i;
+		uint8_t *byte = (uint8_t *)data + i;
+
+		if (at >= CHIPSET_TIMER)
+			*byte = (uint8_t)(timer >> 8 * (at - CHIPSET_TIMER));
+		else if (at == CHIPSET_CONTROL || at == CHIPSET_CONTROL + 1)
+			*byte = (uint8_t)(chipset->control >> 8 * (at - CHIPSET_CONTROL));
+		else
+			*byte = 0;
+	}
+}
+
+static void power_write(void *self, uint64_t offset, const void *data, unsigned int size)
+{
+	struct chipset *chipset = self;
+	uint16_t value;
+
+	if (offset != CHIPSET_CONTROL || size != 2)
+		return;
+	value = base_le16(data);
+	chipset->control = value & (uint16_t)~CONTROL_SLEEP;
+	if ((value & CONTROL_SLEEP) && !(value & CONTROL_TYPE))
+		chipset->host.off(chipset->host.self);
 }
 
 const struct machine_io_ops chipset_cmos_io = {.read = cmos_read, .write = cmos_write};
-const struct machine_io_ops chipset_timer_io = {.read = timer_read, .write = timer_write};
+const struct machine_io_ops chipset_power_io = {.read = power_read, .write = power_write};

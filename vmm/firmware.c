@@ -182,18 +182,23 @@ static uint64_t firmware_date(void *self)
 	return (uint64_t)now.tv_sec;
 }
 
+static void firmware_off(void *self)
+{
+	machine_end(self, VMM_END_POWEROFF);
+}
+
 static int firmware_board(struct firmware *firmware, struct machine *m, struct pci_bus *bus)
 {
 	firmware->chipset = (struct chipset){
-	        .host = {firmware_now, firmware_date, NULL},
+	        .host = {firmware_now, firmware_date, firmware_off, m},
 	        .low = m->regions[0].size,
 	        .high = m->region_count > 1 ? m->regions[1].size : 0,
 	};
 	return pci_bus_chipset(bus)
 	               ?: machine_io_add(m, MACHINE_PIO, CHIPSET_CMOS_PORT, CHIPSET_CMOS_PORTS,
 	                                 &chipset_cmos_io, &firmware->chipset)
-	               ?: machine_io_add(m, MACHINE_PIO, CHIPSET_TIMER_PORT, CHIPSET_TIMER_PORTS,
-	                                 &chipset_timer_io, &firmware->chipset)
+	               ?: machine_io_add(m, MACHINE_PIO, CHIPSET_POWER_PORT, CHIPSET_POWER_PORTS,
+	                                 &chipset_power_io, &firmware->chipset)
 	               ?: machine_io_add(m, MACHINE_PIO, FWCFG_PORT, FWCFG_PORTS, &fwcfg_io,
 	                                 &firmware->fwcfg);
 }

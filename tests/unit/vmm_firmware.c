@@ -105,7 +105,15 @@ static uint64_t clock_date(void *self)
 	return date;
 }
 
-static struct chipset chipset = {.host = {clock_now, clock_date, NULL}};
+static unsigned int offs;
+
+static void count_off(void *self)
+{
+	(void)self;
+	offs++;
+}
+
+static struct chipset chipset = {.host = {clock_now, clock_date, count_off, NULL}};
 
 static uint8_t cmos(uint8_t index)
 {
@@ -161,13 +169,38 @@ START_TEST(the_timer_counts)
 	uint8_t byte = 0;
 
 	now = 2000000000;
-	chipset_timer_io.read(&chipset, 0, &ticks, 4);
+	chipset_power_io.read(&chipset, CHIPSET_TIMER, &ticks, 4);
 	ck_assert_uint_eq(ticks, 2 * CHIPSET_TIMER_HZ);
-	chipset_timer_io.read(&chipset, 2, &byte, 1);
+	chipset_power_io.read(&chipset, CHIPSET_TIMER + 2, &byte, 1);
 	ck_assert_uint_eq(byte, 2 * CHIPSET_TIMER_HZ >> 16);
 	now = 86400ull * 365 * 1000000000; /* 24 bits, however long the host is up */
-	chipset_timer_io.read(&chipset, 0, &ticks, 4);
+	chipset_power_io.read(&chipset, CHIPSET_TIMER, &ticks, 4);
 	ck_assert_uint_eq(ticks, 86400ull * 365 * CHIPSET_TIMER_HZ & 0xffffff);
+}
+END_TEST
+
+/* As OVMF does it: the type of sleep first, and then the bit that means it. */
+START_TEST(it_switches_off)
+{
+	static const struct {
+		uint16_t value;
+		uint64_t at;
+		unsigned int size;
+		bool off;
+	} writes[] = {{0x0001, 4, 2, false},
+	              {0x2401, 4, 2, false},
+	              {0x20, 5, 1, false},
+	              {0x2000, 0, 2, false},
+	              {0x2001, 4, 2, true}};
+	uint16_t control;
+
+	for (size_t i = 0; i < BASE_COUNT(writes); i++) {
+		offs = 0;
+		chipset_power_io.write(&chipset, writes[i].at, &writes[i].value, writes[i].size);
+		ck_assert_int_eq(offs, writes[i].off);
+	}
+	chipset_power_io.read(&chipset, CHIPSET_CONTROL, &control, 2);
+	ck_assert_uint_eq(control, 1);
 }
 END_TEST
 
@@ -182,6 +215,7 @@ int main(void)
 	tcase_add_loop_test(tests, the_clock_tells_the_date, 0, BASE_COUNT(dates));
 	tcase_add_test(tests, cmos_tells_the_memory);
 	tcase_add_test(tests, the_timer_counts);
+	tcase_add_test(tests, it_switches_off);
 	suite_add_tcase(suite, tests);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
