@@ -43,6 +43,7 @@ struct detector_config { /* zero is the default of each */
 	struct world_guest guest;      /* who it is in there; .vm 0: whose address a flow has */
 	const struct intel_set *intel; /* the same; what it points at may change between events */
 	struct arena *arena; /* what memory is taken from; stays the caller's. NULL: the heap */
+	uint64_t seed;       /* of hashes that guests must not know; 0: a detector finds its own */
 };
 
 #define DETECTOR_SECOND_NS 1000000000ull

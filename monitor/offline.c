@@ -207,12 +207,15 @@ static struct offline_source *offline_source_place(struct offline *offline,
 	return place;
 }
 
+/* Detectors' hashes go by when the capture began: the same capture gives the same alerts each time, and nobody who is in
+ * it could know. */
 static struct offline_source *offline_source_add(struct offline *offline, const uint8_t address[16],
                                                  bool v6)
 {
 	const struct detector_config config = {.world = offline->world,
 	                                       .arena = offline->arena,
 	                                       .intel = offline->config.intel,
+	                                       .seed = offline->stats.first_ns,
 	                                       .off = offline->config.intel ? 0
 	                                                                    : 1u << DETECTOR_INTEL};
 	uint64_t tries = 0;

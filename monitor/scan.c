@@ -69,7 +69,7 @@ static struct scan *scan_begin(struct scan *scan, const struct scan_config *conf
 	if (scan->config.hosts == 0)
 		scan->config.hosts = SCAN_HOSTS_DEFAULT;
 	/* Addresses of a heap that ASLR moves: enough that a guest cannot aim at one slot. */
-	scan->seed = detector_mix((uint64_t)(uintptr_t)scan);
+	scan->seed = detector_mix(config->seed ? config->seed : (uint64_t)(uintptr_t)scan);
 	memset(scan->slots, 0xff, sizeof(scan->slots));
 	return scan;
 }
@@ -513,8 +513,10 @@ void scan_tick(struct scan *scan, uint64_t now_ns, detector_emit_fn *emit, void 
 
 static void *scan_make(const struct detector_config *config)
 {
-	const struct scan_config own = {
-	        .ports = config->scan_ports, .hosts = config->scan_hosts, .world = config->world};
+	const struct scan_config own = {.ports = config->scan_ports,
+	                                .hosts = config->scan_hosts,
+	                                .world = config->world,
+	                                .seed = config->seed};
 
 	return scan_begin(detector_take(config, sizeof(struct scan)), &own);
 }

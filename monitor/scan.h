@@ -15,6 +15,7 @@ struct scan_config {
 	uint32_t ports; /* failed ports of one host that make a vertical scan; 0: the default */
 	uint32_t hosts; /* failed hosts on one port that make a horizontal one; 0: the default */
 	struct detector_world *world; /* or NULL */
+	uint64_t seed; /* of its hashes, which guests must not know; 0: one of its own */
 };
 
 extern const struct detector_ops scan_detector;
