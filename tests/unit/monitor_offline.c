@@ -104,7 +104,7 @@ START_TEST(the_same_again)
 		offline[i] = offline_new(&seen[i], NULL, 0);
 		for (uint16_t port = 1; port <= 40; port++) {
 			struct frame frame;
-			const uint64_t time = START + port * 600 * SECOND;
+			const uint64_t time = START + port * 900 * SECOND;
 
 			frame_make_tcp(&frame, FLOW_GUEST, 40000, port, PACKET_SYN, 1, "");
 			feed(offline[i], &frame, time);
