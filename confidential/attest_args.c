@@ -27,8 +27,10 @@ static bool attest_time(const char *text, int64_t *at)
 		const char *end = strptime(text, forms[i], &parts);
 
 		if (end && !*end) {
+			const int day = parts.tm_mday;
+
 			*at = timegm(&parts);
-			return true;
+			return parts.tm_mday == day; /* that month has it */
 		}
 	}
 	return false;

@@ -189,6 +189,7 @@ static const struct verdict {
         {"certs", "certs", "2025-01-01", {0}, 127, "cannot open certs"},
         {"report", "certs", "today", {0}, 125, "--at 'today' is not a time"},
         {"report", "certs", "2025-02-30x", {0}, 125, "--at '2025-02-30x'"},
+        {"report", "certs", "2025-02-29", {0}, 125, "--at '2025-02-29'"},
         {"report", "certs", "@-1", {0}, 125, "--at '@-1'"},
         {"report", "certs", "2025-01-01", {"--measurement", "7a"}, 125, "is not 48 bytes in hex"},
         {"report", "certs", "2025-01-01", {"--policy", "g"}, 125, "--policy 'g' is not"},
