@@ -18,6 +18,8 @@ enum {
 };
 /* RAM that neither the guest nor its loader has a use for. */
 #define REGION 0x2000000ul
+/* And two pages of it that stay as they are until the end: what is looked for on the host. */
+#define MARKS 0x2800000ul
 
 static long convert_raw(uint64_t guest, uint64_t pages, uint64_t how)
 {
@@ -304,7 +306,30 @@ static const char *private_race(struct device *d)
 	return bad;
 }
 
+/* "hostile: a SHARED mark" and so on, each byte one more here: so that only the page has it as it reads. */
+static void mark(uint64_t page, const char *text)
+{
+	volatile char *at = (volatile char *)page;
+
+	while (*text)
+		*at++ = (char)(*text++ - 1);
+}
+
+/* One page that the host can find its mark in, and one that it can not: nobody there can map or read it. */
+static const char *private_marks(struct device *unused)
+{
+	const char *bad = convert(MARKS + PAGE, 1, KEEP);
+
+	(void)unused;
+	if (bad)
+		return bad;
+	mark(MARKS, "iptujmf;!b!TIBSFE!nbsl");
+	mark(MARKS + PAGE, "iptujmf;!b!QSJWBUF!nbsl");
+	return NULL;
+}
+
 const struct hostile_class private_classes[] = {
+        {"private_marks", private_marks, true},
         {"private_both_ways", private_both_ways, true},
         {"private_refused", private_refused, true},
         {"private_flips", private_flips, true},
