@@ -81,6 +81,23 @@ static uint8_t *image_of(enum confidential_type type)
 	return type == CONFIDENTIAL_TDX ? fixture_tdvf(true) : fixture_ovmf(0);
 }
 
+/* The list of memory that a trust domain's firmware gets (PI 1.7, volume 3, 5): all of it, and not the image. */
+static void look_at_hob(void)
+{
+	enum { RESOURCE = 3, END = 0xffff, START_AT = 32, LENGTH_AT = 40 };
+	const uint8_t *at = model.fake.hob;
+	uint64_t next = 0;
+
+	for (; base_le16(at) != END; at += base_le16(at + 2)) {
+		ck_assert_uint_gt(base_le16(at + 2), 0);
+		if (base_le16(at) != RESOURCE)
+			continue;
+		ck_assert_uint_eq(base_le64(at + START_AT), next);
+		next += base_le64(at + LENGTH_AT);
+	}
+	ck_assert_uint_eq(next, LARGE);
+}
+
 START_TEST(firmware_has_the_measured_digest)
 {
 	const struct fw_case *each = &fw_cases[_i];
@@ -97,6 +114,8 @@ START_TEST(firmware_has_the_measured_digest)
 	ck_assert_msg(end == VMM_END_POWEROFF && model.ran, "%d: %s", end, text);
 	measured_offline(each, image, &offline);
 	ck_assert_mem_eq(model.fake.digest, offline.bytes, offline.size);
+	if (each->type == CONFIDENTIAL_TDX)
+		look_at_hob();
 }
 END_TEST
 

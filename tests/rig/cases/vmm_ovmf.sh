@@ -16,7 +16,7 @@ exec 9<>"$work/in" 8<"$image"
 if [ -w "$period" ]; then
 	before=$(cat "$period")
 	at_end sh -c "echo $before >$period"
-	echo 200000 >"$period"
+	echo 500000 >"$period"
 fi
 
 "$start" "$vmm" /cordon-guest/vmlinuz /cordon-guest/initrd.img 256 --stdio --firmware 8 \
