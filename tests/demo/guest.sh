@@ -36,37 +36,52 @@ guest_say() {
 	return 1
 }
 
-# guest_wait NAME TEXT SECONDS: until the guest's serial log has TEXT.
+# guest_wait NAME TEXT SECONDS: until the guest's serial log has TEXT. It looks less and less often, up to once a second:
+# on the one emulated CPU of the rig a look takes a quarter of a second from the guest.
 guest_wait() {
-	local tries=$(($3 * 20))
+	local left=$(($3 * 10)) pause=1
 	until grep -q "$2" "/var/log/cordon/$1.serial" 2>/dev/null; do
-		tries=$((tries - 1))
-		[ $tries -gt 0 ] || return 1
-		sleep 0.05
+		left=$((left - pause))
+		[ $left -gt 0 ] || return 1
+		sleep $((pause / 10)).$((pause % 10))
+		[ $pause = 10 ] || pause=$((pause + 1))
 	done
 }
 
-# leftovers: prints a line for each thing of cordon's that is still on the host.
-leftovers() {
-	ip -o link show | sed -n 's/^[0-9]*: \(cn[0-9][0-9]*\)[:@].*/tap \1/p'
-	nft list tables 2>/dev/null | sed -n 's/^table \([a-z0-9]* cordon.*\)/nft table \1/p'
-	find /sys/fs/cgroup/cordon -mindepth 1 -maxdepth 1 -type d 2>/dev/null | sed 's/^/cgroup /'
-	find /sys/fs/bpf/cordon -mindepth 1 2>/dev/null | sed 's/^/pin /'
-	find /run/cordon/vms /run/cordon/slots /run/cordon/links -mindepth 1 -maxdepth 1 2>/dev/null |
-		sed 's/^/registry /'
+# leftovers: prints a line for each thing of cordon's that is still on the host. It runs no more programs than it has to,
+# as cases call it again and again.
+leftovers() (
+	shopt -s nullglob dotglob
+	while read -r _ name _; do
+		[[ ! $name =~ ^(cn[0-9]+)[:@] ]] || echo "tap ${BASH_REMATCH[1]}"
+	done < <(ip -o link show)
+	while read -r line; do
+		[[ ! $line =~ ^table\ [a-z0-9]*\ cordon ]] || echo "nft $line"
+	done < <(nft list tables 2>/dev/null)
+	for path in /sys/fs/cgroup/cordon/*/; do
+		echo "cgroup $path"
+	done
+	for path in /sys/fs/bpf/cordon/*; do
+		echo "pin $path"
+	done
+	for path in /run/cordon/{vms,slots,links}/*; do
+		echo "registry $path"
+	done
 	awk '$1 == "Name:" { name = $2 }
 		$1 == "Pid:" { pid = $2 }
 		$1 == "Uid:" && ($2 >= 1999999990 || name ~ /^cordon-/) { print "process", pid, name }' \
 		/proc/[0-9]*/status 2>/dev/null
 	return 0
-}
+)
 
 # leftovers_settled: gives the last ones a few seconds to go, then prints those that stayed.
 leftovers_settled() {
-	local tries=50
-	while [ $tries -gt 0 ] && [ -n "$(leftovers)" ]; do
+	local tries=25 left
+	left=$(leftovers)
+	while [ $tries -gt 0 ] && [ -n "$left" ]; do
 		tries=$((tries - 1))
-		sleep 0.1
+		sleep 0.2
+		left=$(leftovers)
 	done
-	leftovers
+	printf '%s' "$left"
 }

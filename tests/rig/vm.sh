@@ -73,9 +73,14 @@ vm_processes() {
 	"$CORDON" inspect --format json "$1" | jq -r '.processes[] | "\(.role) \(.pid) \(.uid)"'
 }
 
+# vm_inspect NAME PATH…: those values of what is known of it.
+vm_inspect() {
+	"$CORDON" inspect --format json "$1" | json "${@:2}"
+}
+
 # vm_pid NAME ROLE
 vm_pid() {
-	vm_processes "$1" | awk -v role="$2" '$1 == role { print $2 }'
+	vm_inspect "$1" ".processes[role=$2].pid"
 }
 
 # no_leftovers: nothing of cordon's may be on the host.

@@ -249,7 +249,7 @@ want_match "$("$CORDON" logs --vmm $vm)" "the host may not connect to the guest'
 kill -9 "$(vm_pid $vm dial0)"
 tell denied 5000
 wait_for 30 eval "[ \$(grep -c 'said: connect: ' $console) = 2 ]"
-want_equal "$("$CORDON" inspect --format json $vm | jq -r .state)" running
+want_equal "$(vm_inspect $vm .state)" running
 tell off
 wait_for 60 test ! -e /run/cordon/vms/$vm
 kill "$gate"

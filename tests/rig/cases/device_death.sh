@@ -10,7 +10,7 @@ at_end world_down
 cp --sparse=always /cordon-guest/disk.raw "$VM_DIR/disk.raw"
 
 state() { # state ROLE: what inspect says of it
-	"$CORDON" inspect --format json d1 | jq -r ".processes[] | select(.role == \"$1\") | \"\(.state) \(.restarts)\""
+	vm_inspect d1 ".processes[role=$1].state" ".processes[role=$1].restarts"
 }
 alert() { # alert ROLE: how many alerts there are of its deaths
 	jq -r "select(.host.name == \"d1\" and .cordon.process.role == \"$1\") | .rule.name" /var/log/cordon/alerts.json 2>/dev/null | wc -l

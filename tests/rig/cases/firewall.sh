@@ -4,6 +4,7 @@
 # time: 600
 for name in batch flow judge life bridge dnsmasq; do
 	want "$CORDON_TREE/build/tests/traffic/traffic_firewall_$name"
+	echo "$name ($SECONDS s)"
 done
 # of names, what the kernel does: their sets; of repairs, what it tells of
 CK_RUN_CASE=sets want "$CORDON_TREE/build/tests/traffic/traffic_firewall_names"

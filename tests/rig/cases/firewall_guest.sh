@@ -24,23 +24,24 @@ want "$CORDON" run --detach "$policy"
 guest_wait evader 'agent: ready' 120 || fail "the guest did not come up"
 guest_attach evader
 
-nic=$("$CORDON" inspect --format json evader | jq -c '.nics[0]')
-tap=$(jq -r .tap <<<"$nic")
-own4=$(jq -r .ip4 <<<"$nic") gateway4=$(jq -r .gateway4 <<<"$nic") own6=$(jq -r .ip6 <<<"$nic")
+read -r tap own4 gateway4 own6 < <(vm_inspect evader .nics[0].tap .nics[0].ip4 .nics[0].gateway4 .nics[0].ip6)
 ip netns exec $WORLD tcpdump -q -n -U -i cw-world -Q in -w "$VM_DIR/world.pcap" udp or ip6 or ip 2>/dev/null &
 capture=$!
 at_end kill $capture
 wait_for 20 test -s "$VM_DIR/world.pcap"
 
-# shown: the VM's counters; counts WHAT <THEM: packets that one of them has seen
-shown() {
-	"$CORDON" firewall show --format json evader
+# count INTO: the packets that each of the VM's counters has seen, by its name, into the array INTO
+count() {
+	local -n into=$1
+	local packets what
+	while IFS=$'\t' read -r packets what; do
+		into[$what]=$((${into[$what]-0} + packets))
+	done < <("$CORDON" firewall show --format json evader |
+		jq -r '.. | objects | select(.packets?) | .packets as $n | [.rule?, .what?] | unique[] | strings | "\($n)\t\(.)"')
 }
-counts() {
-	jq --arg what "$1" '[.. | objects | select(.rule? == $what or .what? == $what) | .packets] | add // 0'
-}
+declare -A before=() after=()
 "$SEND" --list >"$VM_DIR/rows"
-shown >"$VM_DIR/before"
+count before
 
 rows=$(wc -l <"$VM_DIR/rows")
 want_equal "$(guest_say evasion "$(cat /sys/class/net/"$tap"/address)" "$own4" "$gateway4" $WORLD_SERVER \
@@ -53,10 +54,10 @@ wait_for 20 arrived
 want_equal "$(grep -a -o cordon-suite-bad "$VM_DIR/world.pcap" | wc -l)" 0 "bad frames in the world"
 
 # and every bad frame was counted, by the rule that is there for it
-shown >"$VM_DIR/after"
+count after
 cut -f 1 "$VM_DIR/rows" | grep -vx -e - | sort | uniq -c >"$VM_DIR/expected"
 while read -r expected counter; do
-	found=$(($(counts "$counter" <"$VM_DIR/after") - $(counts "$counter" <"$VM_DIR/before")))
+	found=$((${after[$counter]-0} - ${before[$counter]-0}))
 	if [ "$found" -ge "$expected" ]; then
 		part "evasion: $counter" ok
 	else

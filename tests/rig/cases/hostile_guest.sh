@@ -81,14 +81,14 @@ while read -r role rss fds; do
 done < <(usage)
 lines=$("$CORDON" logs --vmm hostile | wc -l)
 [ "$lines" -le $LOG_LINES ] || fail "the log has $lines lines"
-want_equal "$("$CORDON" inspect --format json hostile | jq -r .state)" running
+want_equal "$(vm_inspect hostile .state)" running
 
 # A byte, and it switches itself off, as ACPI has it.
 guest_attach hostile
 echo >&"$GUEST_IN"
 wait_for 60 test ! -e /run/cordon/vms/hostile
 guest_detach
-want_equal "$("$CORDON" inspect --format json hostile | jq -r .reason)" "powered off"
+want_equal "$(vm_inspect hostile .reason)" "powered off"
 
 want_equal "$(complaints)" "$complaints_before" "what the kernel says"
 want_equal "$(stat -c %s "$VM_DIR/disk.raw")" $((4 << 20)) "the disk's size"

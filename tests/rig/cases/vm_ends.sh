@@ -13,9 +13,6 @@ vm_quick
 world_up
 at_end world_down
 
-inspect() {
-	"$CORDON" inspect --format json "$1" | jq -r "$2"
-}
 # boots NAME N: until the guest's agent has been ready N times.
 boots() {
 	[ "$(grep -c 'agent: ready' "/var/log/cordon/$1.serial")" -ge "$2" ]
@@ -23,8 +20,8 @@ boots() {
 # again N: the guest is up for the Nth time, and its agent is attached. One reset came before the first.
 again() {
 	wait_for 120 boots web0 "$1"
-	want_equal "$(inspect web0 .restarts)" "$1"
-	want_equal "$(inspect web0 .state)" running
+	want_equal "$(vm_inspect web0 .restarts)" "$1"
+	want_equal "$(vm_inspect web0 .state)" running
 	guest_attach web0
 }
 logged() {
@@ -38,7 +35,7 @@ want "$CORDON" run --detach "$policy"
 want "$CORDON" reset web0
 logged 'reset by the operator'
 again 1
-address=$(inspect web0 '.nics[0].ip4')
+address=$(vm_inspect web0 .nics[0].ip4)
 want_equal "$(guest_say board)" \
 	'board panic=1 watchdog=wdat_wdt bootstatus=0 generation=CRDN0001'
 generation=$(guest_say generation 0xdf000)
@@ -55,8 +52,8 @@ want_equal "$(guest_say reset triple)" resetting
 guest_detach
 again 2
 logged 'triple fault, by which it resets itself'
-want_equal "$(inspect web0 '.nics[0].ip4')" "$address"
-want_equal "$(inspect web0 .quarantined)" true
+want_equal "$(vm_inspect web0 .nics[0].ip4)" "$address"
+want_equal "$(vm_inspect web0 .quarantined)" true
 want_match "$(guest_say http http://$WORLD_SERVER:8080/)" '^http failed'
 want "$CORDON" release web0
 [ "$(guest_say generation 0xdf000)" != "$generation" ] || fail 'the generation id is the old one'
@@ -67,22 +64,22 @@ guest_detach
 again 3
 logged 'has not reloaded its watchdog for 2000 ms'
 want_match "$(guest_say board)" 'watchdog=wdat_wdt bootstatus=32 '
-want_equal "$(inspect web0 '.nics[0].ip4')" "$address"
+want_equal "$(vm_inspect web0 .nics[0].ip4)" "$address"
 want_equal "$(guest_say http http://$WORLD_SERVER:8080/)" "http ok hello"
 
 echo '-- a panic'
 want_equal "$(guest_say panic)" panicking
 guest_detach
 paused() {
-	[ "$(inspect web0 .state)" = paused ]
+	[ "$(vm_inspect web0 .state)" = paused ]
 }
 wait_for 30 paused
-want_equal "$(inspect web0 .paused_by)" 'guest panic'
-want_equal "$(inspect web0 .vmm.panics)" 1
+want_equal "$(vm_inspect web0 .paused_by)" 'guest panic'
+want_equal "$(vm_inspect web0 .vmm.panics)" 1
 logged "the guest's kernel has panicked"
 want "$CORDON" stop web0 # it cannot be asked: ended at once
 no_leftovers
-want_equal "$(inspect web0 '"\(.state) \(.reason) \(.exit) \(.restarts)"')" 'ended killed 137 3'
+want_equal "$(vm_inspect web0 .state .reason .exit .restarts)" 'ended killed 137 3'
 logged "'web0' has ended: killed (exit status 137) at 20"
 
 echo '-- a panic, by default'
@@ -90,6 +87,6 @@ policy=$(vm_policy brief)
 sed -i 's/guest.script=agent/guest.network=off guest.script=panic/' "$policy"
 want_status 13 timeout 200 "$CORDON" run --quiet "$policy" </dev/null
 no_leftovers
-want_equal "$(inspect brief '"\(.state) \(.reason) \(.exit) \(.panics)"')" 'ended guest panic 13 1'
-[ "$(inspect brief .exits)" -gt 1000 ] || fail "no counters: $("$CORDON" inspect brief)"
-want grep -q "ended: guest panic" "$(inspect brief .log)"
+want_equal "$(vm_inspect brief .state .reason .exit .panics)" 'ended guest panic 13 1'
+[ "$(vm_inspect brief .exits)" -gt 1000 ] || fail "no counters: $("$CORDON" inspect brief)"
+want grep -q "ended: guest panic" "$(vm_inspect brief .log)"

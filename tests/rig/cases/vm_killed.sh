@@ -25,7 +25,7 @@ traffic v1
 kill -9 "$(vm_pid v1 vmm)"
 guest_detach
 wait_for 10 test ! -e /run/cordon/vms/v1
-want_equal "$("$CORDON" inspect --format json v1 | jq -r .reason)" "killed from outside, perhaps for want of memory"
+want_equal "$(vm_inspect v1 .reason)" "killed from outside, perhaps for want of memory"
 want_equal "$(jq -r 'select(.host.name == "v1") | "\(.rule.id) \(.cordon.process.role)"' /var/log/cordon/alerts.json)" \
 	"process.died vmm"
 no_leftovers
@@ -77,7 +77,7 @@ no_leftovers
 
 echo '-- the keeper'
 vm_start v4
-kill -9 "$("$CORDON" inspect --format json v4 | jq .keeper)"
+kill -9 "$(vm_inspect v4 .keeper)"
 # its children die with it; the next command that looks removes what is left
 wait_for 10 sh -c '! pgrep -x cordon-vmm'
 want "$CORDON" doctor

@@ -14,14 +14,14 @@ want_status 125 "$CORDON" frobnicate
 
 vm_start web0
 want_match "$("$CORDON" ps)" 'web0 +running +1 +256M +10\.77\.'
-want_equal "$("$CORDON" inspect --format json web0 | jq -r .vmm.state)" running
+want_equal "$(vm_inspect web0 .vmm.state)" running
 want_match "$("$CORDON" logs web0)" 'guest: init'
 want_status 126 "$CORDON" run --detach "$VM_DIR/web0.yaml"
 
 guest_attach web0
 want_equal "$(guest_say http http://$WORLD_SERVER:8080/)" "http ok hello"
 want "$CORDON" pause web0
-want_equal "$("$CORDON" inspect --format json web0 | jq -r .state)" paused
+want_equal "$(vm_inspect web0 .state)" paused
 want_status 125 "$CORDON" pause web0
 want "$CORDON" resume web0
 want_status 125 "$CORDON" resume web0
@@ -38,9 +38,8 @@ want_status 125 "$CORDON" limit --iops 1x web0 nic0
 
 # flows: the connection is there, with its Community ID
 flow=$("$CORDON" flows --format json web0 | jq -c "select(.destination.ip == \"$WORLD_SERVER\" and .destination.port == 8080)" | head -n 1)
-want_equal "$(jq -r .network.transport <<<"$flow")" tcp
-want_match "$(jq -r .network.community_id <<<"$flow")" '^1:[A-Za-z0-9+/]{27}=$'
-want_equal "$(jq -r .event.outcome <<<"$flow")" success
+want_match "$(json .network.transport .event.outcome .network.community_id <<<"$flow")" \
+	'^tcp success 1:[A-Za-z0-9+/]{27}=$'
 
 # capture
 "$CORDON" capture web0 -o "$VM_DIR/x.pcapng" --duration 10s --filter 'tcp port 8080' 2>"$VM_DIR/capture.log" &
@@ -55,7 +54,7 @@ want_status 125 "$CORDON" capture web0 -o "$VM_DIR/y.pcapng" --duration 1s --fil
 guest_say off >/dev/null || true
 guest_detach
 wait_for 60 test ! -e /run/cordon/vms/web0
-want_equal "$("$CORDON" inspect --format json web0 | jq -r .reason)" "powered off"
+want_equal "$(vm_inspect web0 .reason)" "powered off"
 no_leftovers
 
 # in the foreground: the exit status is how the VM ended

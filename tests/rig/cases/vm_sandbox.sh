@@ -17,34 +17,37 @@ echo "nameserver $WORLD_SERVER" >/etc/resolv.conf
 vm_start one '    - {to: {names: ["*.example.org"]}, proto: tcp, ports: [8080]}'
 vm_start two
 
-# status PID FIELD
-status() {
-	awk -v field="$2:" '$1 == field { print $2 }' "/proc/$1/status"
+# look PID: puts the fields of its status into S, of each the first word.
+declare -A S
+look() {
+	local field value
+	S=()
+	while read -r field value _; do
+		S[${field%:}]=$value
+	done <"/proc/$1/status"
 }
 
 # fds_of PID: what each fd is, without numbers of inodes.
 fds_of() {
-	local fd
-	for fd in "/proc/$1/fd"/*; do
-		readlink "$fd" | sed 's/\[[0-9]*\]//; s/ (deleted)//'
-	done | sort -u
+	find "/proc/$1/fd" -type l -printf '%l\n' | sed 's/\[[0-9]*\]//; s/ (deleted)//' | sort -u
 }
 
 uids=
 for vm in one two; do
 	while read -r role pid uid; do
 		echo "$vm $role: pid $pid uid $uid"
-		want_equal "$(status "$pid" Seccomp)" 2 "$vm $role Seccomp"
-		want_equal "$(status "$pid" NoNewPrivs)" 1 "$vm $role NoNewPrivs"
+		look "$pid"
+		want_equal "${S[Seccomp]}" 2 "$vm $role Seccomp"
+		want_equal "${S[NoNewPrivs]}" 1 "$vm $role NoNewPrivs"
 		case $role in
 		sets*) capability=0000000000001000 ;; # to change sets of addresses, and nothing of a guest to read
 		*) capability=0000000000000000 ;;
 		esac
 		for set in CapInh CapPrm CapEff CapBnd CapAmb; do
-			want_equal "$(status "$pid" $set)" $capability "$vm $role $set"
+			want_equal "${S[$set]}" $capability "$vm $role $set"
 		done
-		want_equal "$(status "$pid" Uid)" "$uid" "$vm $role uid"
-		want_equal "$(awk '$1 == "Groups:" { print NF - 1 }' "/proc/$pid/status")" 0 "$vm $role groups"
+		want_equal "${S[Uid]}" "$uid" "$vm $role uid"
+		want_equal "${S[Groups]}" "" "$vm $role groups"
 		uids+="$uid"$'\n'
 		case $role in
 		dnsmasq*)
@@ -78,9 +81,10 @@ done
 want_equal "$(printf '%s' "$uids" | sort | uniq -d)" "" "uids used twice"
 
 monitor=$(pgrep -x cordon-monitor)
-want_equal "$(status "$monitor" Seccomp)" 2 "monitor Seccomp"
-want_equal "$(status "$monitor" NoNewPrivs)" 1 "monitor NoNewPrivs"
-want_equal "$(status "$monitor" CapEff)" 0000000000000000 "monitor CapEff"
+look "$monitor"
+want_equal "${S[Seccomp]}" 2 "monitor Seccomp"
+want_equal "${S[NoNewPrivs]}" 1 "monitor NoNewPrivs"
+want_equal "${S[CapEff]}" 0000000000000000 "monitor CapEff"
 want_equal "$(ls -A "/proc/$monitor/root/")" "" "monitor root"
 
 # one guest does not reach the other: neither's policy allows it
