@@ -1,6 +1,7 @@
 # A refused policy starts nothing, and says where it is wrong; a policy that asks for what this host or
 # version cannot give is refused too.
 # time: 120
+# takes: 10
 . "$CORDON_TREE/tests/rig/vm.sh"
 
 vm_quick

@@ -2,6 +2,7 @@
 # through sockets both ways, each echoed; `cordon attest gate` refuses a guest whose report is not about it; ports that
 # the policy does not name are refused, both ways; the processes behind it are in their roles.
 # time: 400
+# takes: 60
 . "$CORDON_TREE/tests/rig/vm.sh"
 
 vm_quick

@@ -3,6 +3,7 @@
 # disk is on the disk, and it switches itself off. The disk is a block device of the host.
 # needs: debian
 # time: 900
+# takes: 140
 . "$CORDON_TREE/tests/rig/vm.sh"
 
 # block SERIAL: the device whose disk has that serial number.

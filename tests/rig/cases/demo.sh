@@ -1,5 +1,6 @@
 # The demo as a program reads it: every step holds, and the last line is its JSON.
 # time: 400
+# takes: 80
 out=$(mktemp -d)
 at_end rm -rf "$out"
 CORDON_OUT=$out want "$CORDON_TREE/tests/demo/run" --format json >"$out/stdout" || {

@@ -2,6 +2,7 @@
 # else changes, and the real dnsmasq behind it.
 # needs: netns
 # time: 600
+# takes: 90
 for name in batch flow judge life bridge dnsmasq; do
 	want "$CORDON_TREE/build/tests/traffic/traffic_firewall_$name"
 	echo "$name ($SECONDS s)"

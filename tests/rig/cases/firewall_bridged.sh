@@ -1,6 +1,7 @@
 # A real guest on a bridge that the host has: what its policy allows passes and the rest does not, another policy is
 # applied while it runs, and rules that somebody flushes are back before it notices.
 # time: 300
+# takes: 45
 . "$CORDON_TREE/tests/rig/vm.sh"
 
 vm_quick

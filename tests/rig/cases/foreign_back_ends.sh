@@ -3,6 +3,7 @@
 # that is killed takes its device along, and nothing else.
 # needs: bench
 # time: 400
+# takes: 35
 . "$CORDON_TREE/tests/rig/vm.sh"
 command -v qemu-storage-daemon >/dev/null || skip "there is no qemu-storage-daemon here"
 

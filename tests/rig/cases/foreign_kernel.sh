@@ -1,6 +1,7 @@
 # A kernel that is not Linux: Debian's memtest86+, by its 64-bit bzImage entry. It finds its processor, its
 # memory and its serial port by itself, and goes through the first half of its first test without an error.
 # time: 240
+# takes: 30
 . "$CORDON_TREE/tests/rig/vm.sh"
 
 want cp /boot/memtest86+x64.bin "$VM_DIR/memtest"

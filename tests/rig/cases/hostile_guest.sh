@@ -3,6 +3,7 @@
 # the same ones, none grows, the log stays short, the kernel has nothing to say, and what the guest may not
 # write is as it was.
 # time: 600
+# takes: 110
 . "$CORDON_TREE/tests/rig/vm.sh"
 
 RSS_MORE=2048    # KiB that a process may have gained

@@ -1,4 +1,5 @@
 # The sandbox on the stock kernel: the unit tests of isolate, with cgroup v2's controllers for real.
+# takes: 15
 for name in rules lists spawn failures enter cgroup; do
 	want "$CORDON_TREE/build/tests/unit/isolate_$name"
 done

@@ -1,6 +1,7 @@
 # Memory that a guest frees goes back to the host by itself: what its boot has left over, and 100 MiB that it
 # used. The balloon takes what the host asks for and gives it again, and the guest's statistics are shown.
 # time: 400
+# takes: 60
 . "$CORDON_TREE/tests/rig/vm.sh"
 
 MIB=1048576

@@ -1,6 +1,7 @@
 # The vmm drives a back end that is not ours: a guest's root is on qemu-storage-daemon's vhost-user-blk
 # export, with two queues, and what it writes is in the image.
 # needs: bench
+# takes: 35
 command -v qemu-storage-daemon >/dev/null || skip "there is no qemu-storage-daemon here"
 work=$(mktemp -d)
 at_end rm -rf "$work"

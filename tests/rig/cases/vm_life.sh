@@ -1,6 +1,7 @@
 # A guest's life by the verbs: run, ps, inspect, console, logs, pause, resume, limit, stop; and the exit
 # statuses of what cannot be done.
 # time: 400
+# takes: 80
 . "$CORDON_TREE/tests/rig/vm.sh"
 
 vm_quick

@@ -2,6 +2,7 @@
 # PVH ELF inside it in an IGVM file; two processors come up; the serial shell works both ways; power-off and reset end
 # the process with the status that says so.
 # time: 600
+# takes: 100
 vmm=$CORDON_TREE/build/vmm/cordon-vmm
 start=$CORDON_TREE/build/tests/unit/vmm_start
 unpack=$CORDON_TREE/build/tests/unit/vmm_unpack
