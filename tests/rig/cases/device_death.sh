@@ -2,7 +2,7 @@
 # writes that are synced and under traffic, its entropy source is lost, the guest lives on, and each death is an
 # alert. A device that dies too often is not started again. Afterwards nothing is left.
 # time: 600
-# takes: 70
+# takes: 50
 . "$CORDON_TREE/tests/rig/vm.sh"
 
 vm_quick

@@ -1,7 +1,7 @@
 # The spoofing and evasion suite from a real guest: every frame that must not pass is counted by its rule and
 # arrives nowhere, and every honest twin arrives in the world.
 # time: 300
-# takes: 35
+# takes: 25
 . "$CORDON_TREE/tests/rig/vm.sh"
 
 SEND=$CORDON_TREE/build/tests/traffic/evasion_send

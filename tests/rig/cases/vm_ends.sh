@@ -3,7 +3,7 @@
 # its addresses, its quarantine and a new generation id. The small guests of the unit tests, and their
 # reports with registers, run on this KVM too.
 # time: 600
-# takes: 110
+# takes: 70
 . "$CORDON_TREE/tests/rig/vm.sh"
 
 # What cannot be run ends with its registers in the log, on hardware-style KVM as well.

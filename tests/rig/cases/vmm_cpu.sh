@@ -2,7 +2,7 @@
 # and memory on both sides of the PCI hole; a model that this host cannot give, and more memory than its
 # processors can address, end the vmm before the guest begins; bare-metal guests with 64 vCPUs.
 # time: 700
-# takes: 65
+# takes: 45
 vmm=$CORDON_TREE/build/vmm/cordon-vmm
 start=$CORDON_TREE/build/tests/unit/vmm_start
 work=$(mktemp -d)
