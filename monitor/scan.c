@@ -255,7 +255,7 @@ static struct scan_burst *scan_burst(struct scan *scan, const struct scan_try *t
 		return NULL;
 	tag = host ? scan_hash(scan, t->flow.peer, (uint32_t)what)
 	           : detector_mix((what << 16 | (ports ? port : t->flow.guest_port)) ^ scan->seed);
-	burst = &scan->bursts[tag >> 32 & (SCAN_BURSTS - 1)];
+	burst = &scan->bursts[host][tag >> 32 & (SCAN_BURSTS - 1)];
 	if (burst->tag != tag)
 		*burst = (struct scan_burst){.tag = tag};
 	return burst;

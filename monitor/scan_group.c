@@ -139,12 +139,16 @@ static uint64_t group_hash(const struct scan *scan, enum scan_kind kind,
 	return scan_hash(scan, flow->peer, (uint32_t)flow->proto << 8 | flow->family);
 }
 
+/* Findings, then failures, then how often it was tried at all (a group that comes anew has lost who answered), then
+ * when. */
 static uint64_t group_worth(const struct scan_group *group)
 {
-	uint64_t failed =
+	const uint64_t failed =
 	        BASE_MAX(scan_group_failed(group, SCAN_VERTICAL), group_bits(group->day_failed));
+	const uint32_t tried = group_tried(group);
+	const uint64_t often = (tried >= 4) + (tried >= 16) + (tried >= 64);
 
-	return (group->said ? 1ull << 62 : 0) | BASE_MIN(failed, 1023ull) << 50 |
+	return (group->said ? 1ull << 62 : 0) | BASE_MIN(failed, 1023ull) << 50 | often << 48 |
 	       group->last_ns >> 14;
 }
 

@@ -168,7 +168,7 @@ struct scan {
 	uint32_t waiting;  /* how many are */
 	uint64_t hurry_ns; /* tries up to this were among many that waited at once, */
 	uint64_t flood_ns; /* and up to this among very many */
-	struct scan_burst bursts[SCAN_BURSTS];
+	struct scan_burst bursts[2][SCAN_BURSTS]; /* of ports, and of hosts */
 	uint64_t check_ns; /* before this, no group has to be looked at for its time */
 	struct scan_try tries[SCAN_TRIES];
 	int32_t slots[SCAN_SLOTS];
