@@ -271,10 +271,9 @@ static void scan_hurry(struct scan *scan, const struct scan_try *t)
 
 		if (!burst)
 			continue;
-		if (t->first_ns > burst->since_ns + SCAN_ANSWER_NS) {
-			burst->since_ns = t->first_ns;
+		if (t->first_ns > burst->last_ns + SCAN_BURST_NS)
 			burst->count = 0;
-		}
+		burst->last_ns = t->first_ns;
 		burst->count++;
 		many |= burst->count >= SCAN_BURST_AT;
 		flood |= host && burst->count >= 2 * SCAN_BURST_AT;

@@ -40,6 +40,8 @@ enum {
 #define SCAN_HURRY_NS  (SCAN_SECOND_NS * 8 / 10)
 #define SCAN_FLOOD_NS  (SCAN_SECOND_NS * 5 / 10)
 #define SCAN_LINK_NS   (SCAN_SECOND_NS * 3 / 10)
+/* A burst goes on in it: a scanner that hears nothing sends some, waits for them, and sends the next. */
+#define SCAN_BURST_NS  (4 * SCAN_SECOND_NS)
 #define SCAN_WINDOW_NS (3600 * SCAN_SECOND_NS)
 #define SCAN_EARLY_NS \
 	(10 * SCAN_SECOND_NS) /* the rest, of a scan that is only beginning, may come */
@@ -105,7 +107,7 @@ struct scan_group {
 /* What has lately been tried of one host, or of one port, and was not answered; another one in its place takes it. */
 struct scan_burst {
 	uint64_t tag;
-	uint64_t since_ns;
+	uint64_t last_ns;
 	uint32_t count;
 };
 

@@ -1,34 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Scans that are not many refused ports of one host: blocks, silent UDP, protocols, versions, slow ones. */
-#include "monitor_fixture.h"
+#include "monitor_scan_fixture.h"
 
 #include "bpf/packet.h"
-#include "monitor/scan.h"
-
-static void try(struct watch *watch, uint8_t proto, uint32_t peer, uint16_t port, uint64_t time,
-                uint8_t outcome)
-{
-	struct flow_event event = event_make(FLOW_EVENT_NEW, proto, peer, port, time);
-
-	watch_event(watch, &event.header);
-	if (outcome == FLOW_OUTCOME_NONE)
-		return;
-	event.header.type = FLOW_EVENT_OUTCOME;
-	event.header.time_ns += SECOND / 100;
-	event.record.outcome = outcome;
-	if (proto != TCP && outcome == FLOW_OUTCOME_UNREACHABLE)
-		event.record.icmp_type = 3;
-	watch_event(watch, &event.header);
-}
-
-static void found(struct watch *watch, const char *rule, uint8_t severity)
-{
-	watch_tick(watch, watch->last.last_ns + 2 * MINUTE);
-	ck_assert_msg(watch->count[ALERT_NEW] == 1, "%s: %zu", rule, watch->count[ALERT_NEW]);
-	ck_assert_str_eq(watch->first.rule, rule);
-	ck_assert_msg(watch->severity >= severity, "%s: %u", rule, watch->severity);
-	watch_end(watch);
-}
 
 START_TEST(a_block_is_one_finding)
 {
@@ -41,70 +15,6 @@ START_TEST(a_block_is_one_finding)
 	}
 	watch_tick(watch, START + 20 * SECOND);
 	found(watch, "scan.block", ALERT_MEDIUM);
-}
-END_TEST
-
-/* Forty ports in 40 ms that nobody answers: known when it says that it is due, within a second of the 30th; few
- * that wait are no reason to be asked sooner than each second, nor 29 with nothing in common. */
-START_TEST(a_fast_scan_is_not_kept_waiting)
-{
-	struct watch *watch = watch_new(&scan_detector, NULL);
-	uint64_t due;
-
-	for (uint16_t i = 0; i < 40; i++) {
-		if (i == 14)
-			ck_assert(scan_detector.due(watch->self) == UINT64_MAX);
-		try(watch, TCP, HOST, (uint16_t)(100 + i), START + i * SECOND / 1000,
-		    FLOW_OUTCOME_NONE);
-	}
-	for (int i = 0; i < 40 && watch->count[ALERT_NEW] == 0; i++, watch_tick(watch, due)) {
-		due = scan_detector.due(watch->self);
-		ck_assert_uint_le(due, START + SECOND);
-	}
-	found(watch, "scan.vertical", ALERT_MEDIUM);
-
-	watch = watch_new(&scan_detector, NULL);
-	for (uint16_t i = 0; i < 29; i++)
-		try(watch, TCP, HOST + i, i % 2 ? 443 : 2000 + i, START, FLOW_OUTCOME_NONE);
-	ck_assert(scan_detector.due(watch->self) == UINT64_MAX);
-	watch_end(watch);
-}
-END_TEST
-
-/* 40 tries that nobody answers, each `apart` from the one before: found `after` the first when it asks for its time. */
-static void found_after(uint8_t family, uint8_t proto, bool hosts, uint64_t apart, uint64_t after,
-                        const char *rule)
-{
-	struct watch *watch = watch_new(&scan_detector, NULL);
-	uint64_t now = START;
-
-	for (uint32_t i = 0; i < 40 && !watch->count[ALERT_NEW]; i++, now += apart) {
-		const uint32_t host = LAN_HOST + (hosts ? i : 0);
-		struct flow_event event =
-		        event_make(FLOW_EVENT_NEW, proto, host, hosts ? 22 : 22 + i, now);
-
-		event.record.key.family = family;
-		event.record.key.guest_port = proto == ICMP ? 8 : 4000;
-		if (scan_detector.due(watch->self) <= now)
-			watch_tick(watch, now);
-		watch_event(watch, &event.header);
-	}
-	for (; !watch->count[ALERT_NEW]; watch_tick(watch, now))
-		now = scan_detector.due(watch->self);
-	ck_assert_uint_le(now, START + after);
-	found(watch, rule, ALERT_MEDIUM);
-}
-
-START_TEST(many_that_wait_for_one_thing_wait_less)
-{
-	/* ten a second: the 15th waits .8 s, which is before the 30th is sent */
-	found_after(FLOW_IPV4, TCP, false, SECOND / 10, 29 * SECOND / 10, "scan.vertical");
-	found_after(FLOW_IPV4, TCP, true, SECOND / 10, 29 * SECOND / 10, "scan.horizontal");
-	found_after(FLOW_IPV4, ICMP, true, SECOND / 10, 29 * SECOND / 10, "scan.sweep");
-	/* thirty of one host are no client's */
-	found_after(FLOW_IPV4, UDP, false, SECOND / 50, 11 * SECOND / 10, "scan.vertical");
-	/* a neighbour is near */
-	found_after(FLOW_ARP, 0, true, SECOND / 1000, SECOND / 2, "scan.sweep");
 }
 END_TEST
 
@@ -590,8 +500,6 @@ int main(void)
 	tcase_add_test(tests, nothing_answers);
 	tcase_add_test(tests, one_port_is_said_once);
 	tcase_add_test(tests, a_small_sweep_is_low);
-	tcase_add_test(tests, a_fast_scan_is_not_kept_waiting);
-	tcase_add_test(tests, many_that_wait_for_one_thing_wait_less);
 	tcase_add_test(tests, the_guest_resets);
 	tcase_add_test(tests, refusals_have_a_rate);
 	tcase_add_test(tests, the_rest_of_packets_is_no_try);
