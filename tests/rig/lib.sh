@@ -32,6 +32,19 @@ part() {
 	printf '%s\t%s\t%s\n' "$result" "$name" "$*" >>"${CASE_PARTS:?}"
 }
 
+# hostile_parts LOG: each class that the guest of tests/hostile has reported in its serial log is a part of the case; $failures
+# says how many failed.
+hostile_parts() {
+	local _ name result why count=0
+	failures=0
+	while read -r _ name result why; do
+		count=$((count + 1))
+		[ "$result" = ok ] || failures=$((failures + 1))
+		part "$name" "$result" "$why"
+	done < <(tr -d '\r' <"$1" | grep -aE '^hostile: [a-z0-9_]+ (ok|fail:)' | sed 's/fail:/fail/')
+	want_equal "$count" "$(sed -n 's/^hostile: \([0-9]*\) classes on.*/\1/p' "$1")" "classes that were reported"
+}
+
 # want COMMAND…: it has to succeed. What it prints is the case's to use (and shown if the case fails).
 want() {
 	"$@" || fail "failed with $?: $*"

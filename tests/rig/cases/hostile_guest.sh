@@ -64,13 +64,7 @@ done
 tr -d '\r' <"$serial" | grep -a '^hostile: '
 "$CORDON" logs --vmm hostile | tail -n 50
 
-failures=0 count=0
-while read -r _ name result why; do
-	count=$((count + 1))
-	[ "$result" = ok ] || failures=$((failures + 1))
-	part "$name" "$result" "$why"
-done < <(tr -d '\r' <"$serial" | grep -aE '^hostile: [a-z0-9_]+ (ok|fail:)' | sed 's/fail:/fail/')
-want_equal "$count" "$(sed -n 's/^hostile: \([0-9]*\) classes on.*/\1/p' "$serial")" "classes that were reported"
+hostile_parts "$serial"
 want said 'done'
 
 want_equal "$(devices)" "$before" "the processes"
